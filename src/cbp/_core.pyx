@@ -1,0 +1,333 @@
+"""The border between Python and the kernels: buffers, handles, errors.
+
+Nothing is validated here beyond what memory safety needs: `arrays` and `network` have looked at every argument, and
+pass C-contiguous arrays of the right dtype. The classes release the GIL around everything that takes time.
+"""
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from cbp.kernels cimport table as t
+
+FAULTS = {
+    t.X_NOT_FINITE: "X_NOT_FINITE",
+    t.Y_NOT_FINITE: "Y_NOT_FINITE",
+    t.Y_NOT_IN_UNIT_INTERVAL: "Y_NOT_IN_UNIT_INTERVAL",
+    t.Y_NOT_SUMMING_TO_ONE: "Y_NOT_SUMMING_TO_ONE",
+    t.LOSS_NOT_FINITE: "LOSS_NOT_FINITE",
+}
+ACTIVATIONS = {
+    "sigmoid": t.SIGMOID, "tanh": t.TANH, "relu": t.RELU, "identity": t.IDENTITY, "softmax": t.SOFTMAX,
+}
+LOSSES = {"cross_entropy": t.CROSS_ENTROPY, "squared_error": t.SQUARED_ERROR}
+OPTIMIZERS = {"sgd": t.SGD, "adam": t.ADAM}
+MODES = {"loss": t.LOSS, "gradient": t.GRADIENT, "train": t.TRAIN}
+FUNCTIONS = {"exp": 0, "sigmoid": 1, "tanh": 2, "log1p_unit": 3}
+
+
+cdef class Array:
+    """A C-contiguous array kept alive, and its address; NULL for None."""
+
+    cdef Py_buffer view
+    cdef bint held
+    cdef void* at
+    cdef Py_ssize_t length              # in items
+
+    def __cinit__(self, object array, Py_ssize_t itemsize, bint writable=False):
+        self.at = NULL
+        if array is None:
+            return
+        PyObject_GetBuffer(array, &self.view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0))
+        self.held = True
+        if self.view.itemsize != itemsize:
+            raise TypeError(f"expected items of {itemsize} bytes, got {self.view.itemsize}")
+        self.at = self.view.buf
+        self.length = self.view.len // itemsize
+
+    def __dealloc__(self):
+        if self.held:
+            PyBuffer_Release(&self.view)
+
+    cdef int expect(self, Py_ssize_t length) except -1:
+        if self.at != NULL and self.length < length:
+            raise ValueError(f"expected {length} items, got {self.length}")
+        return 0
+
+
+cdef class Engine:
+    """A network's shapes and parameters in the kernels' hands.
+
+    Parameters
+    ----------
+    capsule : capsule
+        The table of a kernel module.
+    itemsize : int
+        Bytes of its `real`.
+    sizes : tuple of int
+        s(1) … s(L).
+    activations : tuple of int
+        Of layers 2 … L, by ACTIVATIONS.
+    loss : int
+        By LOSSES.
+    parameters : array
+        The flat vector at rest, and at least 128 bytes more than it needs, which kernels read and never use.
+    """
+
+    cdef const t.Table* table
+    cdef object capsule
+    cdef void* plan
+    cdef Array parameters
+    cdef Py_ssize_t itemsize
+    cdef readonly Py_ssize_t n_layers, n_in, n_out, n_parameters
+
+    def __cinit__(self, object capsule, Py_ssize_t itemsize, tuple sizes, tuple activations, int loss,
+                  object parameters):
+        cdef t.Spec spec
+        cdef Py_ssize_t l
+        self.capsule = capsule
+        self.table = <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
+        self.itemsize = itemsize
+        self.n_layers = len(activations)
+        self.n_in, self.n_out = sizes[0], sizes[self.n_layers]
+        cdef Py_ssize_t* c_sizes = <Py_ssize_t*> calloc(self.n_layers + 1, sizeof(Py_ssize_t))
+        cdef int* c_activations = <int*> calloc(self.n_layers, sizeof(int))
+        try:
+            if c_sizes == NULL or c_activations == NULL:
+                raise MemoryError
+            for l in range(self.n_layers + 1):
+                c_sizes[l] = sizes[l]
+            for l in range(self.n_layers):
+                c_activations[l] = activations[l]
+                self.n_parameters += (c_sizes[l] + 1) * c_sizes[l + 1]
+            spec.n_layers, spec.sizes, spec.activations, spec.loss = self.n_layers, c_sizes, c_activations, loss
+            self.parameters = Array(parameters, itemsize, True)
+            self.parameters.expect(self.n_parameters + 128 // itemsize)
+            self.plan = self.table.new_plan(&spec)
+            if self.plan == NULL:
+                raise MemoryError
+        finally:
+            free(c_sizes)
+            free(c_activations)
+
+    def __dealloc__(self):
+        if self.table != NULL:
+            self.table.free_plan(self.plan)
+
+    def forward(self, object X, Py_ssize_t m, list out, int n_threads):
+        """Activations of m examples into the arrays of `out`, one a layer of weights; None: not wanted.
+
+        Returns None, or (row, column) of the first value of X that is not finite.
+        """
+        cdef t.Cursor fault
+        cdef Array x = Array(X, self.itemsize)
+        cdef list arrays = [Array(array, self.itemsize, True) for array in out]
+        cdef void** pointers = <void**> calloc(self.n_layers, sizeof(void*))
+        cdef Py_ssize_t l
+        cdef bint enough
+        if pointers == NULL:
+            raise MemoryError
+        try:
+            x.expect(m * self.n_in)
+            for l in range(self.n_layers):
+                pointers[l] = (<Array> arrays[l]).at
+            (<Array> arrays[self.n_layers - 1]).expect(m * self.n_out)
+            memset(&fault, 0, sizeof(fault))
+            with nogil:
+                enough = self.table.forward(self.plan, pointers, self.parameters.at, x.at, m, n_threads, &fault)
+            if not enough:
+                raise MemoryError
+        finally:
+            free(pointers)
+        return (fault.row, fault.column) if fault.fault != t.NONE else None
+
+
+cdef class Pass:
+    """Training, a gradient or a loss under way: the kernels' workspace, and a cursor to go on from.
+
+    Parameters
+    ----------
+    engine : Engine
+    mode : int
+        By MODES.
+    batch : int
+        Examples of a minibatch.
+    n_threads : int
+        The most that `advance` may be given.
+    optimizer, momentum : int, bool
+        By OPTIMIZERS; whether SGD needs a velocity.
+    inputs : bool
+        Whether the gradient with respect to the inputs is wanted.
+    in_order : bool
+        Whether examples will arrive in parts smaller than a minibatch.
+    """
+
+    cdef Engine engine
+    cdef void* state
+    cdef t.Data data
+    cdef t.Rule rule
+    cdef t.Cursor cursor
+    cdef tuple arrays                   # what `data` points to
+    cdef readonly int n_moments
+
+    def __cinit__(self, Engine engine, int mode, Py_ssize_t batch, int n_threads, int optimizer=t.SGD,
+                  bint momentum=False, bint inputs=False, bint in_order=False):
+        self.engine = engine
+        self.rule.optimizer = optimizer
+        self.n_moments = 2 if optimizer == t.ADAM else 1 if momentum else 0
+        with nogil:
+            self.state = engine.table.new_pass(engine.plan, mode, optimizer, momentum, batch, inputs, in_order,
+                                               n_threads)
+        if self.state == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        if self.engine is not None:
+            self.engine.table.free_pass(self.state)
+
+    def set_rule(self, *, double l2=0, double learning_rate=0, double momentum=0, bint nesterov=False,
+                 double beta1=0, double beta2=0, double epsilon=0):
+        """The optimiser's hyper-parameters and the penalty, for the steps to come."""
+        self.rule.l2, self.rule.learning_rate, self.rule.momentum = l2, learning_rate, momentum
+        self.rule.nesterov, self.rule.beta1, self.rule.beta2 = nesterov, beta1, beta2
+        self.rule.epsilon = epsilon
+
+    def bind(self, object X, object Y, object labels, object weights, object order, Py_ssize_t m, *,
+             object inputs=None, bint check=True, bint X_gathered=False, bint Y_gathered=False,
+             Py_ssize_t offset=0, Py_ssize_t available=-1):
+        """The examples to go through: see `Data` in kernels/table.pxd for the shapes."""
+        cdef Engine engine = self.engine
+        cdef Array x = Array(X, engine.itemsize), y = Array(Y, engine.itemsize)
+        cdef Array w = Array(weights, engine.itemsize), dx = Array(inputs, engine.itemsize, True)
+        cdef Array c = Array(labels, sizeof(int64_t)), o = Array(order, sizeof(int64_t))
+        cdef Py_ssize_t part = m - offset if available < 0 else available - offset
+        x.expect(part * engine.n_in if X_gathered else m * engine.n_in)
+        y.expect(part * engine.n_out if Y_gathered else m * engine.n_out)
+        w.expect(m)
+        c.expect(m)
+        o.expect(m)
+        dx.expect(m * engine.n_in)
+        self.arrays = (x, y, w, dx, c, o)
+        self.data.X, self.data.Y, self.data.weights, self.data.inputs = x.at, y.at, w.at, dx.at
+        self.data.labels, self.data.order = <const int64_t*> c.at, <const int64_t*> o.at
+        self.data.m, self.data.check = m, check
+        self.data.X_gathered, self.data.Y_gathered = X_gathered, Y_gathered
+        self.data.offset, self.data.available = offset, m if available < 0 else available
+
+    def pack(self):
+        """Take the parameters over from their place at rest, and go to the first example."""
+        cdef int64_t updates = self.cursor.updates
+        memset(&self.cursor, 0, sizeof(self.cursor))
+        self.cursor.updates = updates
+        with nogil:
+            self.engine.table.pack(self.state, self.engine.parameters.at)
+
+    def unpack(self):
+        """Write the parameters back to rest; False, with nothing written, where one is not finite."""
+        cdef bint finite
+        with nogil:
+            finite = self.engine.table.unpack(self.state, self.engine.parameters.at)
+        return finite
+
+    def advance(self, double budget, int n_threads):
+        """Go on for about `budget` multiply-adds, or until the bound examples are used up or a fault is found."""
+        with nogil:
+            self.engine.table.advance(self.state, &self.data, &self.rule, &self.cursor, budget, n_threads)
+
+    def read_gradient(self, object gradient):
+        """D at rest, after a whole batch in mode GRADIENT."""
+        cdef Array D = Array(gradient, self.engine.itemsize, True)
+        D.expect(self.engine.n_parameters)
+        with nogil:
+            self.engine.table.read_gradient(self.state, D.at, self.engine.parameters.at, self.rule.l2,
+                                            self.cursor.weight)
+
+    def read_moment(self, int which, object moment):
+        """The optimiser's moment 0 or 1 at rest, as the parameters lie."""
+        cdef Array array = Array(moment, self.engine.itemsize, True)
+        array.expect(self.engine.n_parameters)
+        if not 0 <= which < self.n_moments:
+            raise IndexError(which)
+        self.engine.table.read_moment(self.state, which, array.at)
+
+    def write_moment(self, int which, object moment):
+        cdef Array array = Array(moment, self.engine.itemsize)
+        array.expect(self.engine.n_parameters)
+        if not 0 <= which < self.n_moments:
+            raise IndexError(which)
+        self.engine.table.write_moment(self.state, which, array.at)
+
+    @property
+    def finished(self):
+        """Whether all m examples are through."""
+        return self.cursor.first >= self.data.m
+
+    @property
+    def starved(self):
+        """Whether the examples bound are used up, but not all m."""
+        return self.cursor.starved
+
+    @property
+    def position(self):
+        """The next example."""
+        return self.cursor.first + self.cursor.done
+
+    @property
+    def step(self):
+        """Minibatches completed since `pack`."""
+        return self.cursor.step
+
+    @property
+    def updates(self):
+        """Optimiser steps since its state was fresh."""
+        return self.cursor.updates
+
+    @updates.setter
+    def updates(self, int64_t value):
+        self.cursor.updates = value
+
+    @property
+    def loss(self):
+        """Mean over the examples since `pack` of their minibatch's J; weights count where there are any."""
+        return self.cursor.loss / self.cursor.weight if self.cursor.weight else 0.0
+
+    @property
+    def fault(self):
+        """None, or (kind, row, column)."""
+        if self.cursor.fault == t.NONE:
+            return None
+        return FAULTS[self.cursor.fault], self.cursor.row, self.cursor.column
+
+
+def describe(object capsule):
+    """Facts about a kernel module: bytes of a vector, version of OpenMP (0: serial), compiler."""
+    cdef const t.Table* table = <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
+    return {
+        "vector_bytes": table.vector_bytes,
+        "openmp": table.openmp,
+        "compiler": table.compiler.decode(),
+    }
+
+
+def most_threads(object capsule):
+    """What OpenMP would give the calling thread: 1 without OpenMP."""
+    return (<const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")).most_threads()
+
+
+def burn(object capsule, int n_threads, int64_t turns):
+    """Floating-point operations done by `turns` turns of nothing but multiply-adds on n_threads threads."""
+    cdef const t.Table* table = <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
+    cdef double operations
+    with nogil:
+        operations = table.burn(n_threads, turns)
+    return operations
+
+
+def elementwise(object capsule, Py_ssize_t itemsize, int function, object out, object x):
+    """A function of FUNCTIONS as the kernels compute it, from one contiguous array to another."""
+    cdef const t.Table* table = <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
+    cdef Array a = Array(out, itemsize, True), b = Array(x, itemsize)
+    a.expect(b.length)
+    with nogil:
+        table.elementwise(function, a.at, b.at, b.length)

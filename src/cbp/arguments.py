@@ -1,0 +1,147 @@
+"""Checks of what is no array of examples: names, sizes, numbers. Each returns what the rest of the code uses."""
+
+import difflib
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cbp.arrays import Array, numeric
+from cbp.optimizers import SGD, Adam, Optimizer
+
+HIDDEN = ("sigmoid", "tanh", "relu", "identity")
+OUTPUT = (*HIDDEN, "softmax")
+LOSSES = {"cross_entropy": ("sigmoid", "softmax"), "squared_error": OUTPUT}
+
+
+def name(value: Any, known: Sequence[str], argument: str) -> str:
+    """One of the known names; otherwise an error with the nearest."""
+    if not isinstance(value, str):
+        raise TypeError(f"{argument} must be a name, got {type(value).__name__}")
+    if value in known:
+        return value
+    near = difflib.get_close_matches(value, known, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{argument} must be one of {', '.join(map(repr, known))}, got {value!r}{hint}")
+
+
+def count(value: Any, argument: str, least: int) -> int:
+    """A whole number of at least `least`."""
+    if isinstance(value, bool):
+        raise TypeError(f"{argument} must be a whole number, got {value}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{argument} must be a whole number, got {value!r}") from None
+    if number < least:
+        raise ValueError(f"{argument} must be at least {least}, got {number}")
+    return number
+
+
+def non_negative(value: Any, argument: str) -> float:
+    """A finite number of at least 0."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{argument} must be a number, got {value!r}") from None
+    if not (number >= 0 and math.isfinite(number)):
+        raise ValueError(f"{argument} must be at least 0 and finite, got {value!r}")
+    return number
+
+
+def sizes(values: Any) -> tuple[int, ...]:
+    """s(1), …, s(L)."""
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise TypeError(f"sizes must be a sequence of whole numbers, got {values!r}")
+    found = tuple(count(value, f"sizes[{i}]", least=1) for i, value in enumerate(values))
+    if len(found) < 2:
+        raise ValueError(f"sizes must have at least two entries, inputs and outputs, got {list(found)}")
+    return found
+
+
+def hidden(value: Any, n_hidden: int) -> tuple[str, ...]:
+    """One activation a hidden layer."""
+    if isinstance(value, str):
+        return (name(value, HIDDEN, "hidden"),) * n_hidden
+    if not hasattr(value, "__iter__"):
+        raise TypeError(f"hidden must be a name or one for each hidden layer, got {value!r}")
+    names = tuple(name(entry, HIDDEN, f"hidden[{i}]") for i, entry in enumerate(value))
+    if len(names) != n_hidden:
+        raise ValueError(f"hidden must be one name, or one for each of {n_hidden} hidden layers, got {len(names)}")
+    return names
+
+
+def output(value: Any, n_outputs: int) -> str:
+    """The activation of the outputs."""
+    found = name(value, OUTPUT, "output")
+    if found == "softmax" and n_outputs == 1:
+        raise ValueError(
+            "output must not be 'softmax' for one unit, whose output would always be 1; "
+            "use output='sigmoid' for two classes, 'identity' for numbers"
+        )
+    return found
+
+
+def loss(value: Any, output: str) -> str:
+    """The loss, by default the one that matches the output."""
+    if value is None:
+        return "cross_entropy" if output in LOSSES["cross_entropy"] else "squared_error"
+    found = name(value, tuple(LOSSES), "loss")
+    if output not in LOSSES[found]:
+        raise ValueError(f"loss {found!r} needs output {' or '.join(map(repr, LOSSES[found]))}, got {output!r}")
+    return found
+
+
+def dtype(value: Any) -> np.dtype[Any]:
+    """Float32 or float64, native."""
+    try:
+        found = np.dtype(value)
+    except TypeError:
+        raise TypeError(f"dtype must be float32 or float64, got {value!r}") from None
+    if value is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype must be float32 or float64, got {value!r}")
+    return found
+
+
+def optimizer(value: Any) -> Optimizer | None:
+    """An optimiser, or None."""
+    if value is None or isinstance(value, (SGD, Adam)):
+        return value
+    raise TypeError(f"optimizer must be cbp.SGD(...), cbp.Adam(...) or None, got {value!r}")
+
+
+def validation_data(value: Any) -> tuple[Any, Any, Any]:
+    """X, Y and weights or None."""
+    if not isinstance(value, (tuple, list)) or len(value) not in (2, 3):
+        raise TypeError(f"validation_data must be (X, Y) or (X, Y, sample_weight), got {type(value).__name__}")
+    return value[0], value[1], value[2] if len(value) == 3 else None
+
+
+def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Refuse an array that the kernels cannot write their result to."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an ndarray, got {type(out).__name__}")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(f"out must have shape {shape} and dtype {dtype}, got {out.shape} and {out.dtype}")
+    if not (out.flags.c_contiguous and out.flags.aligned and out.flags.writeable):
+        raise ValueError("out must be C-contiguous, aligned and writable")
+
+
+def check_classifies(output: str, method: str) -> None:
+    """Refuse outputs that are no classes."""
+    if output not in ("sigmoid", "softmax"):
+        raise ValueError(f"{method} needs an output of 'sigmoid' or 'softmax', this network's is {output!r}")
+
+
+def copy_layers(to: Sequence[Array], values: Any, argument: str) -> None:
+    """Copy one array a layer, all of them or, if one does not fit, none."""
+    found = [numeric(value, f"{argument}[{i}]") for i, value in enumerate(values)]
+    if len(found) != len(to):
+        raise ValueError(f"{argument} must hold {len(to)} arrays, got {len(found)}")
+    for i, (array, value) in enumerate(zip(to, found, strict=True)):
+        if array.shape != value.shape:
+            raise ValueError(f"{argument}[{i}] must have shape {array.shape}, got {value.shape}")
+    for array, value in zip(to, found, strict=True):
+        array[:] = value

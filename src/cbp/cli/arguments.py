@@ -1,0 +1,224 @@
+"""What can be typed: the subcommands, their arguments, and how each is read."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+from pathlib import Path
+from typing import NoReturn
+
+from cbp.cli import commands
+from cbp.cli.report import complain
+
+__all__ = ["build_parser"]
+
+DESCRIPTION = "Train dense neural networks on the CPU, and predict with them."
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report a wrong argument, and end."""
+        complain(ValueError(f"{message} ({self.prog} --help tells more)"))
+        raise SystemExit(2)
+
+
+def build_parser() -> Parser:
+    """Return the parser of the whole command line."""
+    parser = Parser(prog="cbp", description=DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
+    parser.set_defaults(run=None)
+    subparsers = parser.add_subparsers(metavar="COMMAND", title="commands")
+    add_train(subparsers)
+    add_predict(subparsers)
+    info = subparsers.add_parser(
+        "info",
+        help="print versions, instruction set and threads",
+        description="Print the versions in use, the instruction set, and the number of threads and why.",
+        allow_abbrev=False,
+    )
+    info.set_defaults(run=commands.info)
+    return parser
+
+
+class Version(argparse.Action):
+    """Prints the version; looked up only when asked for, because that takes a while."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        """Print the version, and end."""
+        print("cbp", commands.version())
+        parser.exit()
+
+
+def add_train(subparsers: argparse._SubParsersAction[Parser]) -> None:
+    """Describe the arguments of ``cbp train``."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a network on a data file, or on handwritten digits",
+        description="Train a network, and test it on examples held out. Without FILE: on 1,797 images of "
+        "handwritten digits that come with the package.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=commands.train)
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "file",
+        metavar="FILE",
+        nargs="?",
+        type=Path,
+        help=".csv with a header, columns of numbers or categories; or .npz with x_train, y_train and, "
+        "if there are any, x_test, y_test",
+    )
+    data.add_argument("--target", metavar="NAME", help="column of the .csv to predict (default: the last)")
+    data.add_argument(
+        "--ignore",
+        metavar="NAMES",
+        type=names,
+        default=[],
+        help="columns of the .csv to leave out",
+    )
+    data.add_argument(
+        "--task",
+        choices=("classification", "regression"),
+        help="default: classification if the target is text, or has two or few whole numbers",
+    )
+    data.add_argument(
+        "--test-fraction",
+        metavar="X",
+        type=fraction,
+        help="share of the examples to hold out for the test (default: 0.25)",
+    )
+    add_network(parser.add_argument_group("network"))
+    add_training(parser.add_argument_group("training"))
+    add_output(parser.add_argument_group("output"))
+
+
+def add_network(group: argparse._ArgumentGroup) -> None:
+    """Describe the arguments that say what to train."""
+    group.add_argument(
+        "--hidden",
+        metavar="N,N",
+        type=layer_sizes,
+        default=[128],
+        help='units of each hidden layer, or "none" (default: 128)',
+    )
+    group.add_argument(
+        "--activation",
+        metavar="NAME",
+        type=names,
+        default=["relu"],
+        help="of the hidden layers, or of each: sigmoid, tanh, relu, identity (default: relu)",
+    )
+    group.add_argument(
+        "--dtype", choices=("float32", "float64"), default="float32", help="precision (default: float32)"
+    )
+
+
+def add_training(group: argparse._ArgumentGroup) -> None:
+    """Describe the arguments that say how to train."""
+    group.add_argument(
+        "--epochs",
+        metavar="N",
+        type=positive,
+        help=f"passes over the data (default: {commands.EPOCHS}, or more where the data are few)",
+    )
+    group.add_argument(
+        "--batch-size", metavar="N", type=positive, default=32, help="examples a step (default: 32)"
+    )
+    group.add_argument("--optimizer", choices=("adam", "sgd"), default="adam", help="default: adam")
+    group.add_argument(
+        "--lr", metavar="X", type=positive_real, help="learning rate (default: 0.001 for adam, 0.1 for sgd)"
+    )
+    group.add_argument("--momentum", metavar="X", type=fraction, help="of sgd, below 1 (default: 0)")
+    group.add_argument(
+        "--l2", metavar="X", type=real, default=0.0, help="strength of the weight penalty (default: 0)"
+    )
+    group.add_argument(
+        "--seed",
+        metavar="N",
+        type=whole,
+        default=0,
+        help="of the initial weights, the order of the examples, and the part held out (default: 0)",
+    )
+    group.add_argument("--threads", metavar="N", type=positive, help="default: one for each CPU")
+
+
+def add_output(group: argparse._ArgumentGroup) -> None:
+    """Describe the arguments that say what to write."""
+    group.add_argument("--save", metavar="MODEL", type=Path, help="save the network, to predict with (.npz)")
+    group.add_argument("--plot", metavar="PNG", type=Path, help="draw the loss of each epoch")
+    group.add_argument("--history", metavar="CSV", type=Path, help="write the loss of each epoch")
+    group.add_argument("--quiet", action="store_true", help="print the results alone")
+
+
+def add_predict(subparsers: argparse._SubParsersAction[Parser]) -> None:
+    """Describe the arguments of ``cbp predict``."""
+    parser = subparsers.add_parser(
+        "predict",
+        help="predict with a network that train --save has written",
+        description="Predict, one line for each example: the name of a class, or a number.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=commands.predict)
+    parser.add_argument("model", metavar="MODEL", type=Path, help="what train --save has written")
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        type=Path,
+        help=".csv with the columns of the training data, in any order; or .npz with x_test, x or one array",
+    )
+    parser.add_argument("--output", metavar="CSV", type=Path, help="where to write (default: stdout)")
+
+
+def whole(text: str) -> int:
+    """Read a whole number from 0 up."""
+    with contextlib.suppress(ValueError):
+        if int(text) >= 0:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"a whole number from 0 up is needed, not {text!r}")
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1 up."""
+    with contextlib.suppress(ValueError):
+        if int(text) >= 1:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"a whole number from 1 up is needed, not {text!r}")
+
+
+def real(text: str) -> float:
+    """Read a finite number from 0 up."""
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"a number from 0 up is needed, not {text!r}")
+
+
+def positive_real(text: str) -> float:
+    """Read a finite number above 0."""
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"a number above 0 is needed, not {text!r}")
+
+
+def fraction(text: str) -> float:
+    """Read a number from 0 to below 1."""
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) < 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"a number from 0 to below 1 is needed, not {text!r}")
+
+
+def layer_sizes(text: str) -> list[int]:
+    """Read the sizes of hidden layers, separated by commas; "none" is none."""
+    if text.strip().lower() in ("", "none"):
+        return []
+    return [positive(size) for size in text.split(",")]
+
+
+def names(text: str) -> list[str]:
+    """Read names separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]

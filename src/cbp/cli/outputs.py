@@ -1,0 +1,106 @@
+"""The files that a training run leaves; whether they can be written is found out before it starts."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cbp
+from cbp.cli.report import complain
+from cbp.history import History
+from cbp.tabular import Preprocessor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Outputs", "check_writable"]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that were asked for.
+
+    Parameters
+    ----------
+    save, plot, history : Path or None
+        The network, the drawing and the table of losses.
+    """
+
+    save: Path | None
+    plot: Path | None
+    history: Path | None
+
+    def check(self, data: Path | None) -> None:
+        """Raise what writing would raise, and ValueError for a file that is the data, or named twice."""
+        taken = [] if data is None else [data]
+        for path in (self.save, self.plot, self.history):
+            if path is not None:
+                check_writable(path, taken)
+                taken.append(path)
+        if self.plot is not None:
+            check_drawable(self.plot)
+
+    def write(self, net: cbp.Network, table: Preprocessor) -> bool:
+        """Write all of them, and return whether that worked: the failure of one must not lose the others."""
+        written = True
+        if self.save is not None:
+            path = self.save
+            written &= succeeds(lambda: net.save(path, metadata={"table": table.to_dict()}))
+        if self.history is not None:
+            written &= succeeds(net.history.to_csv, self.history)
+        if self.plot is not None:
+            written &= succeeds(draw, net.history, self.plot)
+        return written
+
+
+def succeeds(write: Callable[..., object], *arguments: object) -> bool:
+    """Call a function that writes a file; where that fails say so and return False."""
+    try:
+        write(*arguments)
+    except (OSError, ValueError) as error:
+        complain(error)
+        return False
+    return True
+
+
+def check_writable(path: Path, taken: Sequence[Path] = ()) -> None:
+    """Raise OSError if a file cannot be written, and ValueError if it is one of those taken."""
+    real = Path(os.path.realpath(path))
+    if any(real == Path(os.path.realpath(other)) for other in taken):
+        raise ValueError(f"{path} is named twice, and would be overwritten")
+    if not real.exists():
+        # Only an attempt tells whether a file can be made.
+        real.open("xb").close()
+        real.unlink()
+    elif real.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    # A file is replaced by a new one beside it, so its folder must be writable too.
+    elif not os.access(real, os.W_OK) or (real.is_file() and not os.access(real.parent, os.W_OK)):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def check_drawable(path: Path) -> None:
+    """Raise ImportError without matplotlib, and ValueError for a suffix that it does not know."""
+    known = new_figure().canvas.get_supported_filetypes()
+    if path.suffix[1:].lower() not in known:
+        raise ValueError(f"{path}: the name must end in one of .{', .'.join(sorted(known))}")
+
+
+def draw(history: History, path: Path) -> None:
+    """Draw the losses to a file."""
+    figure = new_figure()
+    history.plot(figure.subplots())
+    figure.savefig(path)
+
+
+def new_figure() -> Figure:
+    """Return an empty figure that needs no screen."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("--plot needs matplotlib: pip install 'cython-backprop[plot]'") from error
+    return Figure(layout="constrained")

@@ -1,0 +1,99 @@
+"""What the command line says: results on stdout; remarks and errors, a line each, on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import textwrap
+from collections.abc import Sequence
+from itertools import pairwise
+
+import cbp
+from cbp.tabular import Columns, Examples
+from cbp.versions import peak_gflops
+
+__all__ = ["complain", "describe_data", "describe_network", "note", "say", "say_score", "say_speed"]
+
+WIDTH = 79
+
+
+def say(subject: str, words: str) -> None:
+    """Print a line at once, so that it comes before the progress on stderr; cut it to fit a terminal."""
+    line = f"{subject:<10}" + textwrap.shorten(words, WIDTH - 10, placeholder=" ...")
+    try:
+        print(line, flush=True)
+    except UnicodeEncodeError:
+        print(line.encode("ascii", "backslashreplace").decode("ascii"), flush=True)
+
+
+def note(remark: str) -> None:
+    """Print a remark on stderr."""
+    # Nobody reads it where stderr is closed, which is no reason to stop.
+    with contextlib.suppress(OSError, ValueError):
+        print("cbp:", " ".join(remark.split()), file=sys.stderr, flush=True)
+
+
+def complain(error: BaseException) -> None:
+    """Print an error as one line on stderr."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror is not None:
+        text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    elif isinstance(error, MemoryError):
+        text = text or "out of memory"
+    note(f"error: {text or type(error).__name__}")
+
+
+def describe_data(source: str, examples: Examples, *, last_column: bool) -> None:
+    """Say what was found in the data; ``last_column``: the target is where it is by default."""
+    train, test = len(examples.y_train), len(examples.y_test)
+    say("data", f"{source}: {counted(train, 'example')} to train on, {test:,} to test with")
+    inputs, target = examples.table.inputs, examples.table.target
+    columns = f", from {counted(len(inputs.columns), 'column')}" if isinstance(inputs, Columns) else ""
+    say("inputs", f"{inputs.width:,}{columns}")
+    place = " (the last column)" if last_column else ""
+    say("target", f"{target.name}{place}: {target.summary}")
+
+
+def describe_network(net: cbp.Network, activations: Sequence[str]) -> None:
+    """Say what is trained."""
+    sizes = "-".join(map(str, net.sizes))
+    functions = " and ".join([*activations, net.output] if len(net.sizes) > 2 else [net.output])
+    threads = counted(threads_of(net), "thread")
+    say("network", f"{sizes}, {functions}; {net.n_parameters:,} parameters in {net.dtype}, {threads}")
+
+
+def say_score(net: cbp.Network, examples: Examples) -> None:
+    """Say how well the network does on the test examples, or without any on those it was trained on."""
+    part, x, y = "test", examples.x_test, examples.y_test
+    if not len(y):
+        part, x, y = "training", examples.x_train, examples.y_train
+    say("result", f"{part} {examples.table.target.score(net.predict(x), y)}")
+
+
+def say_speed(net: cbp.Network, n_examples: int, seconds: float) -> None:
+    """Say how long training took, and how much of what the machine can do that was."""
+    epochs = len(net.history)
+    say("time", f"{seconds:.2f} s, {counted(epochs, 'epoch')}")
+    if not epochs:
+        return
+    rate = epochs * n_examples / net.history.seconds
+    gflops, peak = rate * flops(net.sizes) / 1e9, peak_gflops(str(net.dtype), threads_of(net))
+    threads = counted(threads_of(net), "thread")
+    say("speed", f"{rate:,.0f} examples/s")
+    say("share", f"{gflops / peak:.1%} of the machine's peak: {gflops:.3g} of {peak:.3g} GFLOP/s, {threads}")
+
+
+def threads_of(net: cbp.Network) -> int:
+    """Return how many threads a network may use."""
+    return cbp.get_num_threads() if net.n_threads is None else net.n_threads
+
+
+def flops(sizes: Sequence[int]) -> int:
+    """Return the operations of one training example: three products a layer, but for the first two."""
+    products = [n_in * n_out for n_in, n_out in pairwise(sizes)]
+    return 2 * (3 * sum(products) - products[0])
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number of things, in the singular where it is one."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

@@ -1,0 +1,307 @@
+"""The record of a training run: one :class:`Epoch` a pass over the data, together a :class:`History`."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, overload
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Epoch", "History"]
+
+# A longer history prints its first and last rows only: together with the header and the row of dots they
+# fit an ordinary terminal.
+ROWS_SHOWN = 25
+ROWS_AT_EACH_END = 10
+
+CSV_HEADER = ("epoch", "loss", "validation_loss", "seconds", "examples_per_second")
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one pass over the training data did.
+
+    Parameters
+    ----------
+    number : int
+        Counted from 1 within one call of ``fit``.
+    loss : float
+        Mean over the examples of the minibatch cost J before each update, the λ term included.
+    validation_loss : float or None
+        Mean loss on the validation data after the epoch, without the λ term; None where there was none.
+    seconds : float
+        Time that the epoch took.
+    examples_per_second : float
+        Training examples divided by ``seconds``.
+
+    Examples
+    --------
+    >>> Epoch(number=1, loss=0.5, validation_loss=None, seconds=0.25, examples_per_second=4000.0)
+    Epoch(number=1, loss=0.5, validation_loss=None, seconds=0.25, examples_per_second=4000.0)
+    """
+
+    number: int
+    loss: float
+    validation_loss: float | None
+    seconds: float
+    examples_per_second: float
+
+
+class History(Sequence[Epoch]):
+    """The epochs of one training run, in order: a sequence that prints as a table and draws itself.
+
+    Parameters
+    ----------
+    epochs : iterable of Epoch, default ()
+        The epochs to start with.
+
+    Examples
+    --------
+    >>> history = History()
+    >>> history.append(Epoch(1, 0.75, 0.875, 0.5, 2000.0))
+    >>> history.append(Epoch(2, 0.25, 0.375, 0.25, 4000.0))
+    >>> print(history)
+    epoch    loss  validation loss  seconds  examples/s
+        1  0.7500           0.8750    0.500       2,000
+        2  0.2500           0.3750    0.250       4,000
+    >>> history
+    History(2 epochs, loss 0.75 -> 0.25, validation loss 0.875 -> 0.375, 0.75 s)
+    >>> history[-1].loss
+    0.25
+    >>> history.losses
+    [0.75, 0.25]
+    """
+
+    def __init__(self, epochs: Iterable[Epoch] = ()) -> None:
+        self._epochs = list(epochs)
+
+    def append(self, epoch: Epoch) -> None:
+        """Add the record of one more epoch at the end."""
+        self._epochs.append(epoch)
+
+    def __len__(self) -> int:
+        return len(self._epochs)
+
+    @overload
+    def __getitem__(self, index: int) -> Epoch: ...
+    @overload
+    def __getitem__(self, index: slice) -> History: ...
+    def __getitem__(self, index: int | slice) -> Epoch | History:
+        if isinstance(index, slice):
+            return History(self._epochs[index])
+        return self._epochs[index]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, History):
+            return NotImplemented
+        return self._epochs == other._epochs
+
+    @property
+    def losses(self) -> list[float]:
+        """The training loss of each epoch, a list of ``len(self)`` floats."""
+        return [epoch.loss for epoch in self._epochs]
+
+    @property
+    def validation_losses(self) -> list[float]:
+        """The validation loss of each epoch, a list of floats.
+
+        It is empty where no epoch was validated. Where only some were, the others are NaN, so that the list
+        keeps step with :attr:`losses`.
+        """
+        if not self._is_validated():
+            return []
+        return [
+            math.nan if epoch.validation_loss is None else epoch.validation_loss for epoch in self._epochs
+        ]
+
+    @property
+    def seconds(self) -> float:
+        """The time of all epochs together."""
+        return math.fsum(epoch.seconds for epoch in self._epochs)
+
+    def _is_validated(self) -> bool:
+        return any(epoch.validation_loss is not None for epoch in self._epochs)
+
+    def __repr__(self) -> str:
+        count = len(self)
+        facts = [f"{count} epoch" if count == 1 else f"{count} epochs"]
+        if count:
+            facts.append("loss " + first_to_last(self.losses))
+            validated = [epoch.validation_loss for epoch in self if epoch.validation_loss is not None]
+            if validated:
+                facts.append("validation loss " + first_to_last(validated))
+            facts.append(f"{self.seconds:.3g} s" if self.seconds < 1000 else f"{self.seconds:,.0f} s")
+        return f"History({', '.join(facts)})"
+
+    def __str__(self) -> str:
+        rows = self._rows()
+        widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the table as a notebook shows it."""
+        header, *body = self._rows()
+        lines = ["<tr>" + "".join(f"<th>{cell}</th>" for cell in header) + "</tr>"]
+        lines += ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in body]
+        return "<table>\n" + "\n".join(lines) + "\n</table>"
+
+    def _rows(self) -> list[list[str]]:
+        """Return the header and the rows to show, as text."""
+        shortened = len(self) > ROWS_SHOWN
+        shown = self._epochs
+        if shortened:
+            shown = self._epochs[:ROWS_AT_EACH_END] + self._epochs[-ROWS_AT_EACH_END:]
+
+        columns = [
+            ["epoch", *(str(epoch.number) for epoch in shown)],
+            ["loss", *format_losses([epoch.loss for epoch in shown])],
+        ]
+        if self._is_validated():
+            columns.append(["validation loss", *format_losses([epoch.validation_loss for epoch in shown])])
+        columns.append(["seconds", *format_seconds([epoch.seconds for epoch in shown])])
+        columns.append(["examples/s", *(f"{epoch.examples_per_second:,.0f}" for epoch in shown)])
+
+        rows = [list(row) for row in zip(*columns, strict=True)]
+        if shortened:
+            rows.insert(1 + ROWS_AT_EACH_END, ["..."] * len(columns))
+        return rows
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the loss, and the validation loss where there is one, against the epoch.
+
+        The loss axis is logarithmic where the losses are positive and span a factor of ten or more.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw. By default ``matplotlib.pyplot`` makes a new figure, which a notebook shows at
+            once; elsewhere call ``matplotlib.pyplot.show()``, or ``.figure.savefig(path)`` of the result.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes drawn on.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        try:
+            from matplotlib.ticker import MaxNLocator
+
+            if ax is None:
+                from matplotlib import pyplot
+
+                ax = pyplot.subplots()[1]
+        except ImportError as error:
+            raise ImportError("History.plot needs matplotlib: pip install 'cython-backprop[plot]'") from error
+
+        curves = {"loss": [(epoch.number, epoch.loss) for epoch in self._epochs]}
+        if self._is_validated():
+            # Epochs that were not validated are left out, so that the line runs on over the gap.
+            curves["validation loss"] = [
+                (epoch.number, epoch.validation_loss)
+                for epoch in self._epochs
+                if epoch.validation_loss is not None
+            ]
+        for label, points in curves.items():
+            # Markers, because a line through a single point is invisible.
+            marker = "o" if len(points) <= ROWS_SHOWN else ""
+            numbers, losses = [number for number, _ in points], [loss for _, loss in points]
+            ax.plot(numbers, losses, label=label, marker=marker, markersize=3)
+
+        if spans_decades([loss for points in curves.values() for _, loss in points]):
+            ax.set_yscale("log")
+        ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+        ax.set_xlabel("epoch")
+        ax.set_ylabel("loss")
+        if len(curves) > 1:
+            ax.legend()
+        return ax
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the epochs to a CSV file, every number in full precision.
+
+        The header is ``epoch,loss,validation_loss,seconds,examples_per_second``; a missing validation loss is
+        an empty field. A file of that name is replaced, and kept as it was if writing fails.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file to write.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(CSV_HEADER)
+        writer.writerows(astuple(epoch) for epoch in self._epochs)
+        write_whole(path, text.getvalue())
+
+
+def first_to_last(losses: Sequence[float]) -> str:
+    """Return the first and the last of some losses, or the only one, as short text."""
+    ends = losses[:1] if len(losses) == 1 else [losses[0], losses[-1]]
+    return " -> ".join(f"{loss:.4g}" for loss in ends)
+
+
+def format_losses(losses: Sequence[float | None]) -> list[str]:
+    """Format a column of losses to about four digits, the decimal points below each other."""
+    sizes = [abs(loss) for loss in losses if loss and math.isfinite(loss)]
+    small_or_large = sizes and (min(sizes) < 1e-4 or max(sizes) >= 1e7)
+    style = ".3e" if small_or_large else f".{decimals_for(sizes, digits=4)}f"
+    return ["-" if loss is None else format(loss, style) for loss in losses]
+
+
+def format_seconds(seconds: Sequence[float]) -> list[str]:
+    """Format a column of times to about three digits, down to the microsecond."""
+    decimals = min(6, decimals_for([time for time in seconds if 0 < time < math.inf], digits=3))
+    return [f"{time:.{decimals}f}" for time in seconds]
+
+
+def decimals_for(sizes: Sequence[float], digits: int) -> int:
+    """Return how many decimals show the smallest of some positive numbers to ``digits`` digits."""
+    if not sizes:
+        return digits
+    return max(0, digits - 1 - math.floor(math.log10(min(sizes))))
+
+
+def spans_decades(losses: Sequence[float]) -> bool:
+    """Return whether losses are fit for a logarithmic axis, and better off on one."""
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    return bool(finite) and min(finite) > 0 and max(finite) >= 10 * min(finite)
+
+
+def write_whole(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file so that a failure leaves what stood there before."""
+    target = os.path.realpath(path)
+    if os.path.exists(target) and not os.path.isfile(target):
+        # A pipe or a device has nothing to lose, and must not be replaced by a file.
+        with open(target, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+        return
+    partial = f"{target}.{os.getpid()}.part"
+    try:
+        with open(partial, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+        os.replace(partial, target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        if isinstance(error, OSError):
+            # Tell the name that the caller knows.
+            error.filename, error.filename2 = os.fspath(path), None
+        raise

@@ -1,0 +1,84 @@
+# Losses and the output error delta(L), a row an example, told from the pre-activations z(L) so that they stay finite.
+#
+# squared error   loss = 1/2 sum_j (a_j - y_j)^2       delta = (a - y) g'(z)
+# cross-entropy   with sigmoid, each output its own:
+#                 loss = sum_j max(z_j, 0) - z_j y_j + log(1 + e^-|z_j|)
+#                 with softmax: loss = log sum_k e^(z_k) - sum_j y_j z_j
+#                                                      delta = a - y for both
+#
+# Each function takes a row of z, padded to whole vectors, turns it into delta in place and returns the loss; y is
+# padded with zeros and may be overwritten. The padding of delta is left to the caller.
+
+cdef double row_sum(const real* x, Py_ssize_t n) noexcept nogil:
+    """Summed in double: the losses of many rows are to add up to more than six digits."""
+    cdef double total = 0
+    cdef Py_ssize_t j
+    for j in range(n):
+        total += x[j]
+    return total
+
+
+cdef double binary_cross_entropy_row(real* z, real* y, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef vec z_j, y_j
+    for j from 0 <= j < n by LANES:
+        z_j, y_j = load(z + j), load(y + j)
+        store(y + j, at_least(z_j, broadcast(0)) - z_j * y_j + vec_log1p_unit(vec_exp(-magnitude(z_j))))
+        store(z + j, vec_sigmoid(z_j) - y_j)
+    return row_sum(y, n)
+
+
+cdef double label_cross_entropy_row(real* z, int64_t label, Py_ssize_t n) noexcept nogil:
+    cdef real z_label = z[label]
+    cdef real log_sum = softmax_row(z, n)
+    z[label] -= 1
+    return <double> log_sum - z_label
+
+
+cdef double categorical_cross_entropy_row(real* z, const real* y, Py_ssize_t n) noexcept nogil:
+    cdef double dot = 0
+    cdef real log_sum
+    cdef Py_ssize_t j
+    for j in range(n):
+        dot += <double> z[j] * y[j]
+    log_sum = softmax_row(z, n)
+    for j in range(n):
+        z[j] -= y[j]
+    return log_sum - dot
+
+
+cdef double squared_error_row(int g, real* z, real* y, real* a, Py_ssize_t n) noexcept nogil:
+    """As the others; `a` receives the activations, as long as the padded row."""
+    cdef Py_ssize_t j
+    cdef vec error
+    cdef real mean = 0
+    if g == SOFTMAX:
+        softmax_row(z, n)
+    else:
+        activate(g, z, padded(n))
+    for j from 0 <= j < n by LANES:
+        error = load(z + j) - load(y + j)
+        store(a + j, load(z + j))
+        store(z + j, error)
+        store(y + j, error * error)
+    if g == SOFTMAX:                    # dloss/dz_j = a_j (e_j - sum_k e_k a_k) with e = a - y
+        for j in range(n):
+            mean += z[j] * a[j]
+        for j in range(n):
+            z[j] = a[j] * (z[j] - mean)
+    else:
+        times_derivative(g, z, a, padded(n))
+    return row_sum(y, n) / 2
+
+
+cdef double output_delta_row(int g, int loss, real* z, real* y, int64_t label, real* a, Py_ssize_t n) noexcept nogil:
+    """The matching function's result; label is -1 where y holds the targets."""
+    if loss == SQUARED_ERROR:
+        if label >= 0:
+            y[label] = 1
+        return squared_error_row(g, z, y, a, n)
+    if g == SIGMOID:
+        return binary_cross_entropy_row(z, y, n)
+    if label >= 0:
+        return label_cross_entropy_row(z, label, n)
+    return categorical_cross_entropy_row(z, y, n)

@@ -1,0 +1,183 @@
+# A pass over examples: what one call to `fit`, `gradient` or `loss` owns, from start to end.
+#
+# A minibatch goes through in rounds of two phases with a barrier after each:
+#   examples   each thread takes its examples through the layers and back: a, z, delta;
+#   weights    each thread takes its rows of the W: Delta, and after the last round D and the optimiser's step.
+# Where W is small beside the batch, the rows would be few and the sums over the batch long; then the batch is split
+# into a fixed number of partial sums, Delta is accumulated per partial in the first phase, and the second adds the
+# partials up in order. Which of the two depends on shapes alone, and so do the bits: by rows every element of Delta is
+# one chain over all the examples, whoever computes it.
+
+cdef enum:
+    MOST_PARTIALS = 64
+    PARTIAL_LEAST = 64                  # examples that a partial sum should have at least
+    SMALL_NETWORK = 16384               # reals of packed W up to which partial sums are worth their reduction
+    BLOCK_BYTES = 8 * 1024 * 1024       # bound on a round's activations and deltas
+    BLOCK_MOST = 4096                   # … and on its examples
+
+
+cdef struct Pass:
+    const Plan* plan
+    int mode
+    bint inputs
+    int most_threads
+    Py_ssize_t batch
+    Py_ssize_t n_partials               # 0: by rows of W
+    Py_ssize_t share                    # examples of a partial sum, the last one's may be fewer
+    Py_ssize_t round                    # examples of a round (of each partial sum)
+    double work                         # multiply-adds an example
+    Py_ssize_t tile_size                # reals of a thread's tile
+    real* W                             # packed, as are the next four
+    real* Delta                         # (max(1, n_partials), packed_size)
+    real* moment1                       # velocity of SGD, first moment of Adam; or NULL
+    real* moment2
+    real* W_T                           # packed
+    real* tiles                         # (most_threads, tile_size)
+    real* block                         # by rows: (round, block_size); else (most_threads, TILE, block_size)
+    double* losses                      # by rows: (round,), one an example; else (n_partials,)
+    double* squares                     # (n_strips,), sum of W^2 a strip
+    Cursor* faults                      # (most_threads,)
+    Barrier* barrier
+    void* memory
+
+
+cdef void* aligned(char** at, Py_ssize_t n_bytes) noexcept nogil:
+    """Cut n_bytes off at a multiple of 64."""
+    cdef char* here = at[0]
+    at[0] = here + (n_bytes + 63) // 64 * 64
+    return here
+
+
+cdef void plan_rounds(Pass* run, bint in_order) noexcept nogil:
+    """Choose between rows and partial sums, and the length of a round, from shapes alone.
+
+    in_order: examples arrive in order and in parts, so that partial sums, which start all over the batch, cannot be.
+    """
+    cdef const Plan* plan = run.plan
+    cdef Py_ssize_t fit
+    if plan.packed_size <= SMALL_NETWORK and run.batch >= 2 * PARTIAL_LEAST and not in_order:
+        run.n_partials = min(MOST_PARTIALS, run.batch // PARTIAL_LEAST)
+        run.share = strip_count((run.batch + run.n_partials - 1) // run.n_partials) * STRIP
+        # Rounds of some milliseconds at the most, so that Python gets its turn within one large batch.
+        fit = <Py_ssize_t> (1e8 / (run.work * run.n_partials))
+        run.round = min(run.share, max(1, fit // TILE) * TILE)
+        return
+    run.n_partials = 0
+    fit = min(BLOCK_MOST, BLOCK_BYTES // (plan.block_size * <Py_ssize_t> sizeof(real)))
+    run.round = min(strip_count(run.batch) * STRIP, max(TILE, fit // TILE * TILE))
+
+
+cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) noexcept nogil:
+    """Place the arrays in memory, which may be NULL to learn how many bytes they need."""
+    cdef const Plan* plan = run.plan
+    cdef char* at = memory
+    cdef Py_ssize_t w_bytes = plan.packed_size * sizeof(real)
+    cdef Py_ssize_t t_size = plan.transposed_size
+    cdef Py_ssize_t blocks = run.round if run.n_partials == 0 else run.most_threads * <Py_ssize_t> TILE
+    if run.inputs:
+        t_size += plan.layers[0].n_out * padded(plan.layers[0].n_in)
+    run.W = <real*> aligned(&at, w_bytes)
+    run.W_T = <real*> aligned(&at, t_size * sizeof(real))
+    run.moment1 = run.moment2 = NULL
+    if run.mode == TRAIN and (optimizer == ADAM or momentum):
+        run.moment1 = <real*> aligned(&at, w_bytes)
+    if run.mode == TRAIN and optimizer == ADAM:
+        run.moment2 = <real*> aligned(&at, w_bytes)
+    run.tiles = <real*> aligned(&at, run.most_threads * run.tile_size * sizeof(real))
+    run.losses = <double*> aligned(&at, max(run.round, run.n_partials) * sizeof(double))
+    run.squares = <double*> aligned(&at, plan.n_strips * sizeof(double))
+    run.faults = <Cursor*> aligned(&at, run.most_threads * sizeof(Cursor))
+    run.barrier = <Barrier*> aligned(&at, sizeof(Barrier))
+    if run.mode != LOSS:
+        run.Delta = <real*> aligned(&at, max(1, run.n_partials) * w_bytes)
+        run.block = <real*> aligned(&at, blocks * plan.block_size * sizeof(real))
+    return at - memory
+
+
+cdef void* new_pass(
+    void* plan, int mode, int optimizer, bint momentum, Py_ssize_t batch, bint inputs, bint in_order, int n_threads,
+) noexcept nogil:
+    """A pass with minibatches of `batch` examples, weights still to be packed; NULL where memory is short."""
+    cdef Pass* run = <Pass*> calloc(1, sizeof(Pass))
+    cdef Py_ssize_t n_bytes, l, ld_last
+    if run == NULL:
+        return NULL
+    run.plan = <const Plan*> plan
+    run.mode = mode
+    run.inputs = inputs
+    run.most_threads = n_threads
+    run.batch = batch
+    for l in range(run.plan.n_layers):
+        run.work += (1 if mode == LOSS else 3) * <double> run.plan.layers[l].n_in * run.plan.layers[l].n_out
+    ld_last = run.plan.layers[run.plan.n_layers - 1].ld_out
+    # x, the activations, two deltas in turn; a row of y, one of a(L), and the losses of a tile
+    run.tile_size = (
+        TILE * (run.plan.x_size + run.plan.a_size + 2 * run.plan.widest) + 2 * ld_last
+        + TILE * <Py_ssize_t> (sizeof(double) // sizeof(real)) + 64
+    )
+    plan_rounds(run, in_order)
+    n_bytes = lay_out(run, NULL, optimizer, momentum)
+    run.memory = calloc(n_bytes + 64, 1)
+    if run.memory == NULL:
+        free(run)
+        return NULL
+    lay_out(run, <char*> run.memory + (64 - <size_t> run.memory % 64) % 64, optimizer, momentum)
+    return run
+
+
+cdef void free_pass(void* state) noexcept nogil:
+    if state != NULL:
+        free((<Pass*> state).memory)
+        free(state)
+
+
+cdef void pack(void* state, const void* parameters) noexcept nogil:
+    """Take the parameters over from their place at rest."""
+    cdef Pass* run = <Pass*> state
+    cdef const Layer* layer
+    cdef Py_ssize_t l
+    pack_vector(run.plan, run.W, <const real*> parameters)
+    for l in range(run.plan.n_layers):
+        layer = &run.plan.layers[l]
+        if run.mode != LOSS and (l > 0 or run.inputs):
+            transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, 0, layer.n_in)
+
+
+cdef bint unpack(void* state, void* parameters) noexcept nogil:
+    """Write the parameters back, if all are finite; otherwise leave those at rest alone and return False."""
+    cdef Pass* run = <Pass*> state
+    if not all_finite(run.W, run.plan.packed_size):
+        return False
+    unpack_vector(run.plan, <real*> parameters, run.W)
+    return True
+
+
+cdef void read_moment(void* state, int which, void* moment) noexcept nogil:
+    """The optimiser's first or second moment, at rest."""
+    cdef Pass* run = <Pass*> state
+    unpack_vector(run.plan, <real*> moment, run.moment2 if which else run.moment1)
+
+
+cdef void write_moment(void* state, int which, const void* moment) noexcept nogil:
+    cdef Pass* run = <Pass*> state
+    pack_vector(run.plan, run.moment2 if which else run.moment1, <const real*> moment)
+
+
+cdef void read_gradient(
+    void* state, void* gradient, const void* parameters, double l2, double weight,
+) noexcept nogil:
+    """D = (Delta + lambda W) / m at rest, after a whole batch in mode GRADIENT."""
+    cdef Pass* run = <Pass*> state
+    cdef const Layer* layer
+    cdef real* D
+    cdef const real* W
+    cdef Py_ssize_t l, i
+    for l in range(run.plan.n_layers):
+        layer = &run.plan.layers[l]
+        D = <real*> gradient + layer.flat
+        W = <const real*> parameters + layer.flat
+        unpack_weights(layer, D, run.Delta + layer.packed)
+        for i in range(layer.n_in * layer.n_out):
+            D[i] = (D[i] + <real> l2 * W[i]) * <real> (1 / weight)
+        for i in range(layer.n_in * layer.n_out, (layer.n_in + 1) * layer.n_out):
+            D[i] *= <real> (1 / weight)

@@ -1,0 +1,154 @@
+# The plan of a network: what depends on its shapes alone, worked out once. Above all, where everything lies.
+
+cdef enum:
+    TILE = 96                           # examples that one thread takes through the layers at a time
+    MOST_LAYERS = 1000
+
+
+cdef struct Layer:                      # of weights, from a(l) to a(l+1)
+    Py_ssize_t n_in
+    Py_ssize_t n_out
+    int g                               # activation of the outputs
+    Py_ssize_t ld_in                    # row length of a(l) in a tile, in reals
+    Py_ssize_t ld_out                   # … and of z(l+1), a(l+1), delta(l+1)
+    # Offsets, in reals:
+    Py_ssize_t flat                     # of W, then b, in the parameters at rest: (n_in + 1, n_out)
+    Py_ssize_t packed                   # of W, then b, in panels: (n_in + 1, n_out)
+    Py_ssize_t transposed               # of W^T in panels: (n_out, n_in)
+    Py_ssize_t a_tile                   # of a(l+1) in a tile
+    Py_ssize_t strips                   # of a(l), then 1, in strips, in one example's share of a block
+    Py_ssize_t panels                   # of delta(l+1) in panels, likewise
+    Py_ssize_t first_strip              # number of W's first strip of rows among all layers'
+
+
+cdef struct Plan:
+    Py_ssize_t n_layers
+    int loss
+    Layer* layers
+    Py_ssize_t n_parameters             # at rest
+    Py_ssize_t packed_size
+    Py_ssize_t transposed_size          # without the first layer, whose W^T only dJ/dX needs; it would come last
+    Py_ssize_t x_size                   # of a gathered example in a tile
+    Py_ssize_t a_size                   # of one example's activations in a tile, x left out
+    Py_ssize_t widest                   # longest row in a tile
+    Py_ssize_t block_size               # of one example's strips and panels in a block
+    Py_ssize_t n_strips                 # strips of rows of W over all layers
+
+
+cdef Py_ssize_t row_length(Py_ssize_t n) noexcept nogil:
+    """Reals from row to row of a tile with n columns: whole vectors, and never a multiple of 1 kB, which would
+    make the rows of a tile compete for the same lines of the L1 cache."""
+    cdef Py_ssize_t ld = padded(n)
+    if ld * <Py_ssize_t> sizeof(real) % 1024 == 0:
+        ld += LANES
+    return ld
+
+
+cdef Py_ssize_t strip_count(Py_ssize_t n_rows) noexcept nogil:
+    return (n_rows + STRIP - 1) // STRIP
+
+
+cdef void* new_plan(const Spec* spec) noexcept nogil:
+    """The plan of a network that `_core` has found valid; NULL where memory is short."""
+    cdef Plan* plan = <Plan*> calloc(1, sizeof(Plan))
+    cdef Layer* layer
+    cdef Py_ssize_t l
+    if plan == NULL:
+        return NULL
+    plan.layers = <Layer*> calloc(spec.n_layers, sizeof(Layer))
+    if plan.layers == NULL:
+        free(plan)
+        return NULL
+    plan.n_layers = spec.n_layers
+    plan.loss = spec.loss
+    plan.x_size = plan.widest = row_length(spec.sizes[0])
+    for l in range(spec.n_layers):
+        layer = &plan.layers[l]
+        layer.n_in, layer.n_out = spec.sizes[l], spec.sizes[l + 1]
+        layer.g = spec.activations[l]
+        layer.ld_in, layer.ld_out = row_length(layer.n_in), row_length(layer.n_out)
+        layer.flat = plan.n_parameters
+        layer.packed = plan.packed_size
+        layer.transposed = plan.transposed_size
+        layer.a_tile = plan.a_size
+        layer.strips = plan.block_size
+        layer.panels = plan.block_size + strip_count(layer.n_in + 1) * STRIP
+        layer.first_strip = plan.n_strips
+        plan.n_parameters += (layer.n_in + 1) * layer.n_out
+        plan.packed_size += (layer.n_in + 1) * padded(layer.n_out)
+        if l > 0:
+            plan.transposed_size += layer.n_out * padded(layer.n_in)
+        plan.a_size += layer.ld_out
+        plan.block_size = layer.panels + padded(layer.n_out)
+        plan.n_strips += strip_count(layer.n_in + 1)
+        plan.widest = max(plan.widest, layer.ld_out)
+    plan.layers[0].transposed = plan.transposed_size
+    return plan
+
+
+cdef void free_plan(void* plan) noexcept nogil:
+    if plan != NULL:
+        free((<Plan*> plan).layers)
+        free(plan)
+
+
+cdef void pack_weights(const Layer* layer, real* packed, const real* flat) noexcept nogil:
+    """W and b from their place at rest into panels, with zeros in the padding."""
+    cdef Py_ssize_t j = 0, i, k, width, used
+    cdef real* to = packed
+    while j < layer.n_out:
+        width = panel_width(layer.n_out - j)
+        used = min(width, layer.n_out - j)
+        for i in range(layer.n_in + 1):
+            memcpy(to, flat + i * layer.n_out + j, used * sizeof(real))
+            for k in range(used, width):
+                to[k] = 0
+            to += width
+        j += 2 * LANES
+
+
+cdef void unpack_weights(const Layer* layer, real* flat, const real* packed) noexcept nogil:
+    """The way back of `pack_weights`."""
+    cdef Py_ssize_t j = 0, i, width, used
+    cdef const real* at = packed
+    while j < layer.n_out:
+        width = panel_width(layer.n_out - j)
+        used = min(width, layer.n_out - j)
+        for i in range(layer.n_in + 1):
+            memcpy(flat + i * layer.n_out + j, at, used * sizeof(real))
+            at += width
+        j += 2 * LANES
+
+
+cdef void pack_vector(const Plan* plan, real* packed, const real* flat) noexcept nogil:
+    """Parameters, or a vector that lies as they do, from rest into panels."""
+    cdef Py_ssize_t l
+    for l in range(plan.n_layers):
+        pack_weights(&plan.layers[l], packed + plan.layers[l].packed, flat + plan.layers[l].flat)
+
+
+cdef void unpack_vector(const Plan* plan, real* flat, const real* packed) noexcept nogil:
+    cdef Py_ssize_t l
+    for l in range(plan.n_layers):
+        unpack_weights(&plan.layers[l], flat + plan.layers[l].flat, packed + plan.layers[l].packed)
+
+
+cdef void transpose_weights(
+    const Layer* layer, real* transposed, const real* packed, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """Rows first to last of W, from panels into the panels of W^T, whose padding is zero from the start."""
+    cdef Py_ssize_t j = 0, i, k, width, used, width_T
+    cdef const real* at
+    cdef real* to
+    while j < layer.n_out:
+        width = panel_width(layer.n_out - j)
+        used = min(width, layer.n_out - j)
+        at = packed + j * (layer.n_in + 1)
+        for i in range(first, last):
+            # W^T_ji lies in panel i / (2 LANES), row j, column i % (2 LANES)
+            k = i // (2 * LANES)
+            width_T = panel_width(layer.n_in - k * 2 * LANES)
+            to = transposed + k * 2 * LANES * layer.n_out + j * width_T + i % (2 * LANES)
+            for k in range(used):
+                to[k * width_T] = at[i * width + k]
+        j += 2 * LANES

@@ -1,0 +1,89 @@
+# Forward propagation by itself, from the parameters at rest. Owns its workspace, so that any number of threads may
+# predict with one network at once.
+
+cdef enum:
+    PACK_FROM = 32                      # examples from which packing W costs less than it saves
+    SMALL_WORKSPACE = 2048              # reals that are taken from the stack
+
+
+cdef void forward_rows(
+    const Plan* plan, real** out,       # (n_layers,) arrays (m, n_out); NULL: not wanted
+    const real* W, bint packed, const real* X, real* workspace,
+    Py_ssize_t first, Py_ssize_t n_rows, Cursor* fault,
+) noexcept nogil:
+    """a(2) … a(L) of a tile. A row's bits are those of `forward_tile`: the chains over k are the same."""
+    cdef const Layer* layer
+    cdef Panels z, weights
+    cdef Rows inputs = rows_of(X + first * plan.layers[0].n_in, plan.layers[0].n_in)
+    cdef Py_ssize_t l, i
+    for i in range(n_rows):
+        check_row(inputs.at + i * inputs.row, plan.layers[0].n_in, X_NOT_FINITE, first + i, fault)
+    for l in range(plan.n_layers):
+        layer = &plan.layers[l]
+        if packed:
+            weights = packed_panels(<real*> W + layer.packed, layer.n_in + 1)
+        else:                           # columns past n_out are read from the next row and never used
+            weights.at, weights.panel, weights.row = <real*> W + layer.flat, 2 * LANES, layer.n_out
+        z.at, z.panel, z.row = workspace + l % 2 * n_rows * plan.widest, 2 * LANES, layer.ld_out
+        multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
+        if layer.g == SOFTMAX:
+            for i in range(n_rows):
+                softmax_row(z.at + i * z.row, layer.n_out)
+        else:
+            activate(layer.g, z.at, n_rows * z.row)
+        if out[l] != NULL:
+            for i in range(n_rows):
+                memcpy(out[l] + (first + i) * layer.n_out, z.at + i * z.row, layer.n_out * sizeof(real))
+        inputs = rows_of(z.at, z.row)
+
+
+cdef void forward_share(
+    const Plan* plan, real** out, const real* W, bint packed, const real* X, Py_ssize_t m, real* workspaces,
+    Py_ssize_t workspace_size, Cursor* faults, int me, int team,
+) noexcept nogil:
+    cdef Py_ssize_t i, last = min(m, strip_count(m) * (me + 1) // team * STRIP)
+    for i from strip_count(m) * me // team * STRIP <= i < last by TILE:
+        forward_rows(plan, out, W, packed, X, workspaces + me * workspace_size, i, min(TILE, last - i), &faults[me])
+
+
+cdef bint forward(
+    void* plan_, void** out, const void* parameters, const void* X, Py_ssize_t m, int n_threads, Cursor* fault,
+) noexcept nogil:
+    """a(2) … a(L) of m examples: False where memory is short. Reads up to two vectors past the parameters."""
+    cdef const Plan* plan = <const Plan*> plan_
+    cdef real[SMALL_WORKSPACE] small
+    cdef Cursor one_fault
+    cdef Cursor* faults = &one_fault
+    cdef bint packed = m >= PACK_FROM
+    cdef const real* W = <const real*> parameters
+    cdef real* workspaces = small
+    cdef char* memory = NULL
+    cdef char* at
+    cdef double multiply_adds = <double> m * plan.n_parameters
+    cdef int team = useful_threads(multiply_adds, n_threads), t
+    cdef Py_ssize_t size = 2 * min(m, TILE) * plan.widest
+    one_fault.fault = NONE
+    if packed or size > SMALL_WORKSPACE or team > 1:
+        memory = <char*> calloc(
+            64 * 4 + team * ((size + 16) * sizeof(real) + sizeof(Cursor))
+            + (plan.packed_size * sizeof(real) if packed else 0), 1)
+        if memory == NULL:
+            return False
+        at = memory + (64 - <size_t> memory % 64) % 64
+        faults = <Cursor*> aligned(&at, team * sizeof(Cursor))
+        size = (size + 15) // 16 * 16
+        workspaces = <real*> aligned(&at, team * size * sizeof(real))
+        if packed:
+            W = <real*> at
+            pack_vector(plan, <real*> at, <const real*> parameters)
+    if team == 1:
+        forward_share(plan, <real**> out, W, packed, <const real*> X, m, workspaces, size, faults, 0, 1)
+    else:
+        with parallel(num_threads=team):
+            forward_share(plan, <real**> out, W, packed, <const real*> X, m, workspaces, size, faults, threadid(),
+                          team_size())
+    for t in range(team):
+        if faults[t].fault != NONE and (fault.fault == NONE or faults[t].row < fault.row):
+            fault[0] = faults[t]
+    free(memory)
+    return True

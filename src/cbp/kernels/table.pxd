@@ -1,0 +1,114 @@
+"""What crosses the border between `_core` and a compiled kernel module: plain C structs and a table of functions.
+
+A kernel module is compiled for one precision and one instruction set, `_core` for the baseline; `void*` stands
+for `real*` here, since only the module knows its `real`.
+"""
+from libc.stdint cimport int64_t
+
+
+cdef enum Activation:
+    IDENTITY
+    SIGMOID
+    TANH
+    RELU
+    SOFTMAX
+
+
+cdef enum Loss:
+    SQUARED_ERROR
+    CROSS_ENTROPY
+
+
+cdef enum Optimizer:
+    SGD
+    ADAM
+
+
+cdef enum Mode:
+    LOSS                # forward and the loss
+    GRADIENT            # … and Delta
+    TRAIN               # … and the optimiser's step
+
+
+cdef enum Fault:
+    NONE
+    X_NOT_FINITE
+    Y_NOT_FINITE
+    Y_NOT_IN_UNIT_INTERVAL
+    Y_NOT_SUMMING_TO_ONE
+    LOSS_NOT_FINITE
+
+
+ctypedef struct Spec:                   # the network
+    Py_ssize_t n_layers                 # weight layers, L - 1
+    const Py_ssize_t* sizes             # (n_layers + 1,)
+    const int* activations              # (n_layers,) of the layers' outputs
+    int loss
+
+
+ctypedef struct Rule:                   # the optimiser's hyper-parameters, and the penalty
+    int optimizer
+    double learning_rate
+    double momentum                     # SGD
+    bint nesterov
+    double beta1                        # Adam
+    double beta2
+    double epsilon
+    double l2
+
+
+ctypedef struct Data:                   # the examples of one call, each array C-contiguous
+    const void* X                       # (n_rows, s(1))
+    const void* Y                       # (n_rows, s(L)), or NULL with labels
+    const int64_t* labels               # (n_rows,) or NULL
+    const void* weights                 # (n_rows,) or NULL: all ones
+    const int64_t* order                # (m,) rows in the order of training, or NULL: 0, 1, 2, …
+    Py_ssize_t m                        # examples to go through
+    bint X_gathered                     # X and Y may hold a part of the m examples instead, in the order of
+    bint Y_gathered                     # training: those from offset …
+    Py_ssize_t offset
+    Py_ssize_t available                # … to before this one
+    void* inputs                        # (m, s(1)) receives dJ/dX in mode GRADIENT, or NULL
+    bint check                          # look for faults in X and Y
+
+
+ctypedef struct Cursor:                 # how far a pass has come; all zero at the start of one
+    Py_ssize_t first                    # example with which the current minibatch starts
+    Py_ssize_t done                     # rows of it (of each partial sum, where there are several) gone through
+    Py_ssize_t step                     # minibatches completed in this pass
+    int64_t updates                     # optimiser steps since its state was fresh
+    double batch_loss                   # sum of the losses of the rows done
+    double loss                         # sum of J, each minibatch's times its weight
+    double weight                       # sum of the weights of the minibatches completed
+    bint starved                        # stopped because the examples at hand are used up
+    int fault
+    Py_ssize_t row                      # of the fault, as a row of X and Y
+    Py_ssize_t column
+
+
+ctypedef struct Table:
+    int vector_bytes
+    int openmp                          # the version's date, 0 without
+    const char* compiler
+    int (*most_threads)() noexcept nogil
+    double (*burn)(int n_threads, int64_t turns) noexcept nogil
+
+    void* (*new_plan)(const Spec* spec) noexcept nogil
+    void (*free_plan)(void* plan) noexcept nogil
+
+    bint (*forward)(void* plan, void** out, const void* parameters, const void* X, Py_ssize_t m,
+                    int n_threads, Cursor* fault) noexcept nogil
+
+    void* (*new_pass)(void* plan, int mode, int optimizer, bint momentum, Py_ssize_t batch, bint inputs,
+                      bint in_order, int n_threads) noexcept nogil
+    void (*free_pass)(void* state) noexcept nogil
+    void (*pack)(void* state, const void* parameters) noexcept nogil
+    bint (*unpack)(void* state, void* parameters) noexcept nogil
+    void (*read_moment)(void* state, int which, void* moment) noexcept nogil
+    void (*write_moment)(void* state, int which, const void* moment) noexcept nogil
+    void (*read_gradient)(void* state, void* gradient, const void* parameters, double l2,
+                          double weight) noexcept nogil
+    void (*advance)(void* state, const Data* data, const Rule* rule, Cursor* cursor, double budget,
+                    int n_threads) noexcept nogil
+
+    void (*elementwise)(int function, void* out, const void* x, Py_ssize_t n) noexcept nogil

@@ -1,0 +1,102 @@
+# From Delta to the parameters: the gradient D = (Delta + lambda W) / m, and the optimiser's step against it.
+#
+# All vectors are packed as the weights are, so a step is elementwise over a run of them; n a multiple of LANES.
+
+cdef struct Step:                       # one update's constants, the bias corrections included
+    int optimizer
+    bint nesterov
+    real learning_rate
+    real momentum
+    real beta1
+    real beta2
+    real one_minus_beta1
+    real one_minus_beta2
+    real epsilon
+    real v_correction                   # 1 / (1 - beta2^t)
+    real decay                          # lambda
+    real inverse_m                      # 1 / m, or 1 / (the sum of the weights)
+
+
+cdef Step step_constants(const Rule* rule, int64_t updates, double m) noexcept nogil:
+    """The constants of the update after `updates` others, on examples that weigh m."""
+    cdef Step step
+    cdef double t = <double> (updates + 1)
+    step.optimizer = rule.optimizer
+    step.nesterov = rule.nesterov
+    step.momentum = <real> rule.momentum
+    step.beta1 = <real> rule.beta1
+    step.beta2 = <real> rule.beta2
+    step.one_minus_beta1 = <real> (1 - rule.beta1)
+    step.one_minus_beta2 = <real> (1 - rule.beta2)
+    step.epsilon = <real> rule.epsilon
+    step.decay = <real> rule.l2
+    step.inverse_m = <real> (1 / m)
+    step.v_correction = 1
+    if rule.optimizer == ADAM:          # the correction of the first moment goes into the learning rate
+        step.learning_rate = <real> (rule.learning_rate / (1 - rule.beta1 ** t))
+        step.v_correction = <real> (1 / (1 - rule.beta2 ** t))
+    else:
+        step.learning_rate = <real> rule.learning_rate
+    return step
+
+
+cdef inline vec gradient_at(const real* Delta, const real* W, vec decay, vec inverse_m) noexcept nogil:
+    """D = (Delta + lambda W) / m"""
+    return (load(Delta) + decay * load(W)) * inverse_m
+
+
+cdef void sgd_step(const Step* step, real* W, const real* Delta, real decay, Py_ssize_t n) noexcept nogil:
+    """theta -= eta D"""
+    cdef vec eta = broadcast(step.learning_rate), lamda = broadcast(decay), inverse_m = broadcast(step.inverse_m)
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        store(W + i, load(W + i) - eta * gradient_at(Delta + i, W + i, lamda, inverse_m))
+
+
+cdef void momentum_step(
+    const Step* step, real* W, real* velocity, const real* Delta, real decay, Py_ssize_t n,
+) noexcept nogil:
+    """v = mu v + D;  theta -= eta v, or eta (D + mu v) after Nesterov."""
+    cdef vec eta = broadcast(step.learning_rate), lamda = broadcast(decay), inverse_m = broadcast(step.inverse_m)
+    cdef vec mu = broadcast(step.momentum)
+    cdef vec D, v, direction
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        D = gradient_at(Delta + i, W + i, lamda, inverse_m)
+        v = mu * load(velocity + i) + D
+        store(velocity + i, v)
+        direction = mu * v + D if step.nesterov else v
+        store(W + i, load(W + i) - eta * direction)
+
+
+cdef void adam_step(
+    const Step* step, real* W, real* m, real* v, const real* Delta, real decay, Py_ssize_t n,
+) noexcept nogil:
+    """m = b1 m + (1 - b1) D;  v = b2 v + (1 - b2) D^2;  theta -= eta m^ / (sqrt(v^) + eps).
+
+    Kingma and Ba, 2015 (arXiv:1412.6980), algorithm 1; ^ marks the bias-corrected moments.
+    """
+    cdef vec eta = broadcast(step.learning_rate), lamda = broadcast(decay), inverse_m = broadcast(step.inverse_m)
+    cdef vec b1 = broadcast(step.beta1), b2 = broadcast(step.beta2)
+    cdef vec c1 = broadcast(step.one_minus_beta1), c2 = broadcast(step.one_minus_beta2)
+    cdef vec v_correction = broadcast(step.v_correction), epsilon = broadcast(step.epsilon)
+    cdef vec D, m_i, v_i
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        D = gradient_at(Delta + i, W + i, lamda, inverse_m)
+        m_i = b1 * load(m + i) + c1 * D
+        v_i = b2 * load(v + i) + c2 * (D * D)
+        store(m + i, m_i)
+        store(v + i, v_i)
+        store(W + i, load(W + i) - eta * m_i / (root(v_i * v_correction) + epsilon))
+
+
+cdef void update(
+    const Step* step, real* W, real* moment1, real* moment2, const real* Delta, real decay, Py_ssize_t n,
+) noexcept nogil:
+    if step.optimizer == ADAM:
+        adam_step(step, W, moment1, moment2, Delta, decay, n)
+    elif moment1 != NULL:
+        momentum_step(step, W, moment1, Delta, decay, n)
+    else:
+        sgd_step(step, W, Delta, decay, n)

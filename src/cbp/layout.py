@@ -1,0 +1,76 @@
+"""Where parameters lie: one flat vector W(1), b(1), W(2), b(2), …, each row-major; all else is a view of it.
+
+W(l), (s(l), s(l+1)), and b(l), (s(l+1),), together are one matrix whose last row is the bias.
+"""
+
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from cbp.arrays import Array, numeric
+
+SLACK_BYTES = 128  # kernels read up to two vectors past the end, and use nothing of it
+
+
+def n_parameters(sizes: Sequence[int], dtype: DTypeLike) -> int:
+    """The number of parameters; ValueError where no machine could address them."""
+    n = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+    if n * np.dtype(dtype).itemsize * 8 > sys.maxsize:
+        raise ValueError(f"sizes {list(sizes)} make {n:.3g} parameters, more than can be addressed")
+    return n
+
+
+def allocate(n: int, dtype: DTypeLike) -> tuple[Array, Array]:
+    """A vector of n zeros at a multiple of 64 bytes, and the same with the slack that kernels need behind it."""
+    itemsize = np.dtype(dtype).itemsize
+    memory = np.zeros(n * itemsize + SLACK_BYTES + 64, dtype=np.uint8)
+    start = -memory.ctypes.data % 64
+    storage = memory[start : start + n * itemsize + SLACK_BYTES].view(dtype)
+    return storage[:n], storage
+
+
+def views(flat: Array, sizes: Sequence[int]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """(W(1), W(2), …) and (b(1), b(2), …) as views of the flat vector."""
+    weights: list[Array] = []
+    biases: list[Array] = []
+    start = 0
+    for n_in, n_out in pairwise(sizes):
+        layer = flat[start : start + (n_in + 1) * n_out].reshape(n_in + 1, n_out)
+        weights.append(layer[:-1])
+        biases.append(layer[-1])
+        start += layer.size
+    return tuple(weights), tuple(biases)
+
+
+def thetas(weights: Sequence[Array], biases: Sequence[Array]) -> list[Array]:
+    """The textbook form, copies: Theta(l) = [b(l) | W(l)^T], (s(l+1), 1 + s(l))."""
+    return [np.column_stack([b, W.T]) for W, b in zip(weights, biases, strict=True)]
+
+
+def sizes_of(given: Sequence[Any]) -> tuple[list[Array], list[int]]:
+    """Check textbook matrices: the arrays, and the sizes they chain to.
+
+    Raises
+    ------
+    ValueError
+        If there are none, one is not 2-D, or one's columns do not follow the one before it.
+    """
+    matrices = [numeric(theta, f"thetas[{i}]") for i, theta in enumerate(given)]
+    if not matrices:
+        raise ValueError("thetas must hold at least one matrix, got none")
+    sizes: list[int] = []
+    for i, theta in enumerate(matrices):
+        if theta.ndim != 2 or theta.shape[1] < 2 or theta.shape[0] < 1:
+            raise ValueError(f"thetas[{i}] must have shape (s(l+1), 1 + s(l)), got {theta.shape}")
+        if sizes and theta.shape[1] != sizes[-1] + 1:
+            raise ValueError(
+                f"thetas[{i}] must have {sizes[-1] + 1} columns, a bias and one for each of the {sizes[-1]} rows "
+                f"of thetas[{i - 1}], got {theta.shape[1]}"
+            )
+        sizes = sizes or [theta.shape[1] - 1]
+        sizes.append(theta.shape[0])
+    return matrices, sizes

@@ -1,0 +1,448 @@
+"""The network: what can be done with it. Each method arranges calls; nothing is computed here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cbp import arguments, arrays, layout, persistence, threads, training
+from cbp.arrays import Array, Examples
+from cbp.gradients import Gradient, relative_difference
+from cbp.history import Epoch, History
+from cbp.initialization import generator, spawn
+from cbp.optimizers import Adam, Optimizer
+from cbp.structure import Structure
+from cbp.training import OptimizerState, Training
+
+
+class Network(Structure):
+    """A dense feed-forward network, trained by backpropagation.
+
+    z(l+1) = a(l) W(l) + b(l), a(l+1) = g(z(l+1)), from a(1) = X to the output a(L).
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        s(1), …, s(L): inputs, hidden layers, outputs; at least two, each at least 1.
+    hidden : str or sequence of str, default "sigmoid"
+        Activation g of the hidden layers, one name for all or one for each: "sigmoid", "tanh", "relu" or "identity".
+    output : str, default "softmax"
+        Activation of the outputs: one of those, or "softmax" (classes that exclude each other; at least two units).
+    loss : str, optional
+        "cross_entropy" (with output sigmoid: binary, for each unit; with softmax: categorical) or "squared_error",
+        ½ Σ (a − y)². Default: cross_entropy where it fits the output, else squared_error.
+    l2 : float, default 0.0
+        λ of the penalty λ/(2m) Σ W², at least 0; biases are exempt. In a minibatch step m is the size of the
+        minibatch, so that a λ weighs more the smaller the batches are.
+    dtype : {"float32", "float64"}, default "float32"
+        Precision of parameters and computations.
+    rng : int or numpy.random.Generator, optional
+        Seed or source of the initial weights and of shuffling. A Generator is used, not copied. Default: entropy
+        from the operating system.
+    n_threads : int, optional
+        The most threads that a call of this network uses, at least 1. Default: see `cbp.get_num_threads`. Results
+        have the same bits for any number.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of its range.
+
+    Notes
+    -----
+    Initial weights are uniform: in ±√(6 / (s(l) + s(l+1))) (Glorot and Bengio, 2010), before relu in ±√(6 / s(l))
+    (He et al., 2015); biases start at 0. They are drawn in double precision, layer by layer.
+
+    One thread may train a network while others predict with it: those see the parameters as they were at the end of
+    some epoch, or while they are being replaced at its end a mixture of two.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> net = cbp.Network([2, 4, 1], output="sigmoid", dtype="float64", rng=0)
+    >>> X, Y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> history = net.fit(X, Y, epochs=1000, optimizer=cbp.Adam(0.05))
+    >>> net.predict_labels(X)[:, 0].tolist()
+    [0, 1, 1, 0]
+    """
+
+    @classmethod
+    def from_thetas(cls, thetas: Sequence[ArrayLike], **options: Any) -> Network:
+        """A network with the parameters of textbook matrices Θ(l) = [b(l) ǀ W(l)ᵀ], (s(l+1), 1 + s(l)).
+
+        Parameters
+        ----------
+        thetas : sequence of array-like
+            One matrix a layer of weights; each has one column more than the one before it has rows.
+        **options
+            As for `Network`, with the same defaults.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> net = cbp.Network.from_thetas([[[-30, 20, 20]]], output="sigmoid")  # AND
+        >>> net.predict([[0, 1], [1, 1]]).round(3).ravel().tolist()
+        [0.0, 1.0]
+        """
+        matrices, sizes = layout.sizes_of(thetas)
+        # Nothing is drawn from a Generator that the caller shares with others.
+        rng = options.pop("rng", None)
+        network = cls(sizes, rng=0, **options)
+        network._shuffler = spawn(generator(rng))
+        network.weights = [theta[:, 1:].T for theta in matrices]
+        network.biases = [theta[:, 0] for theta in matrices]
+        return network
+
+    # Forward
+
+    def predict(self, X: ArrayLike, out: Array | None = None) -> Array:
+        """Outputs a(L).
+
+        Parameters
+        ----------
+        X : array-like, (m, s(1)) or (s(1),)
+            Examples, or one.
+        out : ndarray, (m, s(L)) or (s(L),), optional
+            C-contiguous array of the network's dtype to write to, and return.
+
+        Returns
+        -------
+        ndarray, (m, s(L)) or (s(L),)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X does not fit, or holds NaN or infinity; if out does not fit.
+        """
+        array = arrays.numeric(X, "X")
+        one = array.ndim == 1
+        array = arrays.rows(array.reshape(1, -1) if one else array, self._sizes[0], "X")
+        m, n = len(array), self._sizes[-1]
+        if out is None:
+            out = np.empty((n,) if one else (m, n), dtype=self._dtype)
+        else:
+            arguments.check_out(out, (n,) if one else (m, n), self._dtype)
+        self._forward(array, [None] * (len(self._sizes) - 2) + [out])
+        return out
+
+    def __call__(self, X: ArrayLike) -> Array:
+        """The same as `predict`."""
+        return self.predict(X)
+
+    def _forward(self, array: Array, out: list[Array | None]) -> None:
+        X = arrays.convert(array, self._dtype)
+        fault = self._engine.forward(X, len(X), out, self._thread_count())
+        if fault is not None:
+            raise arrays.refusal("X_NOT_FINITE", "X", array[fault[0]], *fault, self._dtype)
+
+    def activations(self, X: ArrayLike) -> list[Array]:
+        """[a(1), …, a(L)] for examples X, (m, s(1)); each (m, s(l)), a(1) a copy of X."""
+        array = arrays.rows(X, self._sizes[0], "X")
+        a: list[Array] = [np.empty((len(array), n), dtype=self._dtype) for n in self._sizes[1:]]
+        self._forward(array, list(a))
+        return [array.astype(self._dtype), *a]
+
+    def predict_labels(self, X: ArrayLike) -> Array:
+        """Class labels: for softmax the most probable, (m,); for sigmoid whether a ≥ ½, (m, s(L)); int64.
+
+        Raises
+        ------
+        ValueError
+            If the output is neither softmax nor sigmoid.
+        """
+        arguments.check_classifies(self._output, "predict_labels")
+        a = self.predict(X)
+        return a.argmax(axis=-1) if self._output == "softmax" else (a >= 0.5).astype(np.int64)
+
+    def accuracy(self, X: ArrayLike, Y: ArrayLike) -> float:
+        """Share of predicted labels that are right, from 0 to 1.
+
+        Y as for `fit`. With sigmoid outputs every unit counts by itself, with targets taken as 1 from ½ on.
+        """
+        arguments.check_classifies(self._output, "accuracy")
+        examples = self._examples(X, Y, None)
+        found = self.predict_labels(examples.given_X)
+        if examples.labels is not None:
+            return float((found == examples.labels).mean())
+        if self._output == "softmax":
+            return float((found == examples.given_Y.argmax(axis=1)).mean())
+        return float((found == (examples.given_Y >= 0.5)).mean())
+
+    # Loss and gradient
+
+    def loss(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """J = (1/m) Σ loss(a(L), y) + λ/(2m) Σ W²; with weights w, Σ w loss and m = Σ w.
+
+        X, Y and sample_weight as for `fit`.
+        """
+        examples = self._examples(X, Y, sample_weight)
+        return training.loss(self._engine, examples, self._thread_count(), self._l2)
+
+    def gradient(
+        self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None, *, inputs: bool = False
+    ) -> Gradient:
+        """The gradient D of J, by backpropagation.
+
+        Parameters
+        ----------
+        X, Y, sample_weight
+            As for `fit`.
+        inputs : bool, default False
+            Whether to compute dJ/dX too.
+
+        Returns
+        -------
+        Gradient
+            `parameters` flat, `weights` and `biases` views of it, `thetas`, `loss` J, `inputs` (m, s(1)) or None.
+        """
+        examples = self._examples(X, Y, sample_weight)
+        D = np.empty_like(self._parameters)
+        to_inputs = np.empty((examples.m, self._sizes[0]), dtype=self._dtype) if inputs else None
+        J = training.gradient(self._engine, examples, self._thread_count(), self._l2, D, to_inputs)
+        return Gradient(D, J, to_inputs, self._sizes)
+
+    def check_gradient(self, X: ArrayLike, Y: ArrayLike) -> float:
+        """Relative difference ‖D − D′‖ / (‖D‖ + ‖D′‖) between `gradient` and central differences.
+
+        Computed in double precision on a copy; 1e-8 and less is right. Two losses a parameter: for small networks
+        and few examples. A relu unit near its kink has no gradient to compare with.
+        """
+        twin = Network(
+            self._sizes,
+            hidden=self._hidden,
+            output=self._output,
+            loss=self._loss,
+            l2=self._l2,
+            dtype="float64",
+            rng=0,
+            n_threads=self._n_threads,
+        )
+        twin.parameters = self._parameters
+        D = twin.gradient(X, Y).parameters
+        examples = twin._examples(X, Y, None)
+        return relative_difference(
+            D, lambda: training.loss(twin._engine, examples, twin._thread_count(), twin._l2), twin._parameters
+        )
+
+    # Training
+
+    def fit(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        *,
+        epochs: int = 100,
+        batch_size: int | None = 32,
+        optimizer: Optimizer | None = None,
+        shuffle: bool = True,
+        sample_weight: ArrayLike | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
+        callbacks: Iterable[Callable[[Epoch], object]] = (),
+        progress: bool | None = None,
+    ) -> History:
+        """Train from the parameters as they are, with fresh optimiser state.
+
+        Parameters
+        ----------
+        X : array-like, (m, s(1))
+            Examples. Never written to, and never copied where C-contiguous, aligned, native and of the network's
+            dtype; memory-mapped arrays are converted part by part, anything else once.
+        Y : array-like
+            Targets: for softmax class labels, (m,), or probabilities, (m, s(L)), whose rows sum to 1; otherwise
+            (m, s(L)), or (m,) for one output. Those of sigmoid with cross-entropy lie in [0, 1].
+        epochs : int, default 100
+            Times to go through the examples; may be 0.
+        batch_size : int or None, default 32
+            Examples a step; more than m means m, None the full batch. The last batch may be smaller.
+        optimizer : cbp.SGD or cbp.Adam, optional
+            Default: ``cbp.Adam()``.
+        shuffle : bool, default True
+            Go through the examples in a new order each epoch, drawn from `rng`.
+        sample_weight : array-like, (m,), optional
+            Weights of the examples: at least 0, not all 0.
+        validation_data : (X, Y) or (X, Y, sample_weight), optional
+            What to compute `Epoch.validation_loss` on after each epoch: the loss without the penalty.
+        callbacks : iterable of callables
+            Each is called with the `Epoch` after it; training stops when one returns True.
+        progress : bool, optional
+            Whether to show progress on stderr. Default: in a terminal or notebook, on runs of over 2 s.
+
+        Returns
+        -------
+        History
+            An `Epoch` each: loss, validation loss, seconds, examples a second. It is `net.history` too.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If something does not fit, or X or Y hold NaN, infinity or targets out of range. The parameters are those
+            from before.
+        FloatingPointError
+            If the loss or a parameter stops being finite. The parameters are those of the last finite epoch.
+        RuntimeError
+            If the network is being trained already.
+        KeyboardInterrupt
+            After Ctrl-C: the parameters stay as they stand, `net.history` has the epochs completed.
+        """
+        examples = self._examples(X, Y, sample_weight)
+        epochs = arguments.count(epochs, "epochs", least=0)
+        validate = self._validation(validation_data)
+        state = OptimizerState(arguments.optimizer(optimizer) or Adam())
+        with self._training(examples, state, batch_size, shuffle) as trainer:
+            self.history = History()
+            training.train(
+                trainer, epochs, self.history, validate=validate, callbacks=tuple(callbacks), progress=progress
+            )
+        return self.history
+
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        optimizer: Optimizer | None = None,
+        batch_size: int | None = 32,
+        shuffle: bool = True,
+    ) -> Network:
+        """Train for one pass over the examples, going on with the optimiser's state.
+
+        Parameters are as for `fit`. The state is that of the last `fit` or `partial_fit`; another optimizer than
+        theirs starts afresh, None keeps it (and is ``cbp.Adam()`` where there is none).
+
+        Returns
+        -------
+        Network
+            The network itself.
+        """
+        examples = self._examples(X, Y, sample_weight)
+        state = self._state
+        wanted = arguments.optimizer(optimizer)
+        if state is None or (wanted is not None and wanted != state.optimizer):
+            state = OptimizerState(wanted or Adam())
+        with self._training(examples, state, batch_size, shuffle) as trainer:
+            trainer.epoch(1, lambda n: None)
+        return self
+
+    @contextmanager
+    def _training(
+        self, examples: Examples, state: OptimizerState, batch_size: int | None, shuffle: bool
+    ) -> Iterator[Training]:
+        """The one training that a network can be in at a time; its optimiser's state is kept, unless it diverged."""
+        size = None if batch_size is None else arguments.count(batch_size, "batch_size", least=1)
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError("this network is being trained already, by another call of fit or partial_fit")
+        try:
+            trainer = Training(
+                self._engine,
+                examples,
+                state,
+                batch_size=size,
+                l2=self._l2,
+                n_threads=self._thread_count(),
+                shuffler=self._shuffler if shuffle else None,
+            )
+            try:
+                yield trainer
+            except (ValueError, FloatingPointError):
+                raise  # the parameters went back, and no state belongs to them
+            except BaseException:
+                self._state = trainer.kept_state()
+                raise
+            self._state = trainer.kept_state()
+        finally:
+            self._busy.release()
+
+    def _validation(self, data: tuple[ArrayLike, ...] | None) -> Callable[[], float] | None:
+        """The function that computes the loss of validation_data, without the penalty."""
+        if data is None:
+            return None
+        X, Y, sample_weight = arguments.validation_data(data)
+        names = ("X of validation_data", "Y of validation_data", "sample_weight of validation_data")
+        examples = self._examples(X, Y, sample_weight, names)
+        return lambda: training.loss(self._engine, examples, self._thread_count(), 0.0)
+
+    def _examples(
+        self, X: Any, Y: Any, sample_weight: Any, names: tuple[str, str, str] = ("X", "Y", "sample_weight")
+    ) -> Examples:
+        return arrays.examples(
+            X,
+            Y,
+            sample_weight,
+            n_inputs=self._sizes[0],
+            n_outputs=self._sizes[-1],
+            softmax=self._output == "softmax",
+            dtype=self._dtype,
+            names=names,
+        )
+
+    def _thread_count(self) -> int:
+        return threads.count(self._n_threads, self._dtype.name)[0]
+
+    # Files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write shapes, parameters and `metadata` to a file: NumPy's .npz, without pickle. See `cbp.load`.
+
+        Parameters
+        ----------
+        path : path-like
+            Written as given, without an ending added; an existing file is replaced once the new one is whole.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        TypeError
+            If `metadata` is not made of what JSON knows.
+        """
+        persistence.save(self, path)
+
+
+def load(path: str | os.PathLike[str], *, rng: int | np.random.Generator | None = None) -> Network:
+    """A network from a file of `Network.save`.
+
+    Parameters
+    ----------
+    path : path-like
+    rng : int or numpy.random.Generator, optional
+        For shuffling, as in `Network`: a file holds no random state.
+
+    Raises
+    ------
+    cbp.ModelFileError
+        If the file holds no network, is damaged, or was written by a later version.
+    OSError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> import cbp, os, tempfile
+    >>> net = cbp.Network([2, 3, 2], rng=0)
+    >>> path = os.path.join(tempfile.mkdtemp(), "net.npz")
+    >>> net.save(path)
+    >>> bool((cbp.load(path).parameters == net.parameters).all())
+    True
+    """
+    description, parameters = persistence.read(path)
+    try:
+        network = Network(
+            description["sizes"],
+            hidden=description["hidden"],
+            output=description["output"],
+            loss=description["loss"],
+            l2=description["l2"],
+            dtype=description["dtype"],
+            rng=0,
+        )
+        network.parameters = parameters
+        network.metadata = dict(description["metadata"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise persistence.ModelFileError(f"{os.fspath(path)} holds no whole network: {error}") from None
+    network._shuffler = spawn(generator(rng))
+    return network

@@ -1,0 +1,122 @@
+"""The optimisers' hyper-parameters; the steps themselves are compiled (kernels/updates.pxi)."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+
+def _check(name: str, value: Any, below: float = math.inf) -> None:
+    """Refuse what is no finite number of at least 0 and less than `below`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
+    if not (0 <= value < below and math.isfinite(value)):
+        limit = "finite" if below == math.inf else f"less than {below:g}"
+        raise ValueError(f"{name} must be at least 0 and {limit}, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class SGD:
+    """Stochastic gradient descent, with momentum if wished.
+
+    v = μ v + D, θ = θ − η v; after Nesterov θ = θ − η (D + μ v), with the gradient D at θ.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.1
+        η, at least 0.
+    momentum : float, default 0.0
+        μ, from 0 to less than 1.
+    nesterov : bool, default False
+        Look ahead along v (Sutskever et al., 2013, in the form of Bengio et al., 2013).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is none, negative, not finite, or momentum is 1 or more; if nesterov is asked for without
+        momentum, which it would not change.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> cbp.SGD(0.05, momentum=0.9)
+    SGD(learning_rate=0.05, momentum=0.9, nesterov=False)
+    """
+
+    learning_rate: float = 0.1
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        _check("learning_rate", self.learning_rate)
+        _check("momentum", self.momentum, below=1)
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov=True needs a momentum above 0, got momentum=0.0")
+
+    @property
+    def n_moments(self) -> int:
+        """Vectors of state a parameter vector needs."""
+        return 1 if self.momentum else 0
+
+    def rule(self) -> dict[str, float]:
+        """Hyper-parameters as the core takes them."""
+        return {"learning_rate": self.learning_rate, "momentum": self.momentum, "nesterov": self.nesterov}
+
+
+@dataclass(frozen=True, slots=True)
+class Adam:
+    """Adam (D. P. Kingma and J. Ba, 2015, arXiv:1412.6980, algorithm 1).
+
+    m = β₁ m + (1 − β₁) D, v = β₂ v + (1 − β₂) D², θ = θ − η m̂ / (√v̂ + ε) with m̂ = m / (1 − β₁ᵗ) and
+    v̂ = v / (1 − β₂ᵗ) at step t.
+
+    Parameters
+    ----------
+    learning_rate : float, default 1e-3
+        η, at least 0.
+    beta1, beta2 : float, default 0.9 and 0.999
+        Decay of the two moments, from 0 to less than 1.
+    epsilon : float, default 1e-8
+        ε, above 0: keeps the step finite where the gradient has always been 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is none, not finite or out of its range.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> cbp.Adam(3e-3)
+    Adam(learning_rate=0.003, beta1=0.9, beta2=0.999, epsilon=1e-08)
+    """
+
+    learning_rate: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _check("learning_rate", self.learning_rate)
+        _check("beta1", self.beta1, below=1)
+        _check("beta2", self.beta2, below=1)
+        _check("epsilon", self.epsilon)
+        if self.epsilon == 0:
+            raise ValueError("epsilon must be above 0, got 0")
+
+    @property
+    def n_moments(self) -> int:
+        """Vectors of state a parameter vector needs."""
+        return 2
+
+    def rule(self) -> dict[str, float]:
+        """Hyper-parameters as the core takes them."""
+        return {
+            "learning_rate": self.learning_rate,
+            "beta1": self.beta1,
+            "beta2": self.beta2,
+            "epsilon": self.epsilon,
+        }
+
+
+Optimizer = SGD | Adam
+NAMES: dict[type[Optimizer], str] = {SGD: "sgd", Adam: "adam"}

@@ -1,0 +1,78 @@
+"""Networks in files: NumPy's .npz with the flat parameters and a description in JSON, never a pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cbp.arrays import Array
+
+if TYPE_CHECKING:
+    from cbp.network import Network
+
+FORMAT = "cbp network"
+VERSION = 1
+
+
+class ModelFileError(ValueError):
+    """A file that holds no network, or none that this version of cbp can read."""
+
+
+def save(network: Network, path: str | os.PathLike[str]) -> None:
+    """Write a network to a file. An existing file is replaced only once the new one is whole."""
+    description = {
+        "format": FORMAT,
+        "version": VERSION,
+        "sizes": network.sizes,
+        "hidden": network.hidden,
+        "output": network.output,
+        "loss": network.loss_name,
+        "l2": network.l2,
+        "dtype": network.dtype.name,
+        "metadata": network.metadata,
+    }
+    path = os.fspath(path)
+    text = json.dumps(description)
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, description=np.array(text), parameters=network.parameters)
+        # mkstemp makes files for the owner alone; a model is as readable as any other new file.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Array]:
+    """The description and the parameters in a file that `save` wrote.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is no such file, is damaged, or was written by a later version.
+    OSError
+        If it cannot be read.
+    """
+    name = os.fspath(path)
+    try:
+        with open(name, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            description = json.loads(str(archive["description"]))
+            parameters = archive["parameters"]
+    except (ValueError, KeyError, EOFError, AttributeError, TypeError, IndexError, zipfile.BadZipFile) as error:
+        raise ModelFileError(f"{name} holds no cbp network: {error}") from None
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise ModelFileError(f"{name} holds no cbp network: it is described as {str(description)[:80]}")
+    if description.get("version") != VERSION:
+        raise ModelFileError(
+            f"{name} has version {description.get('version')!r} of the format; this cbp reads {VERSION}"
+        )
+    return description, parameters

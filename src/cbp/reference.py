@@ -1,0 +1,124 @@
+"""The whole algorithm in NumPy: the specification of the kernels, and the oracle of their tests.
+
+Written to be read, in double precision, one example matrix at a time. Notation: `weights[l]` is W, (s(l), s(l+1));
+`biases[l]` is b, (s(l+1),); `activations[l]` names g of layer l + 1, the last one the output's.
+
+Source: D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by back-propagating errors", 1986.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+def activate(name: str, z: Array) -> Array:
+    """a = g(z), a row an example."""
+    if name == "sigmoid":
+        e = np.exp(-np.abs(z))
+        return np.where(z < 0, e, 1.0) / (1.0 + e)
+    if name == "softmax":
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        return np.asarray(e / e.sum(axis=1, keepdims=True))
+    return {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0.0), "identity": np.asarray}[name](z)
+
+
+def times_derivative(name: str, delta: Array, a: Array) -> Array:
+    """delta times g'(z), told from a = g(z)."""
+    if name == "softmax":  # the Jacobian diag(a) - a a^T
+        return a * (delta - (delta * a).sum(axis=1, keepdims=True))
+    slope = {"sigmoid": a * (1 - a), "tanh": 1 - a**2, "relu": (a > 0) * 1.0, "identity": np.ones_like(a)}[name]
+    return delta * slope
+
+
+def one_hot(Y: NDArray[np.integer], n: int) -> Array:
+    """Integer labels as rows of a unit matrix."""
+    return np.eye(n)[Y]
+
+
+def losses(output: str, loss: str, z: Array, Y: Array) -> Array:
+    """Each example's loss, told from z(L)."""
+    if loss == "squared_error":
+        return np.asarray(((activate(output, z) - Y) ** 2).sum(axis=1) / 2)
+    if output == "sigmoid":
+        return np.asarray((np.maximum(z, 0) - z * Y + np.log1p(np.exp(-np.abs(z)))).sum(axis=1))
+    top = z.max(axis=1)
+    return np.asarray(top + np.log(np.exp(z - top[:, None]).sum(axis=1)) - (Y * z).sum(axis=1))
+
+
+def forward(
+    weights: Sequence[Array], biases: Sequence[Array], activations: Sequence[str], X: Array
+) -> tuple[list[Array], list[Array]]:
+    """[z(2), …, z(L)] and [a(1), …, a(L)]."""
+    zs: list[Array] = []
+    a = [X]
+    for W, b, g in zip(weights, biases, activations, strict=True):
+        zs.append(a[-1] @ W + b)
+        a.append(activate(g, zs[-1]))
+    return zs, a
+
+
+def gradient(
+    weights: Sequence[Array],
+    biases: Sequence[Array],
+    activations: Sequence[str],
+    loss: str,
+    X: ArrayLike,
+    Y: ArrayLike,
+    *,
+    l2: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+) -> tuple[float, list[Array], list[Array], Array]:
+    """J, [D_W(1), …], [D_b(1), …] and dJ/dX, by forward propagation and the delta recursion.
+
+    Examples
+    --------
+    One unit, one example: z = 2, so that the loss is (2 - 1)^2 / 2 and every gradient a small product.
+
+    >>> J, D_W, D_b, D_X = gradient([np.ones((2, 1))], [np.zeros(1)], ["identity"], "squared_error", [[1, 1]], [[1]])
+    >>> J, D_W[0].tolist(), D_b[0].tolist(), D_X.tolist()
+    (0.5, [[1.0], [1.0]], [1.0], [[1.0, 1.0]])
+    """
+    inputs = np.asarray(X, dtype=np.float64)
+    targets = np.asarray(Y)
+    if activations[-1] == "softmax" and targets.ndim == 1:
+        targets = one_hot(targets.astype(np.int64), len(biases[-1]))
+    targets = targets.reshape(len(inputs), -1).astype(np.float64)
+    w = np.ones(len(inputs)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    m = w.sum()
+
+    zs, a = forward(weights, biases, activations, inputs)
+    J = (w @ losses(activations[-1], loss, zs[-1], targets) + l2 / 2 * sum((W**2).sum() for W in weights)) / m
+
+    delta = a[-1] - targets
+    if loss == "squared_error":
+        delta = times_derivative(activations[-1], delta, a[-1])
+    delta = delta * w[:, None]
+    D_W: list[Array] = []
+    D_b: list[Array] = []
+    for layer in range(len(weights) - 1, -1, -1):
+        D_W.insert(0, (a[layer].T @ delta + l2 * weights[layer]) / m)
+        D_b.insert(0, delta.sum(axis=0) / m)
+        delta = delta @ weights[layer].T
+        if layer > 0:
+            delta = times_derivative(activations[layer - 1], delta, a[layer])
+    return float(J), D_W, D_b, delta / m
+
+
+def sgd_step(
+    theta: Array, D: Array, velocity: Array, *, learning_rate: float, momentum: float = 0.0, nesterov: bool = False
+) -> None:
+    """v = mu v + D; theta -= eta v, or eta (D + mu v) after Nesterov. In place."""
+    velocity[:] = momentum * velocity + D
+    theta -= learning_rate * (D + momentum * velocity if nesterov else velocity)
+
+
+def adam_step(
+    theta: Array, D: Array, m: Array, v: Array, t: int, *, learning_rate: float, beta1: float, beta2: float, epsilon: float
+) -> None:
+    """Step t = 1, 2, … of Adam (Kingma and Ba, 2015, algorithm 1). In place."""
+    m[:] = beta1 * m + (1 - beta1) * D
+    v[:] = beta2 * v + (1 - beta2) * D**2
+    theta -= learning_rate * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + epsilon)

@@ -1,0 +1,181 @@
+"""What a network is: its shapes, its parameters, and the core's handle on them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from cbp import _core, arguments, arrays, kernels, layout, threads
+from cbp.arrays import Array
+from cbp.history import History
+from cbp.initialization import draw_weights, generator, spawn
+from cbp.training import OptimizerState
+
+
+class Structure:
+    """Shapes, activations and parameters of a `Network`, which adds what can be done with them."""
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        hidden: str | Sequence[str] = "sigmoid",
+        output: str = "softmax",
+        loss: str | None = None,
+        l2: float = 0.0,
+        dtype: DTypeLike = "float32",
+        rng: int | np.random.Generator | None = None,
+        n_threads: int | None = None,
+    ) -> None:
+        self._sizes = arguments.sizes(sizes)
+        self._hidden = arguments.hidden(hidden, len(self._sizes) - 2)
+        self._output = arguments.output(output, self._sizes[-1])
+        self._loss = arguments.loss(loss, self._output)
+        self._dtype = arguments.dtype(dtype)
+        self.l2 = l2
+        self.n_threads = n_threads
+        self.history = History()
+        self.metadata: dict[str, Any] = {}
+        self._build()
+        source = generator(rng)
+        draw_weights(self._weights, (*self._hidden, self._output), source)
+        self._shuffler = spawn(source)
+
+    def _build(self) -> None:
+        """Everything that follows from shapes: the vector at rest, its views, the core's handle."""
+        n = layout.n_parameters(self._sizes, self._dtype)
+        self._parameters, storage = layout.allocate(n, self._dtype)
+        self._weights, self._biases = layout.views(self._parameters, self._sizes)
+        self._engine = _core.Engine(
+            kernels.table(self._dtype.name),
+            self._dtype.itemsize,
+            self._sizes,
+            tuple(_core.ACTIVATIONS[name] for name in (*self._hidden, self._output)),
+            _core.LOSSES[self._loss],
+            storage,
+        )
+        self._state: OptimizerState | None = None
+        self._busy = threading.Lock()
+
+    # What the network is
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """s(1), …, s(L)."""
+        return self._sizes
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Names of the hidden layers' activations."""
+        return self._hidden
+
+    @property
+    def output(self) -> str:
+        """Name of the output's activation."""
+        return self._output
+
+    @property
+    def loss_name(self) -> str:
+        """Name of the loss."""
+        return self._loss
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Precision of parameters and results."""
+        return self._dtype
+
+    @property
+    def l2(self) -> float:
+        """λ, at least 0; may be set."""
+        return self._l2
+
+    @l2.setter
+    def l2(self, value: float) -> None:
+        self._l2 = arguments.non_negative(value, "l2")
+
+    @property
+    def n_threads(self) -> int | None:
+        """The most threads a call may use; None: see `cbp.get_num_threads`. May be set."""
+        return self._n_threads
+
+    @n_threads.setter
+    def n_threads(self, value: int | None) -> None:
+        self._n_threads = threads.check_count(value)
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of weights and biases."""
+        return len(self._parameters)
+
+    def __repr__(self) -> str:
+        hidden = self._hidden[0] if len(set(self._hidden)) == 1 else list(self._hidden)
+        parts = [str(list(self._sizes))]
+        parts += [f"hidden={hidden!r}"] if self._hidden else []
+        parts += [f"output={self._output!r}", f"loss={self._loss!r}"]
+        parts += [f"l2={self._l2:g}"] if self._l2 else []
+        parts += [f"dtype={self._dtype.name!r}"]
+        return f"Network({', '.join(parts)})  # {self.n_parameters:,} parameters"
+
+    # Parameters
+
+    @property
+    def parameters(self) -> Array:
+        """(n_parameters,), the vector itself: W(1), b(1), W(2), b(2), …, each row-major.
+
+        Writing into it, or into `weights` and `biases`, changes the network; assignment copies into it.
+        """
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, values: ArrayLike) -> None:
+        array = arrays.numeric(values, "parameters")
+        if array.shape != self._parameters.shape:
+            raise ValueError(f"parameters must have shape {self._parameters.shape}, got {array.shape}")
+        self._parameters[:] = array
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """(W(1), …), writable views of `parameters`, each (s(l), s(l+1)); assignment copies into them."""
+        return self._weights
+
+    @weights.setter
+    def weights(self, values: Sequence[ArrayLike]) -> None:
+        arguments.copy_layers(self._weights, values, "weights")
+
+    @property
+    def biases(self) -> tuple[Array, ...]:
+        """(b(1), …), writable views of `parameters`, each (s(l+1),); assignment copies into them."""
+        return self._biases
+
+    @biases.setter
+    def biases(self, values: Sequence[ArrayLike]) -> None:
+        arguments.copy_layers(self._biases, values, "biases")
+
+    @property
+    def thetas(self) -> list[Array]:
+        """[Θ(1), …], copies in the textbook's form [b(l) ǀ W(l)ᵀ], each (s(l+1), 1 + s(l))."""
+        return layout.thetas(self._weights, self._biases)
+
+    # Copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What `copy` and `pickle` keep: everything but the core's handle and a lock."""
+        kept = ("_sizes", "_hidden", "_output", "_loss", "_dtype", "_l2", "_n_threads", "_shuffler", "_state")
+        state = {name: getattr(self, name) for name in kept}
+        return {
+            **state,
+            "history": self.history,
+            "metadata": self.metadata,
+            "parameters": self._parameters.copy(),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        parameters, optimizer_state = state.pop("parameters"), state.pop("_state")
+        self.__dict__.update(state)
+        self._build()
+        self._parameters[:] = parameters
+        self._state = optimizer_state

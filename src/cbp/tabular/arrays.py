@@ -1,0 +1,99 @@
+"""The inputs of plain arrays of numbers, such as images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from cbp.tabular.cells import standard
+
+__all__ = ["Arrays"]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """The inputs of plain arrays: every example flattened, then ``(x - mean) / scale``.
+
+    Parameters
+    ----------
+    shape : list of int
+        The shape of one example, (28, 28) for a small image.
+    mean, scale : float, or list of float
+        For all values alike, or one for each.
+    """
+
+    shape: list[int]
+    mean: float | list[float]
+    scale: float | list[float]
+
+    @classmethod
+    def fit(cls, x: ArrayLike, where: str = "x") -> Self:
+        """Learn the scales.
+
+        - Values that reach from 0 or -1 to 1 exactly are taken to be scaled already, and left alone.
+        - Images (more than two dimensions, or bytes) are divided by their largest magnitude: 255 as a rule.
+          A scale for each pixel would blow up those that are almost always black.
+        - Otherwise each column is standardised, as in a table.
+
+        Parameters
+        ----------
+        x : array_like, shape (m, ...)
+            The training examples: numbers or booleans.
+        where : str, default "x"
+            What error messages call the array.
+
+        Raises
+        ------
+        ValueError
+            If there is no example, or a value is not a finite number.
+        """
+        x = checked(np.asarray(x), where)
+        low, high = float(x.min()), float(x.max())
+        mean: float | list[float] = 0.0
+        scale: float | list[float] = 1.0
+        if x.ndim > 2 or x.dtype == np.uint8:
+            scale = max(abs(low), abs(high)) or 1.0
+        elif not (high == 1 and low in (0, -1)):
+            mean, scale = (moment.tolist() for moment in standard(where, x.reshape(len(x), -1)))
+        return cls(list(x.shape[1:]), mean, scale)
+
+    @property
+    def width(self) -> int:
+        """How many inputs the network takes."""
+        return int(np.prod(self.shape))
+
+    def transform(self, x: ArrayLike, dtype: DTypeLike = np.float64, where: str = "x") -> NDArray[Any]:
+        """Return the inputs X of a network, of shape (m, ``width``).
+
+        Raises
+        ------
+        ValueError
+            If the examples have another shape than those fitted (flattened ones will do), or a value is not
+            a finite number.
+        """
+        x = np.asarray(x)
+        if x.shape[1:] != tuple(self.shape) and x.shape[1:] != (self.width,):
+            wanted = ", ".join(["m", *map(str, self.shape)])
+            raise ValueError(f"{where} has shape {x.shape}, where ({wanted}) is needed")
+        flat = checked(x, where).reshape(len(x), self.width)
+        if self.mean == 0.0:
+            # Without a copy in double precision: images are many.
+            X: NDArray[Any] = np.divide(flat, self.scale, dtype=dtype, casting="same_kind")
+        else:
+            X = ((flat - np.asarray(self.mean)) / np.asarray(self.scale)).astype(dtype)
+        return X
+
+
+def checked(x: NDArray[Any], where: str) -> NDArray[Any]:
+    """Return an array of examples unless its values cannot be inputs."""
+    if x.dtype.kind not in "biuf":
+        raise ValueError(f"{where} holds {x.dtype}, where numbers are needed")
+    if x.ndim == 0 or x.size == 0:
+        raise ValueError(f"{where} is empty: its shape is {x.shape}")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        row = int(np.argwhere(~np.isfinite(x))[0][0])
+        raise ValueError(f"{where}, row {row + 1}: a value is not a finite number")
+    return x

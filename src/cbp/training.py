@@ -1,0 +1,224 @@
+"""Passes over examples: epochs of training, a gradient, a loss.
+
+Every pass goes in slices of a few milliseconds, between which Python sees to Ctrl-C and progress; results have the
+same bits wherever the slices end. The parameters at rest are written at the end of an epoch only, so that a refusal
+or a loss that is no longer finite leaves those of the last good epoch.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cbp import _core
+from cbp.arrays import Array, Examples
+from cbp.history import Epoch, History
+from cbp.optimizers import NAMES, SGD, Optimizer
+from cbp.progress import Progress
+
+SLICE_SECONDS = 0.02
+FIRST_BUDGET = 2e7  # multiply-adds: about a millisecond
+PART_BYTES = 1 << 24  # of X that is converted at a time
+
+
+@dataclass(slots=True)
+class OptimizerState:
+    """An optimiser, and what it has gathered: how many steps, and its moments at rest as the parameters lie."""
+
+    optimizer: Optimizer
+    updates: int = 0
+    moments: list[Array] = field(default_factory=list)
+
+
+def part_rows(examples: Examples) -> int:
+    """Examples that are converted at a time, where they are converted by parts."""
+    return int(max(192, PART_BYTES // (examples.X.shape[1] * examples.dtype.itemsize)))
+
+
+def new_pass(
+    engine: _core.Engine, mode: str, examples: Examples, batch: int, n_threads: int, **options: Any
+) -> _core.Pass:
+    """A pass for minibatches of `batch` of these examples."""
+    by_parts = examples.X_by_parts or examples.Y_by_parts
+    in_order = by_parts and batch > part_rows(examples)
+    return _core.Pass(engine, _core.MODES[mode], batch, n_threads, in_order=in_order, **options)
+
+
+def bind_part(run: _core.Pass, examples: Examples, order: Array | None, inputs: Array | None, check: bool) -> None:
+    """Bind the next part of memory-mapped examples, converted."""
+    start = run.position
+    stop = min(start + part_rows(examples), examples.m)
+    chosen = slice(start, stop) if order is None else order[start:stop]
+    X, Y = examples.X, examples.Y
+    run.bind(
+        examples.part(X, chosen) if examples.X_by_parts else X,
+        examples.part(Y, chosen) if Y is not None and examples.Y_by_parts else Y,
+        examples.labels,
+        examples.weights,
+        order,
+        examples.m,
+        inputs=inputs,
+        check=check,
+        X_gathered=examples.X_by_parts,
+        Y_gathered=examples.Y_by_parts,
+        offset=start,
+        available=stop,
+    )
+
+
+def run_through(
+    run: _core.Pass,
+    examples: Examples,
+    n_threads: int,
+    *,
+    order: Array | None = None,
+    inputs: Array | None = None,
+    check: bool = True,
+    tick: Callable[[int], object] = lambda n: None,
+    budget: float = FIRST_BUDGET,
+) -> float:
+    """Take all examples through a pass, in slices; `tick` hears of each slice how many it has done.
+
+    Returns the budget to start the next pass with.
+
+    Raises
+    ------
+    ValueError
+        If X or Y hold what they must not.
+    FloatingPointError
+        If a minibatch's loss is not finite.
+    """
+    by_parts = examples.X_by_parts or examples.Y_by_parts
+    run.pack()
+    if not by_parts:
+        run.bind(
+            examples.X, examples.Y, examples.labels, examples.weights, order, examples.m, inputs=inputs, check=check
+        )
+    else:
+        bind_part(run, examples, order, inputs, check)
+    while True:
+        before, started = run.position, time.perf_counter()
+        run.advance(budget, n_threads)
+        seconds = time.perf_counter() - started
+        if run.fault is not None:
+            if run.fault[0] == "LOSS_NOT_FINITE":
+                raise FloatingPointError(f"the loss is no longer finite at step {run.step + 1}")
+            raise examples.refusal(*run.fault)
+        tick(run.position - before)
+        if run.finished:
+            return budget
+        if run.starved:
+            bind_part(run, examples, order, inputs, check)
+        else:
+            budget *= min(2.0, max(0.25, SLICE_SECONDS / max(seconds, 1e-6)))
+
+
+def loss(engine: _core.Engine, examples: Examples, n_threads: int, l2: float) -> float:
+    """J of all the examples."""
+    run = new_pass(engine, "loss", examples, examples.m, n_threads)
+    run.set_rule(l2=l2)
+    run_through(run, examples, n_threads)
+    return float(run.loss)
+
+
+def gradient(
+    engine: _core.Engine, examples: Examples, n_threads: int, l2: float, D: Array, inputs: Array | None
+) -> float:
+    """J of all the examples, its gradient into D and, where wanted, dJ/dX into inputs."""
+    run = new_pass(engine, "gradient", examples, examples.m, n_threads, inputs=inputs is not None)
+    run.set_rule(l2=l2)
+    run_through(run, examples, n_threads, inputs=inputs)
+    run.read_gradient(D)
+    return float(run.loss)
+
+
+class Training:
+    """A run of epochs on one set of examples."""
+
+    def __init__(
+        self,
+        engine: _core.Engine,
+        examples: Examples,
+        state: OptimizerState,
+        *,
+        batch_size: int | None,
+        l2: float,
+        n_threads: int,
+        shuffler: np.random.Generator | None,
+    ) -> None:
+        optimizer = state.optimizer
+        self.examples, self.state, self.n_threads, self.shuffler = examples, state, n_threads, shuffler
+        self.n_parameters = engine.n_parameters
+        self.run = new_pass(
+            engine,
+            "train",
+            examples,
+            examples.m if batch_size is None else min(batch_size, examples.m),
+            n_threads,
+            optimizer=_core.OPTIMIZERS[NAMES[type(optimizer)]],
+            momentum=isinstance(optimizer, SGD) and optimizer.momentum > 0,
+        )
+        self.run.set_rule(l2=l2, **optimizer.rule())
+        self.run.updates = state.updates
+        for which, moment in enumerate(state.moments):
+            self.run.write_moment(which, moment)
+        self.order = np.arange(examples.m, dtype=np.int64) if shuffler is not None else None
+        self.check = True
+        self.budget = FIRST_BUDGET
+
+    def epoch(self, number: int, tick: Callable[[int], object]) -> Epoch:
+        """One epoch: the parameters at rest change at its end, or when Ctrl-C cuts it short."""
+        started = time.perf_counter()
+        if self.shuffler is not None:
+            self.shuffler.shuffle(self.order)
+        try:
+            self.budget = run_through(
+                self.run,
+                self.examples,
+                self.n_threads,
+                order=self.order,
+                check=self.check,
+                tick=tick,
+                budget=self.budget,
+            )
+        except FloatingPointError as error:
+            raise FloatingPointError(f"epoch {number}: {error}") from None
+        except KeyboardInterrupt:
+            self.run.unpack()
+            raise
+        if not self.run.unpack():
+            raise FloatingPointError(f"epoch {number}: the parameters are no longer finite at step {self.run.step}")
+        self.check = False  # every example has been seen
+        seconds = time.perf_counter() - started
+        return Epoch(number, float(self.run.loss), None, seconds, self.examples.m / seconds)
+
+    def kept_state(self) -> OptimizerState:
+        """The optimiser's state as it stands, for later steps."""
+        moments = [np.empty(self.n_parameters, dtype=self.examples.dtype) for _ in range(self.run.n_moments)]
+        for which, moment in enumerate(moments):
+            self.run.read_moment(which, moment)
+        return OptimizerState(self.state.optimizer, self.run.updates, moments)
+
+
+def train(
+    training: Training,
+    epochs: int,
+    history: History,
+    *,
+    validate: Callable[[], float] | None,
+    callbacks: Iterable[Callable[[Epoch], object]],
+    progress: bool | None,
+) -> None:
+    """Train for some epochs, each recorded in the history, or until a callback returns True."""
+    bar = Progress(progress, epochs=epochs, examples=training.examples.m)
+    with bar:
+        for number in range(1, epochs + 1):
+            epoch = training.epoch(number, bar.advance)
+            if validate is not None:
+                epoch = Epoch(number, epoch.loss, validate(), epoch.seconds, epoch.examples_per_second)
+            history.append(epoch)
+            bar.finish_epoch(epoch)
+            if any([callback(epoch) is True for callback in callbacks]):
+                break

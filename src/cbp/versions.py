@@ -1,0 +1,92 @@
+"""What runs here: versions, the instruction set, threads, and the machine's measured peak."""
+
+import os
+import platform
+import re
+import time
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from cbp import _core, kernels, threads
+
+
+def package_version() -> str:
+    """cbp's own version."""
+    try:
+        return version("cython-backprop")
+    except PackageNotFoundError:  # imported from somewhere that was not installed
+        return "unknown"
+
+
+def openmp_runtime() -> str:
+    """The OpenMP runtimes that this process has loaded, by file name, where the system tells."""
+    try:
+        with open("/proc/self/maps") as maps:
+            found = set(re.findall(r"/(lib(?:gomp|omp|iomp5)[^/\s]*)$", maps.read(), re.M))
+    except OSError:
+        return "unknown"
+    return ", ".join(sorted(found)) or "none"
+
+
+def describe(dtype: str = "float32") -> dict[str, str]:
+    """Facts by name, in the order in which `show_versions` prints them."""
+    facts = _core.describe(kernels.table(dtype))
+    n_threads, reason = threads.count(None, dtype)
+    openmp = f"{facts['openmp']} ({openmp_runtime()})" if facts["openmp"] else "none: serial"
+    chosen = "CBP_ISA" if os.environ.get("CBP_ISA") else "the best this processor has"
+    return {
+        "cbp": package_version(),
+        "instruction set": f"{kernels.isa} ({chosen}; built and runnable: {', '.join(kernels.available())})",
+        "threads": f"{n_threads} (by {reason}; {os.cpu_count()} processors)",
+        "compiler": facts["compiler"],
+        "OpenMP": openmp,
+        "NumPy": np.__version__,
+        "Python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def show_versions() -> None:
+    """Print what a bug report needs: versions, instruction set, threads and why, compiler, OpenMP.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> cbp.show_versions()  # doctest: +ELLIPSIS
+    cbp              ...
+    instruction set  ...
+    """
+    facts = describe()
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name:{width}}  {value}")
+
+
+def peak_gflops(dtype: str = "float32", n_threads: int = 1, seconds: float = 0.1) -> float:
+    """Measure the machine's peak of fused multiply-adds.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}, default "float32"
+    n_threads : int, default 1
+    seconds : float, default 0.1
+        About how long to measure.
+
+    Returns
+    -------
+    float
+        10⁹ operations a second, an FMA being two: the best of several runs.
+    """
+    table = kernels.table(dtype)
+    turns, best = 10_000, 0.0
+    end = time.perf_counter() + seconds
+    while True:
+        started = time.perf_counter()
+        operations = _core.burn(table, n_threads, turns)
+        elapsed = time.perf_counter() - started
+        best = max(best, operations / elapsed / 1e9)
+        if started > end:
+            return best
+        if elapsed < seconds / 20:
+            turns *= 2
