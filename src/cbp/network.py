@@ -135,10 +135,16 @@ class Network(Structure):
         return self.predict(X)
 
     def _forward(self, array: Array, out: list[Array | None]) -> None:
-        X = arrays.convert(array, self._dtype)
-        fault = self._engine.forward(X, len(X), out, self._thread_count())
-        if fault is not None:
-            raise arrays.refusal("X_NOT_FINITE", "X", array[fault[0]], *fault, self._dtype)
+        """Forward propagation by parts, so that Ctrl-C is heard and a mapped array is not read into memory whole."""
+        m, n_threads = len(array), self._thread_count()
+        step = training.forward_rows(self.n_parameters)
+        for start in range(0, m, step):
+            part = array[start : start + step]
+            to = [a if a is None or m <= step else a[start : start + step] for a in out]
+            fault = self._engine.forward(arrays.convert(part, self._dtype), len(part), to, n_threads)
+            if fault is not None:
+                row, column = fault
+                raise arrays.refusal("X_NOT_FINITE", "X", part[row], start + row, column, self._dtype)
 
     def activations(self, X: ArrayLike) -> list[Array]:
         """[a(1), …, a(L)] for examples X, (m, s(1)); each (m, s(l)), a(1) a copy of X."""
@@ -292,6 +298,8 @@ class Network(Structure):
         examples = self._examples(X, Y, sample_weight)
         epochs = arguments.count(epochs, "epochs", least=0)
         validate = self._validation(validation_data)
+        if validate is not None:
+            validate()  # a fault in the data is found before the training, not after its first epoch
         state = OptimizerState(arguments.optimizer(optimizer) or Adam())
         with self._training(examples, state, batch_size, shuffle) as trainer:
             self.history = History()
@@ -350,7 +358,10 @@ class Network(Structure):
             try:
                 yield trainer
             except (ValueError, FloatingPointError):
-                raise  # the parameters went back, and no state belongs to them
+                # The parameters went back: to those of the state from before, or to an epoch that has none.
+                if trainer.epochs_done:
+                    self._state = None
+                raise
             except BaseException:
                 self._state = trainer.kept_state()
                 raise

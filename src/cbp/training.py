@@ -5,9 +5,11 @@ same bits wherever the slices end. The parameters at rest are written at the end
 or a loss that is no longer finite leaves those of the last good epoch.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,11 @@ class OptimizerState:
 def part_rows(examples: Examples) -> int:
     """Examples that are converted at a time, where they are converted by parts."""
     return int(max(192, PART_BYTES // (examples.X.shape[1] * examples.dtype.itemsize)))
+
+
+def forward_rows(n_parameters: int) -> int:
+    """Examples to take through a network between two looks at Ctrl-C: some 10⁹ multiply-adds."""
+    return max(192, int(1e9 / n_parameters))
 
 
 def new_pass(
@@ -167,11 +174,12 @@ class Training:
         self.order = np.arange(examples.m, dtype=np.int64) if shuffler is not None else None
         self.check = True
         self.budget = FIRST_BUDGET
+        self.epochs_done = 0
 
     def epoch(self, number: int, tick: Callable[[int], object]) -> Epoch:
         """One epoch: the parameters at rest change at its end, or when Ctrl-C cuts it short."""
         started = time.perf_counter()
-        if self.shuffler is not None:
+        if self.shuffler is not None and self.order is not None:
             self.shuffler.shuffle(self.order)
         try:
             self.budget = run_through(
@@ -183,14 +191,15 @@ class Training:
                 tick=tick,
                 budget=self.budget,
             )
+            if not self.run.unpack():
+                raise FloatingPointError(f"the parameters are no longer finite at step {self.run.step}")
         except FloatingPointError as error:
             raise FloatingPointError(f"epoch {number}: {error}") from None
         except KeyboardInterrupt:
             self.run.unpack()
             raise
-        if not self.run.unpack():
-            raise FloatingPointError(f"epoch {number}: the parameters are no longer finite at step {self.run.step}")
         self.check = False  # every example has been seen
+        self.epochs_done += 1
         seconds = time.perf_counter() - started
         return Epoch(number, float(self.run.loss), None, seconds, self.examples.m / seconds)
 
@@ -216,9 +225,11 @@ def train(
     with bar:
         for number in range(1, epochs + 1):
             epoch = training.epoch(number, bar.advance)
-            if validate is not None:
-                epoch = Epoch(number, epoch.loss, validate(), epoch.seconds, epoch.examples_per_second)
-            history.append(epoch)
+            try:
+                if validate is not None:
+                    epoch = replace(epoch, validation_loss=validate())
+            finally:  # the epoch counts, even if Ctrl-C cuts its validation short
+                history.append(epoch)
             bar.finish_epoch(epoch)
             if any([callback(epoch) is True for callback in callbacks]):
                 break

@@ -4,7 +4,6 @@ import os
 import platform
 import re
 import time
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
@@ -12,7 +11,10 @@ from cbp import _core, kernels, threads
 
 
 def package_version() -> str:
-    """cbp's own version."""
+    """Return cbp's own version."""
+    # Imported here, because it takes long and few programs ask.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("cython-backprop")
     except PackageNotFoundError:  # imported from somewhere that was not installed
@@ -79,7 +81,7 @@ def peak_gflops(dtype: str = "float32", n_threads: int = 1, seconds: float = 0.1
         10⁹ operations a second, an FMA being two: the best of several runs.
     """
     table = kernels.table(dtype)
-    turns, best = 10_000, 0.0
+    turns, best = 500_000, 0.0
     end = time.perf_counter() + seconds
     while True:
         started = time.perf_counter()

@@ -130,6 +130,7 @@ cdef void output_delta(
         memset(y, 0, padded(n) * sizeof(real))
         if data.labels != NULL:
             label = data.labels[row]
+            CHECK(0 <= label < n)
         else:
             memcpy(y, <const real*> data.Y + (first + i - data.offset if data.Y_gathered else row) * n,
                    n * sizeof(real))
@@ -208,7 +209,7 @@ cdef void accumulate_Delta(
 
 
 cdef void examples_phase(
-    const Pass* run, const Data* data, const Cursor* cursor, Py_ssize_t batch, double m, int me, int team,
+    const Pass* run, const Data* data, const Cursor* cursor, Py_ssize_t batch, int me, int team,
 ) noexcept nogil:
     """This thread's examples of the round."""
     cdef Tile tile = tile_of(run, me)
@@ -220,15 +221,15 @@ cdef void examples_phase(
         last = min(n, strip_count(n) * (me + 1) // team * STRIP)
         for i from first <= i < last by TILE:
             process_tile(run, data, &tile, cursor.first + cursor.done + i, min(TILE, last - i),
-                         run.block, run.round, i, run.losses + i, m, fault)
+                         run.block, run.round, i, run.losses + i, cursor.m, fault)
         return
     for p in range(run.n_partials * me // team, run.n_partials * (me + 1) // team):
-        sum_partial(run, data, &tile, run.block + me * TILE * run.plan.block_size, p, cursor, batch, m, fault)
+        sum_partial(run, data, &tile, run.block + me * TILE * run.plan.block_size, p, cursor, batch, fault)
 
 
 cdef void sum_partial(
     const Pass* run, const Data* data, const Tile* tile, real* block, Py_ssize_t p, const Cursor* cursor,
-    Py_ssize_t batch, double m, Cursor* fault,
+    Py_ssize_t batch, Cursor* fault,
 ) noexcept nogil:
     """The round's examples of partial sum p, into its Delta and its loss."""
     cdef const Plan* plan = run.plan
@@ -239,7 +240,7 @@ cdef void sum_partial(
         run.losses[p] = 0
     for i from first <= i < last by TILE:
         n_rows = min(TILE, last - i)
-        process_tile(run, data, tile, cursor.first + i, n_rows, block, TILE, 0, tile.losses, m, fault)
+        process_tile(run, data, tile, cursor.first + i, n_rows, block, TILE, 0, tile.losses, cursor.m, fault)
         for l in range(n_rows):
             run.losses[p] += tile.losses[l]
         if run.mode != LOSS:
@@ -367,20 +368,20 @@ cdef void work(
     cdef Cursor cursor = shared[0]
     cdef Step step
     cdef Py_ssize_t batch, n, i
-    cdef double m
     cursor.starved = False
     while cursor.first < data.m and budget > 0:
         batch = min(run.batch, data.m - cursor.first)
         if round_end(run, &cursor, batch) > data.available:
             cursor.starved = True
             break
-        m = weight_of(data, cursor.first, batch)
-        if m == 0:
+        if cursor.done == 0:
+            cursor.m = weight_of(data, cursor.first, batch)
+        if cursor.m == 0:
             cursor.first += batch
             cursor.step += 1
             continue
-        step = step_constants(rule, cursor.updates, m)
-        examples_phase(run, data, &cursor, batch, m, me, team)
+        step = step_constants(rule, cursor.updates, cursor.m)
+        examples_phase(run, data, &cursor, batch, me, team)
         meet(run.barrier, team)
         if data.check and first_fault(run, team, &cursor):
             break
@@ -397,7 +398,7 @@ cdef void work(
         if rule.l2 != 0:                # J's penalty, lambda / (2 m) sum W^2
             for i in range(run.plan.n_strips):
                 cursor.loss += rule.l2 / 2 * run.squares[i]
-        cursor.weight += m
+        cursor.weight += cursor.m
         cursor.first += batch
         cursor.step += 1
         cursor.updates += 1
@@ -413,7 +414,7 @@ cdef Py_ssize_t round_end(const Pass* run, const Cursor* cursor, Py_ssize_t batc
 
 
 cdef bint sum_losses(const Pass* run, Py_ssize_t batch, Cursor* cursor) noexcept nogil:
-    """Add the round's losses up in order; False where the sum is no longer finite."""
+    """Add the round's losses up in order; False where training has come to a sum that is not finite."""
     cdef Py_ssize_t i
     if run.n_partials == 0:
         for i in range(min(run.round, batch - cursor.done)):
@@ -421,7 +422,7 @@ cdef bint sum_losses(const Pass* run, Py_ssize_t batch, Cursor* cursor) noexcept
     elif cursor.done + run.round >= run.share:
         for i in range((batch + run.share - 1) // run.share):
             cursor.batch_loss += run.losses[i]
-    if not isfinite(cursor.batch_loss):
+    if run.mode == TRAIN and not isfinite(cursor.batch_loss):
         cursor.fault = LOSS_NOT_FINITE
     return cursor.fault == NONE
 

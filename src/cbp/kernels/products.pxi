@@ -89,6 +89,7 @@ cdef void tile(
     Rows A, const real* B, Py_ssize_t B_row, Py_ssize_t n_k,
 ) noexcept nogil:
     """`tile_body` for any shape up to STRIP rows and 2 vectors."""
+    CHECK(1 <= n_rows <= STRIP and 1 <= n_vectors <= 2)
     if n_vectors == 2:
         if n_rows == 6:
             tile_body(6, 2, C, C_row, S, S_row, A, B, B_row, n_k)
@@ -165,6 +166,7 @@ cdef void pack_panels(
 ) noexcept nogil:
     cdef Py_ssize_t p = 0, j = 0, i, v, width
     cdef real* to
+    CHECK(at + n_rows <= capacity and ld >= padded(n))
     while j < n:
         width = panel_width(n - j)
         to = panels + p * 2 * LANES * capacity + at * width
@@ -184,6 +186,7 @@ cdef void pack_strips(
     """Pack activations for the weight gradient, with the bias's input of 1 as the column after the last."""
     cdef Py_ssize_t s, i, j, left
     cdef real* to
+    CHECK(at + n_rows <= capacity and ld >= n)
     for s in range((n + 1 + STRIP - 1) // STRIP):
         to = strips + (s * capacity + at) * STRIP
         left = n - s * STRIP

@@ -77,6 +77,7 @@ ctypedef struct Cursor:                 # how far a pass has come; all zero at t
     Py_ssize_t done                     # rows of it (of each partial sum, where there are several) gone through
     Py_ssize_t step                     # minibatches completed in this pass
     int64_t updates                     # optimiser steps since its state was fresh
+    double m                            # of it: its examples, or the sum of their weights
     double batch_loss                   # sum of the losses of the rows done
     double loss                         # sum of J, each minibatch's times its weight
     double weight                       # sum of the weights of the minibatches completed
