@@ -1,0 +1,150 @@
+# A tile: up to TILE examples that one thread takes through the layers and back, in a workspace of its own.
+
+cdef struct Tile:                       # a thread's workspace, for up to TILE examples
+    real* x                             # (TILE, x_size), where examples are gathered
+    real* a                             # layer after layer (TILE, ld_out)
+    real* delta[2]                      # (TILE, widest)
+    real* y                             # (ld_out of the last layer,)
+    real* a_row                         # likewise
+    double* losses                      # (TILE,)
+
+
+cdef Tile tile_of(const Pass* run, int thread) noexcept nogil:
+    cdef Tile tile
+    cdef const Plan* plan = run.plan
+    cdef char* at = <char*> (run.tiles + thread * run.tile_size)
+    tile.losses = <double*> at
+    tile.x = <real*> (tile.losses + TILE)
+    tile.a = tile.x + TILE * plan.x_size
+    tile.delta[0] = tile.a + TILE * plan.a_size
+    tile.delta[1] = tile.delta[0] + TILE * plan.widest
+    tile.y = tile.delta[1] + TILE * plan.widest
+    tile.a_row = tile.y + plan.layers[plan.n_layers - 1].ld_out
+    return tile
+
+
+cdef inline Py_ssize_t row_of(const Data* data, Py_ssize_t example) noexcept nogil:
+    return <Py_ssize_t> data.order[example] if data.order != NULL else example
+
+
+cdef Rows gather(
+    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n,
+    real* to, Py_ssize_t ld,            # (n_rows, ld)
+) noexcept nogil:
+    """The examples' rows of X: where they lie, if they lie in order, else copied to the tile."""
+    cdef const real* X = <const real*> data.X
+    cdef Py_ssize_t i
+    if data.X_gathered:
+        return rows_of(X + (first - data.offset) * n, n)
+    if data.order == NULL:
+        return rows_of(X + first * n, n)
+    for i in range(n_rows):
+        memcpy(to + i * ld, X + data.order[first + i] * n, n * sizeof(real))
+    return rows_of(to, ld)
+
+
+cdef Rows rows_of(const real* a, Py_ssize_t ld) noexcept nogil:
+    cdef Rows rows
+    rows.at, rows.row, rows.col, rows.strip = a, ld, 1, STRIP * ld
+    return rows
+
+
+cdef void forward_tile(
+    const Plan* plan, real* a,          # layer after layer, (TILE, ld_out): the activations, of the last layer z
+    Rows x, const real* W,              # packed
+    Py_ssize_t n_rows,
+) noexcept nogil:
+    cdef const Layer* layer
+    cdef Panels z
+    cdef Rows inputs = x
+    cdef Py_ssize_t l
+    for l in range(plan.n_layers):
+        layer = &plan.layers[l]
+        z.at, z.panel, z.row = a + TILE * layer.a_tile, 2 * LANES, layer.ld_out
+        # z(l+1) = a(l) W(l) + b(l)
+        multiply(z, inputs, packed_panels(<real*> W + layer.packed, layer.n_in + 1), 0, n_rows,
+                 layer.n_out, layer.n_in, BIAS)
+        if l < plan.n_layers - 1:
+            activate(layer.g, z.at, n_rows * layer.ld_out)
+        inputs = rows_of(z.at, layer.ld_out)
+
+
+cdef void output_delta(
+    const Plan* plan, real* z,          # (n_rows, ld_out): z(L), which becomes delta(L)
+    double* losses,                     # (n_rows,)
+    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, real* y, real* a_row, Cursor* fault,
+) noexcept nogil:
+    cdef const Layer* last = &plan.layers[plan.n_layers - 1]
+    cdef Py_ssize_t n = last.n_out, i, j, row
+    cdef int64_t label = -1
+    cdef real weight
+    for i in range(n_rows):
+        row = row_of(data, first + i)
+        memset(y, 0, padded(n) * sizeof(real))
+        if data.labels != NULL:
+            label = data.labels[row]
+            CHECK(0 <= label < n)
+        else:
+            memcpy(y, <const real*> data.Y + (first + i - data.offset if data.Y_gathered else row) * n,
+                   n * sizeof(real))
+            if data.check:
+                check_targets(last.g, plan.loss, y, n, row, fault)
+        losses[i] = output_delta_row(last.g, plan.loss, z, y, label, a_row, n)
+        if data.weights != NULL:
+            weight = (<const real*> data.weights)[row]
+            losses[i] *= weight
+            for j in range(n):
+                z[j] *= weight
+        for j in range(n, padded(n)):   # padding must stay out of Delta
+            z[j] = 0
+        z += last.ld_out
+
+
+cdef void backward_tile(
+    const Pass* run, real* block, Py_ssize_t capacity, Py_ssize_t at,   # rows at to at + n_rows of the block
+    const Tile* tile, Rows x, Py_ssize_t n_rows, real* inputs, real inverse_m,
+) noexcept nogil:
+    """delta(l) for all layers; strips of a(l) and panels of delta(l+1) go to the block, dJ/dX to inputs."""
+    cdef const Plan* plan = run.plan
+    cdef const Layer* layer = &plan.layers[plan.n_layers - 1]
+    cdef real* delta = tile.a + TILE * layer.a_tile
+    cdef real* a
+    cdef Panels below
+    cdef Py_ssize_t l, i, j
+    for l in range(plan.n_layers - 1, -1, -1):
+        layer = &plan.layers[l]
+        a = tile.a + TILE * plan.layers[l - 1].a_tile if l > 0 else <real*> x.at
+        pack_panels(block + layer.panels * capacity, capacity, at, delta, layer.ld_out, n_rows, layer.n_out)
+        pack_strips(block + layer.strips * capacity, capacity, at, a, layer.ld_in if l > 0 else x.row, n_rows,
+                    layer.n_in)
+        if l == 0 and inputs == NULL:
+            return
+        # delta(l) = (delta(l+1) W(l)^T) * g'(z(l))
+        below.at, below.panel, below.row = tile.delta[l % 2], 2 * LANES, layer.ld_in
+        multiply(below, rows_of(delta, layer.ld_out), packed_panels(run.W_T + layer.transposed, layer.n_out),
+                 0, n_rows, layer.n_in, layer.n_out, ZERO)
+        delta = below.at
+        if l > 0:
+            times_derivative(plan.layers[l - 1].g, delta, a, n_rows * layer.ld_in)
+    for i in range(n_rows):             # dJ/dX = delta(1) / m
+        for j in range(layer.n_in):
+            inputs[i * layer.n_in + j] = delta[i * layer.ld_in + j] * inverse_m
+
+
+cdef void process_tile(
+    const Pass* run, const Data* data, const Tile* tile, Py_ssize_t first, Py_ssize_t n_rows,
+    real* block, Py_ssize_t capacity, Py_ssize_t at, double* losses, double m, Cursor* fault,
+) noexcept nogil:
+    """Examples first to first + n_rows through the layers and back."""
+    cdef const Plan* plan = run.plan
+    cdef Rows x = gather(data, first, n_rows, plan.layers[0].n_in, tile.x, plan.x_size)
+    cdef real* inputs = NULL
+    if data.check:
+        check_inputs(data, x, first, n_rows, plan.layers[0].n_in, fault)
+    forward_tile(plan, tile.a, x, run.W, n_rows)
+    output_delta(plan, tile.a + TILE * plan.layers[plan.n_layers - 1].a_tile, losses, data, first, n_rows,
+                 tile.y, tile.a_row, fault)
+    if run.mode != LOSS:
+        if run.inputs:
+            inputs = <real*> data.inputs + first * plan.layers[0].n_in
+        backward_tile(run, block, capacity, at, tile, x, n_rows, inputs, <real> (1 / m))
