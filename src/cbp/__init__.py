@@ -1,5 +1,7 @@
 """Fast training of dense neural networks on the CPU."""
 
+from typing import TYPE_CHECKING
+
 from cbp import datasets
 from cbp.gradients import Gradient
 from cbp.history import Epoch, History
@@ -7,10 +9,20 @@ from cbp.network import Network, load
 from cbp.optimizers import SGD, Adam
 from cbp.persistence import ModelFileError
 from cbp.threads import get_num_threads, set_num_threads
-from cbp.versions import package_version as _package_version
 from cbp.versions import show_versions
 
-__version__ = _package_version()
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name):
+        # Looked up when asked for: importlib.metadata takes as long to import as all the rest.
+        if name == "__version__":
+            from cbp.versions import package_version
+
+            return package_version()
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "SGD",

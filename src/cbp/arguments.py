@@ -1,9 +1,10 @@
-"""Checks of what is no array of examples: names, sizes, numbers. Each returns what the rest of the code uses."""
+"""Checks of what is no array of examples: names, sizes, numbers. Each returns what the other code uses."""
 
 import difflib
 import math
+import numbers
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,12 @@ def count(value: Any, argument: str, least: int) -> int:
 
 def non_negative(value: Any, argument: str) -> float:
     """A finite number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{argument} must be a number, got {value!r}")
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{argument} must be a number, got {value!r}") from None
+    except OverflowError:
+        number = math.inf
     if not (number >= 0 and math.isfinite(number)):
         raise ValueError(f"{argument} must be at least 0 and finite, got {value!r}")
     return number
@@ -69,7 +72,9 @@ def hidden(value: Any, n_hidden: int) -> tuple[str, ...]:
         raise TypeError(f"hidden must be a name or one for each hidden layer, got {value!r}")
     names = tuple(name(entry, HIDDEN, f"hidden[{i}]") for i, entry in enumerate(value))
     if len(names) != n_hidden:
-        raise ValueError(f"hidden must be one name, or one for each of {n_hidden} hidden layers, got {len(names)}")
+        raise ValueError(
+            f"hidden must be one name, or one for each of {n_hidden} hidden layers, got {len(names)}"
+        )
     return names
 
 
@@ -90,14 +95,16 @@ def loss(value: Any, output: str) -> str:
         return "cross_entropy" if output in LOSSES["cross_entropy"] else "squared_error"
     found = name(value, tuple(LOSSES), "loss")
     if output not in LOSSES[found]:
-        raise ValueError(f"loss {found!r} needs output {' or '.join(map(repr, LOSSES[found]))}, got {output!r}")
+        raise ValueError(
+            f"loss {found!r} needs output {' or '.join(map(repr, LOSSES[found]))}, got {output!r}"
+        )
     return found
 
 
 def dtype(value: Any) -> np.dtype[Any]:
     """Float32 or float64, native."""
     try:
-        found = np.dtype(value)
+        found: np.dtype[Any] = np.dtype(value)
     except TypeError:
         raise TypeError(f"dtype must be float32 or float64, got {value!r}") from None
     if value is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -112,10 +119,23 @@ def optimizer(value: Any) -> Optimizer | None:
     raise TypeError(f"optimizer must be cbp.SGD(...), cbp.Adam(...) or None, got {value!r}")
 
 
+def callbacks(value: Any) -> tuple[Callable[..., object], ...]:
+    """What to call after an epoch."""
+    if not hasattr(value, "__iter__"):
+        raise TypeError(f"callbacks must be an iterable of callables, got {type(value).__name__}")
+    found = tuple(value)
+    for i, callback in enumerate(found):
+        if not callable(callback):
+            raise TypeError(f"callbacks[{i}] must be callable, got {type(callback).__name__}")
+    return found
+
+
 def validation_data(value: Any) -> tuple[Any, Any, Any]:
     """X, Y and weights or None."""
     if not isinstance(value, (tuple, list)) or len(value) not in (2, 3):
-        raise TypeError(f"validation_data must be (X, Y) or (X, Y, sample_weight), got {type(value).__name__}")
+        raise TypeError(
+            f"validation_data must be (X, Y) or (X, Y, sample_weight), got {type(value).__name__}"
+        )
     return value[0], value[1], value[2] if len(value) == 3 else None
 
 
@@ -137,7 +157,8 @@ def check_classifies(output: str, method: str) -> None:
 
 def copy_layers(to: Sequence[Array], values: Any, argument: str) -> None:
     """Copy one array a layer, all of them or, if one does not fit, none."""
-    found = [numeric(value, f"{argument}[{i}]") for i, value in enumerate(values)]
+    # Copies, since the values may be views of the layers that are about to be written.
+    found = [numeric(value, f"{argument}[{i}]").copy() for i, value in enumerate(values)]
     if len(found) != len(to):
         raise ValueError(f"{argument} must hold {len(to)} arrays, got {len(found)}")
     for i, (array, value) in enumerate(zip(to, found, strict=True)):

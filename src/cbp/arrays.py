@@ -1,8 +1,9 @@
 """The only place where input is validated and converted.
 
-What is C-contiguous, aligned, native and of the network's dtype is passed on as it is. A memory-mapped array that is
-not is left alone too, and converted part by part while training (`Examples.part`); anything else is converted once.
-NaN and infinity are looked for by the kernels, while they read the data anyway; `Examples.refusal` words what they found.
+What is C-contiguous, aligned, native and of the network's dtype is passed on as it is. A memory-mapped array
+that is not is left alone too, and converted part by part while training (`Examples.part`); anything else is
+converted once. NaN and infinity are looked for by the kernels, while they read the data anyway;
+`Examples.refusal` words what they found.
 """
 
 import mmap
@@ -39,7 +40,7 @@ def is_ready(array: Array, dtype: DTypeLike) -> bool:
 
 
 def convert(array: Array, dtype: DTypeLike) -> Array:
-    """The array itself if it is ready, else a copy that is. Numbers too large for the dtype become infinite."""
+    """The array itself if it is ready, else a copy that is. Numbers beyond the dtype become infinite."""
     if is_ready(array, dtype):
         return array
     with np.errstate(over="ignore"):
@@ -71,13 +72,17 @@ def labels(array: Array, n_classes: int, name: str) -> NDArray[np.int64]:
     """Class labels 0 … n_classes - 1."""
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
-            raise ValueError(f"{name} must hold class labels, got NaN or infinity in row {_first(~np.isfinite(array))}")
+            raise ValueError(
+                f"{name} must hold class labels, got NaN or infinity in row {_first(~np.isfinite(array))}"
+            )
         if (array != np.floor(array)).any():
             row = _first(array != np.floor(array))
             raise ValueError(f"{name} must hold whole class labels, got {array[row]!r} in row {row}")
     if array.size and (array.min() < 0 or array.max() >= n_classes):
         row = _first((array < 0) | (array >= n_classes))
-        raise ValueError(f"{name} must hold class labels from 0 to {n_classes - 1}, got {array[row]!r} in row {row}")
+        raise ValueError(
+            f"{name} must hold class labels from 0 to {n_classes - 1}, got {array[row]!r} in row {row}"
+        )
     return np.require(array, dtype=np.int64, requirements=["C", "A"])
 
 
@@ -86,7 +91,7 @@ def _first(where: Array) -> int:
 
 
 def targets(values: Any, m: int, n_outputs: int, softmax: bool, name: str) -> Array:
-    """Targets by DESIGN's rules: 1-D for labels of softmax or a single output, else 2-D; int64 means labels."""
+    """Targets: 1-D for labels of softmax or for a single output, else 2-D; int64 means labels."""
     array = numeric(values, name)
     expected = f"({m}, {n_outputs})"
     if softmax:
@@ -174,7 +179,9 @@ def refusal(kind: str, name: str, values: Array, row: int, column: int, dtype: D
     where = f"row {row}, column {column}"
     if kind == "Y_NOT_SUMMING_TO_ONE":
         total = float(np.sum(values, dtype=np.float64))
-        return ValueError(f"{name} must hold probabilities that sum to 1 a row, got a sum of {total:g} in row {row}")
+        return ValueError(
+            f"{name} must hold probabilities that sum to 1 a row, got a sum of {total:g} in row {row}"
+        )
     if kind == "Y_NOT_IN_UNIT_INTERVAL":
         return ValueError(f"{name} must lie in [0, 1] for this loss, got {value:g} in {where}")
     if np.isfinite(value):
@@ -200,8 +207,8 @@ def examples(
     TypeError
         If something holds no real numbers.
     ValueError
-        If a shape does not fit, there are no examples, a label is out of range or not whole, or weights are negative,
-        not finite or all zero.
+        If a shape does not fit, there are no examples, a label is out of range or not whole, or weights are
+        negative, not finite or all zero.
     """
     given_X = rows(X, n_inputs, names[0])
     m = len(given_X)

@@ -49,8 +49,8 @@ class Gradient:
 def relative_difference(D: Array, J: Callable[[], float], parameters: Array) -> float:
     """‖D − D′‖ / (‖D‖ + ‖D′‖), with D′ from central differences of J while single parameters move.
 
-    The step is the cube root of the machine's epsilon times max(1, |θ|), where the errors of truncation and of
-    cancellation balance (W. H. Press et al., Numerical Recipes, 3rd ed., section 5.7).
+    The step is the cube root of the machine's epsilon times max(1, |θ|), where the errors of truncation and
+    of cancellation balance (W. H. Press et al., Numerical Recipes, 3rd ed., section 5.7).
     """
     measured = np.empty_like(D)
     for i, theta in enumerate(parameters.tolist()):

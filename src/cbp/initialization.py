@@ -1,5 +1,7 @@
 """Random numbers: where they come from, and the initial weights."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +24,9 @@ def generator(rng: Any) -> np.random.Generator:
     try:
         return np.random.default_rng(rng)
     except TypeError:
-        raise TypeError(f"rng must be a seed, a numpy.random.Generator or None, got {type(rng).__name__}") from None
+        raise TypeError(
+            f"rng must be a seed, a numpy.random.Generator or None, got {type(rng).__name__}"
+        ) from None
     except ValueError:
         raise ValueError(f"rng must be a seed of at least 0, got {rng!r}") from None
 
@@ -38,7 +42,8 @@ def spawn(source: np.random.Generator) -> np.random.Generator:
 def draw_weights(weights: Sequence[Array], activations: Sequence[str], source: np.random.Generator) -> None:
     """Fill W(1), W(2), … with uniform draws in ±√(6 / (s(l) + s(l+1))), before relu in ±√(6 / s(l)).
 
-    Glorot and Bengio, 2010; He et al., 2015. In double precision, so that a seed means the same weights in both.
+    Glorot and Bengio, 2010; He et al., 2015. In double precision, so that a seed means the same weights in
+    both.
     """
     for W, g in zip(weights, activations, strict=True):
         n_in, n_out = W.shape

@@ -20,12 +20,12 @@ def n_parameters(sizes: Sequence[int], dtype: DTypeLike) -> int:
     """The number of parameters; ValueError where no machine could address them."""
     n = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
     if n * np.dtype(dtype).itemsize * 8 > sys.maxsize:
-        raise ValueError(f"sizes {list(sizes)} make {n:.3g} parameters, more than can be addressed")
+        raise ValueError(f"sizes {list(sizes)} make more parameters than can be addressed")
     return n
 
 
 def allocate(n: int, dtype: DTypeLike) -> tuple[Array, Array]:
-    """A vector of n zeros at a multiple of 64 bytes, and the same with the slack that kernels need behind it."""
+    """A vector of n zeros at a multiple of 64 bytes, and the same with the slack that kernels need."""
     itemsize = np.dtype(dtype).itemsize
     memory = np.zeros(n * itemsize + SLACK_BYTES + 64, dtype=np.uint8)
     start = -memory.ctypes.data % 64
@@ -68,8 +68,8 @@ def sizes_of(given: Sequence[Any]) -> tuple[list[Array], list[int]]:
             raise ValueError(f"thetas[{i}] must have shape (s(l+1), 1 + s(l)), got {theta.shape}")
         if sizes and theta.shape[1] != sizes[-1] + 1:
             raise ValueError(
-                f"thetas[{i}] must have {sizes[-1] + 1} columns, a bias and one for each of the {sizes[-1]} rows "
-                f"of thetas[{i - 1}], got {theta.shape[1]}"
+                f"thetas[{i}] must have {sizes[-1] + 1} columns, a bias and one for each of the {sizes[-1]} "
+                f"rows of thetas[{i - 1}], got {theta.shape[1]}"
             )
         sizes = sizes or [theta.shape[1] - 1]
         sizes.append(theta.shape[0])

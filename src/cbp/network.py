@@ -30,11 +30,13 @@ class Network(Structure):
     sizes : sequence of int
         s(1), …, s(L): inputs, hidden layers, outputs; at least two, each at least 1.
     hidden : str or sequence of str, default "sigmoid"
-        Activation g of the hidden layers, one name for all or one for each: "sigmoid", "tanh", "relu" or "identity".
+        Activation g of the hidden layers, one name for all or one for each: "sigmoid", "tanh", "relu" or
+        "identity".
     output : str, default "softmax"
-        Activation of the outputs: one of those, or "softmax" (classes that exclude each other; at least two units).
+        Activation of the outputs: one of those, or "softmax" (classes that exclude each other; at least two
+        units).
     loss : str, optional
-        "cross_entropy" (with output sigmoid: binary, for each unit; with softmax: categorical) or "squared_error",
+        "cross_entropy" (sigmoid: binary, for each unit; softmax: categorical) or "squared_error",
         ½ Σ (a − y)². Default: cross_entropy where it fits the output, else squared_error.
     l2 : float, default 0.0
         λ of the penalty λ/(2m) Σ W², at least 0; biases are exempt. In a minibatch step m is the size of the
@@ -42,11 +44,11 @@ class Network(Structure):
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and computations.
     rng : int or numpy.random.Generator, optional
-        Seed or source of the initial weights and of shuffling. A Generator is used, not copied. Default: entropy
-        from the operating system.
+        Seed or source of the initial weights and of shuffling. A Generator is used, not copied. Default:
+        entropy from the operating system.
     n_threads : int, optional
-        The most threads that a call of this network uses, at least 1. Default: see `cbp.get_num_threads`. Results
-        have the same bits for any number.
+        The most threads that a call of this network uses, at least 1. Default: see `cbp.get_num_threads`.
+        Results have the same bits for any number.
 
     Raises
     ------
@@ -55,11 +57,11 @@ class Network(Structure):
 
     Notes
     -----
-    Initial weights are uniform: in ±√(6 / (s(l) + s(l+1))) (Glorot and Bengio, 2010), before relu in ±√(6 / s(l))
-    (He et al., 2015); biases start at 0. They are drawn in double precision, layer by layer.
+    Initial weights are uniform: in ±√(6 / (s(l) + s(l+1))) (Glorot and Bengio, 2010), before relu in
+    ±√(6 / s(l)) (He et al., 2015); biases start at 0. They are drawn in double precision, layer by layer.
 
-    One thread may train a network while others predict with it: those see the parameters as they were at the end of
-    some epoch, or while they are being replaced at its end a mixture of two.
+    One thread may train a network while others predict with it: those see the parameters as they were at the
+    end of some epoch, or while they are being replaced at its end a mixture of two.
 
     Examples
     --------
@@ -135,7 +137,7 @@ class Network(Structure):
         return self.predict(X)
 
     def _forward(self, array: Array, out: list[Array | None]) -> None:
-        """Forward propagation by parts, so that Ctrl-C is heard and a mapped array is not read into memory whole."""
+        """Forward propagation by parts, so that Ctrl-C is heard and a mapped array is not read whole."""
         m, n_threads = len(array), self._thread_count()
         step = training.forward_rows(self.n_parameters)
         for start in range(0, m, step):
@@ -204,7 +206,8 @@ class Network(Structure):
         Returns
         -------
         Gradient
-            `parameters` flat, `weights` and `biases` views of it, `thetas`, `loss` J, `inputs` (m, s(1)) or None.
+            `parameters` flat, `weights` and `biases` views of it, `thetas`, `loss` J, `inputs` (m, s(1)) or
+            None.
         """
         examples = self._examples(X, Y, sample_weight)
         D = np.empty_like(self._parameters)
@@ -215,8 +218,8 @@ class Network(Structure):
     def check_gradient(self, X: ArrayLike, Y: ArrayLike) -> float:
         """Relative difference ‖D − D′‖ / (‖D‖ + ‖D′‖) between `gradient` and central differences.
 
-        Computed in double precision on a copy; 1e-8 and less is right. Two losses a parameter: for small networks
-        and few examples. A relu unit near its kink has no gradient to compare with.
+        Computed in double precision on a copy; 1e-8 and less is right. Two losses a parameter: for small
+        networks and few examples. A relu unit near its kink has no gradient to compare with.
         """
         twin = Network(
             self._sizes,
@@ -256,11 +259,11 @@ class Network(Structure):
         Parameters
         ----------
         X : array-like, (m, s(1))
-            Examples. Never written to, and never copied where C-contiguous, aligned, native and of the network's
-            dtype; memory-mapped arrays are converted part by part, anything else once.
+            Examples. Never written to, and never copied where C-contiguous, aligned, native and of the
+            network's dtype; memory-mapped arrays are converted part by part, anything else once.
         Y : array-like
-            Targets: for softmax class labels, (m,), or probabilities, (m, s(L)), whose rows sum to 1; otherwise
-            (m, s(L)), or (m,) for one output. Those of sigmoid with cross-entropy lie in [0, 1].
+            Targets: for softmax class labels, (m,), or probabilities, (m, s(L)), whose rows sum to 1;
+            otherwise (m, s(L)), or (m,) for one output. Those of sigmoid with cross-entropy lie in [0, 1].
         epochs : int, default 100
             Times to go through the examples; may be 0.
         batch_size : int or None, default 32
@@ -286,8 +289,8 @@ class Network(Structure):
         Raises
         ------
         TypeError, ValueError
-            If something does not fit, or X or Y hold NaN, infinity or targets out of range. The parameters are those
-            from before.
+            If something does not fit, or X or Y hold NaN, infinity or targets out of range. The parameters
+            are those from before.
         FloatingPointError
             If the loss or a parameter stops being finite. The parameters are those of the last finite epoch.
         RuntimeError
@@ -300,11 +303,17 @@ class Network(Structure):
         validate = self._validation(validation_data)
         if validate is not None:
             validate()  # a fault in the data is found before the training, not after its first epoch
+        called = arguments.callbacks(callbacks)
         state = OptimizerState(arguments.optimizer(optimizer) or Adam())
         with self._training(examples, state, batch_size, shuffle) as trainer:
             self.history = History()
             training.train(
-                trainer, epochs, self.history, validate=validate, callbacks=tuple(callbacks), progress=progress
+                trainer,
+                epochs,
+                self.history,
+                validate=validate,
+                callbacks=called,
+                progress=progress,
             )
         return self.history
 
@@ -320,8 +329,8 @@ class Network(Structure):
     ) -> Network:
         """Train for one pass over the examples, going on with the optimiser's state.
 
-        Parameters are as for `fit`. The state is that of the last `fit` or `partial_fit`; another optimizer than
-        theirs starts afresh, None keeps it (and is ``cbp.Adam()`` where there is none).
+        Parameters are as for `fit`. The state is that of the last `fit` or `partial_fit`; another optimizer
+        than theirs starts afresh, None keeps it (and is ``cbp.Adam()`` where there is none).
 
         Returns
         -------
@@ -341,7 +350,7 @@ class Network(Structure):
     def _training(
         self, examples: Examples, state: OptimizerState, batch_size: int | None, shuffle: bool
     ) -> Iterator[Training]:
-        """The one training that a network can be in at a time; its optimiser's state is kept, unless it diverged."""
+        """The one training that a network can be in at a time; it leaves its optimiser's state, if finite."""
         size = None if batch_size is None else arguments.count(batch_size, "batch_size", least=1)
         if not self._busy.acquire(blocking=False):
             raise RuntimeError("this network is being trained already, by another call of fit or partial_fit")

@@ -1,13 +1,14 @@
 """The optimisers' hyper-parameters; the steps themselves are compiled (kernels/updates.pxi)."""
 
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
 
 def _check(name: str, value: Any, below: float = math.inf) -> None:
     """Refuse what is no finite number of at least 0 and less than `below`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {type(value).__name__}")
     if not (0 <= value < below and math.isfinite(value)):
         limit = "finite" if below == math.inf else f"less than {below:g}"
@@ -57,7 +58,7 @@ class SGD:
         """Vectors of state a parameter vector needs."""
         return 1 if self.momentum else 0
 
-    def rule(self) -> dict[str, float]:
+    def rule(self) -> dict[str, Any]:
         """Hyper-parameters as the core takes them."""
         return {"learning_rate": self.learning_rate, "momentum": self.momentum, "nesterov": self.nesterov}
 
@@ -108,7 +109,7 @@ class Adam:
         """Vectors of state a parameter vector needs."""
         return 2
 
-    def rule(self) -> dict[str, float]:
+    def rule(self) -> dict[str, Any]:
         """Hyper-parameters as the core takes them."""
         return {
             "learning_rate": self.learning_rate,

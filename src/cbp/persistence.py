@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +23,8 @@ class ModelFileError(ValueError):
 
 def save(network: Network, path: str | os.PathLike[str]) -> None:
     """Write a network to a file. An existing file is replaced only once the new one is whole."""
+    import tempfile  # costs as much as the rest of the package, and few programs save
+
     description = {
         "format": FORMAT,
         "version": VERSION,
@@ -62,12 +62,22 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Array]:
     OSError
         If it cannot be read.
     """
+    import zipfile  # as tempfile above
+
     name = os.fspath(path)
     try:
         with open(name, "rb") as file, np.load(file, allow_pickle=False) as archive:
             description = json.loads(str(archive["description"]))
             parameters = archive["parameters"]
-    except (ValueError, KeyError, EOFError, AttributeError, TypeError, IndexError, zipfile.BadZipFile) as error:
+    except (
+        ValueError,
+        KeyError,
+        EOFError,
+        AttributeError,
+        TypeError,
+        IndexError,
+        zipfile.BadZipFile,
+    ) as error:
         raise ModelFileError(f"{name} holds no cbp network: {error}") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ModelFileError(f"{name} holds no cbp network: it is described as {str(description)[:80]}")

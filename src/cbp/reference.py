@@ -1,12 +1,13 @@
 """The whole algorithm in NumPy: the specification of the kernels, and the oracle of their tests.
 
-Written to be read, in double precision, one example matrix at a time. Notation: `weights[l]` is W, (s(l), s(l+1));
-`biases[l]` is b, (s(l+1),); `activations[l]` names g of layer l + 1, the last one the output's.
+Written to be read, in double precision, one example matrix at a time. Notation: `weights[l]` is W, (s(l),
+s(l+1)); `biases[l]` is b, (s(l+1),); `activations[l]` names g of layer l + 1, the last one the output's.
 
-Source: D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by back-propagating errors", 1986.
+Source: D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by back-propagating errors",
+1986.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,20 +23,22 @@ def activate(name: str, z: Array) -> Array:
     if name == "softmax":
         e = np.exp(z - z.max(axis=1, keepdims=True))
         return np.asarray(e / e.sum(axis=1, keepdims=True))
-    return {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0.0), "identity": np.asarray}[name](z)
+    g: dict[str, Callable[[Array], Array]]
+    g = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0.0), "identity": np.asarray}
+    return g[name](z)
 
 
 def times_derivative(name: str, delta: Array, a: Array) -> Array:
     """delta times g'(z), told from a = g(z)."""
     if name == "softmax":  # the Jacobian diag(a) - a a^T
-        return a * (delta - (delta * a).sum(axis=1, keepdims=True))
-    slope = {"sigmoid": a * (1 - a), "tanh": 1 - a**2, "relu": (a > 0) * 1.0, "identity": np.ones_like(a)}[name]
-    return delta * slope
+        return np.asarray(a * (delta - (delta * a).sum(axis=1, keepdims=True)))
+    slope = {"sigmoid": a * (1 - a), "tanh": 1 - a**2, "relu": (a > 0) * 1.0, "identity": np.ones_like(a)}
+    return delta * slope[name]
 
 
 def one_hot(Y: NDArray[np.integer], n: int) -> Array:
     """Integer labels as rows of a unit matrix."""
-    return np.eye(n)[Y]
+    return np.asarray(np.eye(n)[Y])
 
 
 def losses(output: str, loss: str, z: Array, Y: Array) -> Array:
@@ -77,7 +80,9 @@ def gradient(
     --------
     One unit, one example: z = 2, so that the loss is (2 - 1)^2 / 2 and every gradient a small product.
 
-    >>> J, D_W, D_b, D_X = gradient([np.ones((2, 1))], [np.zeros(1)], ["identity"], "squared_error", [[1, 1]], [[1]])
+    >>> J, D_W, D_b, D_X = gradient(
+    ...     [np.ones((2, 1))], [np.zeros(1)], ["identity"], "squared_error", [[1, 1]], [[1]]
+    ... )
     >>> J, D_W[0].tolist(), D_b[0].tolist(), D_X.tolist()
     (0.5, [[1.0], [1.0]], [1.0], [[1.0, 1.0]])
     """
@@ -108,7 +113,13 @@ def gradient(
 
 
 def sgd_step(
-    theta: Array, D: Array, velocity: Array, *, learning_rate: float, momentum: float = 0.0, nesterov: bool = False
+    theta: Array,
+    D: Array,
+    velocity: Array,
+    *,
+    learning_rate: float,
+    momentum: float = 0.0,
+    nesterov: bool = False,
 ) -> None:
     """v = mu v + D; theta -= eta v, or eta (D + mu v) after Nesterov. In place."""
     velocity[:] = momentum * velocity + D
@@ -116,7 +127,16 @@ def sgd_step(
 
 
 def adam_step(
-    theta: Array, D: Array, m: Array, v: Array, t: int, *, learning_rate: float, beta1: float, beta2: float, epsilon: float
+    theta: Array,
+    D: Array,
+    m: Array,
+    v: Array,
+    t: int,
+    *,
+    learning_rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
 ) -> None:
     """Step t = 1, 2, … of Adam (Kingma and Ba, 2015, algorithm 1). In place."""
     m[:] = beta1 * m + (1 - beta1) * D

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -164,10 +165,11 @@ class Structure:
 
     def __getstate__(self) -> dict[str, Any]:
         """What `copy` and `pickle` keep: everything but the core's handle and a lock."""
-        kept = ("_sizes", "_hidden", "_output", "_loss", "_dtype", "_l2", "_n_threads", "_shuffler", "_state")
+        kept = ("_sizes", "_hidden", "_output", "_loss", "_dtype", "_l2", "_n_threads", "_state")
         state = {name: getattr(self, name) for name in kept}
         return {
             **state,
+            "_shuffler": copy.deepcopy(self._shuffler),  # for `copy.copy`: else both would draw from one stream
             "history": self.history,
             "metadata": self.metadata,
             "parameters": self._parameters.copy(),

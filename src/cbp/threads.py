@@ -3,7 +3,6 @@
 import math
 import os
 from functools import cache
-from pathlib import Path
 
 from cbp import _core, kernels
 
@@ -60,9 +59,9 @@ def set_num_threads(n: int | None) -> None:
 def get_num_threads() -> int:
     """Return the number of threads that a call would use at most.
 
-    What `set_num_threads` set; else what OpenMP gives (so ``OMP_NUM_THREADS`` and threadpoolctl count), lowered to
-    the processors that this process may run on and to the CPU quota of its cgroup, unless ``OMP_NUM_THREADS`` is
-    set. Small jobs use fewer. Results have the same bits for any number.
+    What `set_num_threads` set; else what OpenMP gives (so ``OMP_NUM_THREADS`` and threadpoolctl count),
+    lowered to the processors that this process may run on and to the CPU quota of its cgroup, unless
+    ``OMP_NUM_THREADS`` is set. Small jobs use fewer. Results have the same bits for any number.
     """
     return count(None)[0]
 
@@ -86,7 +85,9 @@ def count(n_threads: int | None, dtype: str = "float32") -> tuple[int, str]:
 
 @cache
 def quota(root: str = "/sys/fs/cgroup", self_cgroup: str = "/proc/self/cgroup") -> int:
-    """Processors' worth of time that the cgroups above this process allow, rounded up; a large number without."""
+    """Processors' worth of time that this process's cgroups allow, rounded up; a large number without."""
+    from pathlib import Path  # costs as much as half of the package
+
     allowed = math.inf
     try:
         paths = [line.split(":", 2)[2].strip("/\n") for line in Path(self_cgroup).read_text().splitlines()]

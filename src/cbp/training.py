@@ -1,8 +1,8 @@
 """Passes over examples: epochs of training, a gradient, a loss.
 
-Every pass goes in slices of a few milliseconds, between which Python sees to Ctrl-C and progress; results have the
-same bits wherever the slices end. The parameters at rest are written at the end of an epoch only, so that a refusal
-or a loss that is no longer finite leaves those of the last good epoch.
+Every pass goes in slices of a few milliseconds, between which Python sees to Ctrl-C and progress; results
+have the same bits wherever the slices end. The parameters at rest are written at the end of an epoch only, so
+that a refusal or a loss that is no longer finite leaves those of the last good epoch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PART_BYTES = 1 << 24  # of X that is converted at a time
 
 @dataclass(slots=True)
 class OptimizerState:
-    """An optimiser, and what it has gathered: how many steps, and its moments at rest as the parameters lie."""
+    """An optimiser, and what it has gathered: steps, and moments at rest as the parameters lie."""
 
     optimizer: Optimizer
     updates: int = 0
@@ -53,7 +53,9 @@ def new_pass(
     return _core.Pass(engine, _core.MODES[mode], batch, n_threads, in_order=in_order, **options)
 
 
-def bind_part(run: _core.Pass, examples: Examples, order: Array | None, inputs: Array | None, check: bool) -> None:
+def bind_part(
+    run: _core.Pass, examples: Examples, order: Array | None, inputs: Array | None, check: bool
+) -> None:
     """Bind the next part of memory-mapped examples, converted."""
     start = run.position
     stop = min(start + part_rows(examples), examples.m)
@@ -101,7 +103,14 @@ def run_through(
     run.pack()
     if not by_parts:
         run.bind(
-            examples.X, examples.Y, examples.labels, examples.weights, order, examples.m, inputs=inputs, check=check
+            examples.X,
+            examples.Y,
+            examples.labels,
+            examples.weights,
+            order,
+            examples.m,
+            inputs=inputs,
+            check=check,
         )
     else:
         bind_part(run, examples, order, inputs, check)
@@ -231,5 +240,6 @@ def train(
             finally:  # the epoch counts, even if Ctrl-C cuts its validation short
                 history.append(epoch)
             bar.finish_epoch(epoch)
-            if any([callback(epoch) is True for callback in callbacks]):
+            # A list, so that each of them is called whatever another says.
+            if any([callback(epoch) is True for callback in callbacks]):  # noqa: C419
                 break

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from cbp.cli import commands
 from cbp.cli.report import complain
+from cbp.versions import package_version
 
 __all__ = ["build_parser"]
 
@@ -44,11 +45,11 @@ def build_parser() -> Parser:
 
 
 class Version(argparse.Action):
-    """Prints the version; looked up only when asked for, because that takes a while."""
+    """Prints the version: looked up only when asked for, because that takes a while."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         """Print the version, and end."""
-        print("cbp", commands.version())
+        print("cbp", package_version())
         parser.exit()
 
 

@@ -7,7 +7,6 @@ import csv
 import sys
 import time
 from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 from typing import TextIO
 
@@ -17,7 +16,7 @@ from cbp.cli.report import describe_data, describe_network, note, say_score, say
 from cbp.datasets import load_digits
 from cbp.tabular import Arrays, Choices, Classes, Columns, Examples, Preprocessor, load_examples, load_inputs
 
-__all__ = ["EPOCHS", "INTERRUPTED", "info", "predict", "train", "version"]
+__all__ = ["EPOCHS", "INTERRUPTED", "info", "predict", "train"]
 
 # Without --epochs: as many as make so many steps, that small data are learnt too, but at least EPOCHS.
 EPOCHS = 15
@@ -149,11 +148,3 @@ def info(args: argparse.Namespace) -> int:
     """Print what there is to know about the installation; return the exit status."""
     cbp.show_versions()
     return 0
-
-
-def version() -> str:
-    """Return the version of the package."""
-    try:
-        return metadata.version("cython-backprop")
-    except metadata.PackageNotFoundError:  # run from a source tree
-        return "(not installed)"

@@ -48,8 +48,8 @@ class Outputs:
         """Write all of them, and return whether that worked: the failure of one must not lose the others."""
         written = True
         if self.save is not None:
-            path = self.save
-            written &= succeeds(lambda: net.save(path, metadata={"table": table.to_dict()}))
+            net.metadata["table"] = table.to_dict()
+            written &= succeeds(net.save, self.save)
         if self.history is not None:
             written &= succeeds(net.history.to_csv, self.history)
         if self.plot is not None:

@@ -51,71 +51,82 @@ cdef inline Panels packed_panels(real* at, Py_ssize_t n_rows) noexcept nogil:
     return panels
 
 
-cdef inline void tile_body(
-    const int n_rows, const int n_vectors,
-    real* C, Py_ssize_t C_row,          # (n_rows, n_vectors * LANES)
-    const real* S, Py_ssize_t S_row,    # the sums' start, as C; a row of 0 repeats the first
-    Rows A,                             # (n_rows, n_k)
-    const real* B, Py_ssize_t B_row,    # (n_k, n_vectors * LANES)
-    Py_ssize_t n_k,
-) noexcept nogil:
-    # With n_rows and n_vectors constant, the inner loops unroll and `total` lives in registers.
+cdef struct Strips:                     # tiles below each other in one panel
+    real* C                             # (rows, width)
+    Py_ssize_t C_row
+    const real* S                       # the sums' start, as C; a row length of 0 repeats the first
+    Py_ssize_t S_row
+    Rows A                              # (rows, n_k)
+    const real* B                       # (n_k, width)
+    Py_ssize_t B_row
+    Py_ssize_t n_k
+
+
+cdef inline void multiply_strips_body(const int n_rows, const int n_vectors, Py_ssize_t n, Strips of) noexcept nogil:
+    """n tiles of n_rows rows and n_vectors vectors.
+
+    With n_rows and n_vectors constant, the loops over them unroll and `total` lives in registers; they do so only
+    inside another loop (GCC 12), which is why tiles are not a function of their own.
+    """
     cdef vec total[STRIP][2]
     cdef vec b[2]
     cdef vec a
-    cdef const real* A_k = A.at
-    cdef Py_ssize_t k
+    cdef const real* A_k
+    cdef const real* B_k
+    cdef Py_ssize_t s, k
     cdef int i, v
-    for i in range(n_rows):
-        for v in range(n_vectors):
-            total[i][v] = load(S + i * S_row + v * LANES)
-    # C_ij = S_ij + sum_k A_ik B_kj
-    for k in range(n_k):
-        for v in range(n_vectors):
-            b[v] = load(B + v * LANES)
+    for s in range(n):
         for i in range(n_rows):
-            a = broadcast(A_k[i * A.row])
             for v in range(n_vectors):
-                total[i][v] = a * b[v] + total[i][v]
-        A_k += A.col
-        B += B_row
-    for i in range(n_rows):
-        for v in range(n_vectors):
-            store(C + i * C_row + v * LANES, total[i][v])
+                total[i][v] = load(of.S + i * of.S_row + v * LANES)
+        A_k, B_k = of.A.at, of.B
+        # C_ij = S_ij + sum_k A_ik B_kj
+        for k in range(of.n_k):
+            for v in range(n_vectors):
+                b[v] = load(B_k + v * LANES)
+            for i in range(n_rows):
+                a = broadcast(A_k[i * of.A.row])
+                for v in range(n_vectors):
+                    total[i][v] = a * b[v] + total[i][v]
+            A_k += of.A.col
+            B_k += of.B_row
+        for i in range(n_rows):
+            for v in range(n_vectors):
+                store(of.C + i * of.C_row + v * LANES, total[i][v])
+        of.C += STRIP * of.C_row
+        of.S += STRIP * of.S_row
+        of.A.at += of.A.strip
 
 
-cdef void tile(
-    int n_rows, int n_vectors, real* C, Py_ssize_t C_row, const real* S, Py_ssize_t S_row,
-    Rows A, const real* B, Py_ssize_t B_row, Py_ssize_t n_k,
-) noexcept nogil:
-    """`tile_body` for any shape up to STRIP rows and 2 vectors."""
+cdef void multiply_strips(int n_rows, int n_vectors, Py_ssize_t n, Strips* of) noexcept nogil:
+    """`multiply_strips_body` for any tile up to STRIP rows and 2 vectors."""
     CHECK(1 <= n_rows <= STRIP and 1 <= n_vectors <= 2)
     if n_vectors == 2:
         if n_rows == 6:
-            tile_body(6, 2, C, C_row, S, S_row, A, B, B_row, n_k)
+            multiply_strips_body(6, 2, n, of[0])
         elif n_rows == 5:
-            tile_body(5, 2, C, C_row, S, S_row, A, B, B_row, n_k)
+            multiply_strips_body(5, 2, n, of[0])
         elif n_rows == 4:
-            tile_body(4, 2, C, C_row, S, S_row, A, B, B_row, n_k)
+            multiply_strips_body(4, 2, n, of[0])
         elif n_rows == 3:
-            tile_body(3, 2, C, C_row, S, S_row, A, B, B_row, n_k)
+            multiply_strips_body(3, 2, n, of[0])
         elif n_rows == 2:
-            tile_body(2, 2, C, C_row, S, S_row, A, B, B_row, n_k)
+            multiply_strips_body(2, 2, n, of[0])
         else:
-            tile_body(1, 2, C, C_row, S, S_row, A, B, B_row, n_k)
+            multiply_strips_body(1, 2, n, of[0])
     else:
         if n_rows == 6:
-            tile_body(6, 1, C, C_row, S, S_row, A, B, B_row, n_k)
+            multiply_strips_body(6, 1, n, of[0])
         elif n_rows == 5:
-            tile_body(5, 1, C, C_row, S, S_row, A, B, B_row, n_k)
+            multiply_strips_body(5, 1, n, of[0])
         elif n_rows == 4:
-            tile_body(4, 1, C, C_row, S, S_row, A, B, B_row, n_k)
+            multiply_strips_body(4, 1, n, of[0])
         elif n_rows == 3:
-            tile_body(3, 1, C, C_row, S, S_row, A, B, B_row, n_k)
+            multiply_strips_body(3, 1, n, of[0])
         elif n_rows == 2:
-            tile_body(2, 1, C, C_row, S, S_row, A, B, B_row, n_k)
+            multiply_strips_body(2, 1, n, of[0])
         else:
-            tile_body(1, 1, C, C_row, S, S_row, A, B, B_row, n_k)
+            multiply_strips_body(1, 1, n, of[0])
 
 
 # What the sums of a product without a start begin with.
@@ -131,29 +142,31 @@ cdef void multiply(
     Start start,
 ) noexcept nogil:
     """C = start + A B, for the rows of C from first to last."""
-    cdef Py_ssize_t p = 0, j = 0, i, width, B_row, C_row, S_row
-    cdef real* c
-    cdef const real* b
-    cdef const real* s
-    cdef Rows a = A
+    cdef Py_ssize_t whole = (last - first) // STRIP, left = (last - first) % STRIP
+    cdef Py_ssize_t p = 0, j = 0, width
+    cdef int n_vectors
+    cdef Strips strips
     CHECK(first % STRIP == 0)
+    strips.n_k = n_k
     while j < n:
         width = panel_width(n - j)
-        B_row = B.row if B.row else width
-        C_row = C.row if C.row else width
-        b = B.at + p * B.panel
-        i = first
-        while i < last:
-            c = C.at + p * C.panel + i * C_row
-            a.at = A.at + i // STRIP * A.strip
-            if start == ZERO:
-                s, S_row = ZEROS, 0
-            elif start == BIAS:
-                s, S_row = b + n_k * B_row, 0
-            else:
-                s, S_row = c, C_row
-            tile(<int> min(STRIP, last - i), <int> (width // LANES), c, C_row, s, S_row, a, b, B_row, n_k)
-            i += STRIP
+        n_vectors = <int> (width // LANES)
+        strips.B, strips.B_row = B.at + p * B.panel, B.row if B.row else width
+        strips.C_row = C.row if C.row else width
+        strips.C = C.at + p * C.panel + first * strips.C_row
+        strips.A = A
+        strips.A.at += first // STRIP * A.strip
+        if start == CONTINUE:
+            strips.S, strips.S_row = strips.C, strips.C_row
+        else:
+            strips.S, strips.S_row = strips.B + n_k * strips.B_row if start == BIAS else ZEROS, 0
+        if whole > 0:
+            multiply_strips(STRIP, n_vectors, whole, &strips)
+        if left > 0:
+            strips.C += whole * STRIP * strips.C_row
+            strips.S += whole * STRIP * strips.S_row
+            strips.A.at += whole * A.strip
+            multiply_strips(<int> left, n_vectors, 1, &strips)
         j += 2 * LANES
         p += 1
 

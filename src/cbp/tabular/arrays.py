@@ -51,6 +51,8 @@ class Arrays:
             If there is no example, or a value is not a finite number.
         """
         x = checked(np.asarray(x), where)
+        if x.size == 0:
+            raise ValueError(f"{where} is empty: its shape is {x.shape}")
         low, high = float(x.min()), float(x.max())
         mean: float | list[float] = 0.0
         scale: float | list[float] = 1.0
@@ -91,8 +93,8 @@ def checked(x: NDArray[Any], where: str) -> NDArray[Any]:
     """Return an array of examples unless its values cannot be inputs."""
     if x.dtype.kind not in "biuf":
         raise ValueError(f"{where} holds {x.dtype}, where numbers are needed")
-    if x.ndim == 0 or x.size == 0:
-        raise ValueError(f"{where} is empty: its shape is {x.shape}")
+    if x.ndim == 0:
+        raise ValueError(f"{where} is a single number, where an array of examples is needed")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         row = int(np.argwhere(~np.isfinite(x))[0][0])
         raise ValueError(f"{where}, row {row + 1}: a value is not a finite number")

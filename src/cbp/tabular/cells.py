@@ -27,8 +27,6 @@ def is_text(where: str, values: NDArray[Any]) -> bool:
     """Return whether a column holds categories (text, booleans) and not numbers."""
     if values.ndim != 1:
         raise ValueError(f"{where} has shape {values.shape}, where one value a row is needed")
-    if values.size == 0:
-        raise ValueError(f"{where} is empty")
     if values.dtype.kind not in "biufOUT":
         raise ValueError(f"{where} holds {values.dtype}, which is neither numbers nor text")
     if values.dtype.kind != "O":

@@ -152,6 +152,8 @@ class Columns:
 def fit_column(name: str, values: NDArray[Any], rows: NDArray[np.intp] | None) -> Numeric | Categorical:
     """Learn how one column becomes inputs, from some of its rows."""
     where = f"column {name!r}"
+    if not values.size:
+        raise ValueError(f"{where} is empty")
     if is_text(where, values):
         cells = texts(where, values)
         refuse_text(where, cells)

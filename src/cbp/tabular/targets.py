@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cbp.tabular.cells import Label, is_text, labels, listed, numbers, refuse_text, shortened, standard
+from cbp.tabular.cells import Label, is_text, labels, listed, numbers, refuse_text, standard
 
 __all__ = ["Classes", "Quantity", "Target", "Task", "fit_target"]
 
@@ -186,9 +186,9 @@ def fit_target(
     """
     values = np.asarray(values)
     where = where or f"column {name!r}"
+    if not values.size:
+        raise ValueError(f"{where} is empty")
     if task == "regression" or (task is None and not means_classes(where, values)):
-        if is_text(where, values):
-            raise ValueError(f"{where} holds {shortened(values[0])}, where regression needs numbers")
         found = numbers(where, values)
         return Quantity(name, *map(float, standard(where, found if rows is None else found[rows])))
     return Classes(name, classes_of(where, values))
