@@ -11,6 +11,7 @@
 cdef enum:
     MOST_PARTIALS = 64
     PARTIAL_LEAST = 64                  # examples that a partial sum should have at least
+    GROUP = 8                           # strips of W whose Delta is completed together
     SMALL_NETWORK = 16384               # reals of packed W up to which partial sums are worth their reduction
     BLOCK_BYTES = 8 * 1024 * 1024       # bound on a round's activations and deltas
     BLOCK_MOST = 4096                   # … and on its examples
@@ -27,8 +28,10 @@ cdef struct Pass:
     Py_ssize_t round                    # examples of a round (of each partial sum)
     double work                         # multiply-adds an example
     Py_ssize_t tile_size                # reals of a thread's tile
+    bint direct                         # Delta goes into the step at once, a group of strips at a time …
+    Py_ssize_t group_size               # … in this many reals a thread
     real* W                             # packed, as are the next four
-    real* Delta                         # (max(1, n_partials), packed_size)
+    real* Delta                         # (max(1, n_partials), packed_size); where direct (most_threads, group_size)
     real* moment1                       # velocity of SGD, first moment of Adam; or NULL
     real* moment2
     real* W_T                           # packed
@@ -89,7 +92,8 @@ cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) n
     run.faults = <Cursor*> aligned(&at, run.most_threads * sizeof(Cursor))
     run.barrier = <Barrier*> aligned(&at, sizeof(Barrier))
     if run.mode != LOSS:
-        run.Delta = <real*> aligned(&at, max(1, run.n_partials) * w_bytes)
+        run.Delta = <real*> aligned(&at, run.most_threads * run.group_size * <Py_ssize_t> sizeof(real) if run.direct
+                                    else max(1, run.n_partials) * w_bytes)
         run.block = <real*> aligned(&at, blocks * plan.block_size * sizeof(real))
     return at - memory
 
@@ -116,6 +120,8 @@ cdef void* new_pass(
         + TILE * <Py_ssize_t> (sizeof(double) // sizeof(real)) + 64
     )
     plan_rounds(run, in_order)
+    run.direct = mode == TRAIN and run.n_partials == 0 and run.round >= batch
+    run.group_size = GROUP * STRIP * run.plan.widest_out
     n_bytes = lay_out(run, NULL, optimizer, momentum)
     run.memory = calloc(n_bytes + 64, 1)
     if run.memory == NULL:

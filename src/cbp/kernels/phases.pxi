@@ -1,14 +1,19 @@
 # The two phases of a round, each as one thread of the team sees it: see pass.pxi.
 
 cdef void accumulate_Delta(
-    const Plan* plan, const Layer* layer, real* Delta, real* block, Py_ssize_t capacity, Py_ssize_t n_rows,
+    Panels Delta, const Layer* layer, real* block, Py_ssize_t capacity, Py_ssize_t n_rows,
     Py_ssize_t first, Py_ssize_t last, Start start,
 ) noexcept nogil:
     """Delta(l) = start + a(l)^T delta(l+1) over the block's examples, for rows first to last of W(l) and b(l)."""
     cdef Rows a
     cdef Panels delta = packed_panels(block + layer.panels * capacity, capacity)
     a.at, a.row, a.col, a.strip = block + layer.strips * capacity, 1, STRIP, STRIP * capacity
-    multiply(packed_panels(Delta + layer.packed, layer.n_in + 1), a, delta, first, last, layer.n_out, n_rows, start)
+    multiply(Delta, a, delta, first, last, layer.n_out, n_rows, start)
+
+
+cdef Panels Delta_of(const Pass* run, const Layer* layer, Py_ssize_t partial) noexcept nogil:
+    """A layer's Delta in the vector of all layers'."""
+    return packed_panels(run.Delta + partial * run.plan.packed_size + layer.packed, layer.n_in + 1)
 
 
 cdef void examples_phase(
@@ -48,7 +53,7 @@ cdef void sum_partial(
             run.losses[p] += tile.losses[l]
         if run.mode != LOSS:
             for l in range(plan.n_layers):
-                accumulate_Delta(plan, &plan.layers[l], run.Delta + p * plan.packed_size, block, TILE, n_rows,
+                accumulate_Delta(Delta_of(run, &plan.layers[l], p), &plan.layers[l], block, TILE, n_rows,
                                  0, plan.layers[l].n_in + 1, ZERO if i == p * run.share else CONTINUE)
 
 
@@ -66,43 +71,51 @@ cdef double sum_of_squares(const real* W, Py_ssize_t n) noexcept nogil:
     return result
 
 
-cdef void reduce_Delta(const Pass* run, Py_ssize_t n_partials, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
-    """Add the partial sums up in order, for n reals from `at`."""
+cdef void reduce_Delta(real* Delta, Py_ssize_t partial, Py_ssize_t n_partials, Py_ssize_t n) noexcept nogil:
+    """Add n reals of the partial sums up in order; from one sum to the next it is `partial`."""
     cdef Py_ssize_t i, p
     cdef vec total
-    for i from at <= i < at + n by LANES:
-        total = load(run.Delta + i)
+    for i from 0 <= i < n by LANES:
+        total = load(Delta + i)
         for p in range(1, n_partials):
-            total = total + load(run.Delta + p * run.plan.packed_size + i)
-        store(run.Delta + i, total)
+            total = total + load(Delta + p * partial + i)
+        store(Delta + i, total)
 
 
-cdef void finish_strip(
-    const Pass* run, const Layer* layer, Py_ssize_t strip, Py_ssize_t n_partials, const Step* step,
+cdef void finish_rows(
+    const Pass* run, const Layer* layer, Panels Delta, Py_ssize_t first, Py_ssize_t last, Py_ssize_t n_partials,
+    const Step* step,
 ) noexcept nogil:
-    """Rows of a strip of W, once their Delta is complete: the partial sums' reduction, the penalty, the update."""
-    cdef Py_ssize_t first = strip * STRIP, last = min(first + STRIP, layer.n_in + 1)
+    """Rows first to last of W and b, once their Delta is complete: the sum of the partials, the penalty, the update."""
     cdef Py_ssize_t rows_of_W = min(last, layer.n_in) - first
-    cdef Py_ssize_t j = 0, width, at, n, n_bias
-    cdef double squares = 0
+    cdef Py_ssize_t j = 0, p = 0, s, width, at, n, n_bias
+    cdef real* D
+    cdef double* squares = run.squares + layer.first_strip + first // STRIP
     while j < layer.n_out:
         width = panel_width(layer.n_out - j)
+        D = Delta.at + p * Delta.panel + (first - Delta.first) * width
         at = layer.packed + j * (layer.n_in + 1) + first * width
         n, n_bias = rows_of_W * width, (last - first - rows_of_W) * width
         if n_partials > 1 and run.mode != LOSS:
-            reduce_Delta(run, n_partials, at, n + n_bias)
-        if step.decay != 0:
-            squares += sum_of_squares(run.W + at, n)
+            reduce_Delta(D, run.plan.packed_size, n_partials, n + n_bias)
+        if step.decay != 0:             # strip by strip: what a thread has of them must not show in the sum
+            for s in range(strip_count(rows_of_W)):
+                squares[s] = (squares[s] if p > 0 else 0) + sum_of_squares(
+                    run.W + at + s * STRIP * width, min(STRIP, rows_of_W - s * STRIP) * width)
         if run.mode == TRAIN:
-            update_run(run, step, at, n, step.decay)
-            update_run(run, step, at + n, n_bias, 0)
+            update_run(run, step, D, at, n, step.decay)
+            update_run(run, step, D + n, at + n, n_bias, 0)
         j += 2 * LANES
-    run.squares[layer.first_strip + strip] = squares
+        p += 1
+    if run.mode == TRAIN and layer.flat > 0:    # the first layer has no use for its transpose
+        transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, first, min(last, layer.n_in))
 
 
-cdef inline void update_run(const Pass* run, const Step* step, Py_ssize_t at, Py_ssize_t n, real decay) noexcept nogil:
+cdef inline void update_run(
+    const Pass* run, const Step* step, const real* Delta, Py_ssize_t at, Py_ssize_t n, real decay,
+) noexcept nogil:
     update(step, run.W + at, run.moment1 + at if run.moment1 != NULL else NULL,
-           run.moment2 + at if run.moment2 != NULL else NULL, run.Delta + at, decay, n)
+           run.moment2 + at if run.moment2 != NULL else NULL, Delta, decay, n)
 
 
 cdef void weights_phase(
@@ -115,39 +128,26 @@ cdef void weights_phase(
     cdef Py_ssize_t n_partials = (batch + run.share - 1) // run.share if run.n_partials else 0
     cdef Py_ssize_t n_rows = min(run.round, batch - cursor.done)
     cdef Py_ssize_t l, s, from_strip, to_strip, first, last
-    cdef double total = 0, before = 0, width
-    for l in range(plan.n_layers):
-        total += strip_count(plan.layers[l].n_in + 1) * padded(plan.layers[l].n_out)
+    cdef Panels Delta
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
-        width = padded(layer.n_out)
-        # The threads' shares are equal cuts of all layers' strips, each as heavy as it is wide.
-        from_strip = share_of(total * me / team - before, width, layer)
-        to_strip = share_of(total * (me + 1) / team - before, width, layer) if me + 1 < team \
-            else strip_count(layer.n_in + 1)
-        before += width * strip_count(layer.n_in + 1)
+        from_strip, to_strip = share_of(plan, layer, me, team), share_of(plan, layer, me + 1, team)
         # A few strips at a time: their share of a(l) stays in the cache for all panels of delta(l+1).
-        for s from from_strip <= s < to_strip by 8:
-            first, last = s * STRIP, min((s + 8) * STRIP, min(to_strip * STRIP, layer.n_in + 1))
+        for s from from_strip <= s < to_strip by GROUP:
+            first, last = s * STRIP, min((s + GROUP) * STRIP, min(to_strip * STRIP, layer.n_in + 1))
+            if run.direct:
+                Delta = packed_panels(run.Delta + me * run.group_size, GROUP * STRIP, first)
+            else:
+                Delta = Delta_of(run, layer, 0)
             if run.n_partials == 0 and run.mode != LOSS:
-                accumulate_Delta(plan, layer, run.Delta, run.block, run.round, n_rows, first, last,
+                accumulate_Delta(Delta, layer, run.block, run.round, n_rows, first, last,
                                  ZERO if cursor.done == 0 else CONTINUE)
             if last_round:
-                finish_rows(run, layer, l, first, last, n_partials, step)
+                finish_rows(run, layer, Delta, first, last, n_partials, step)
 
 
-cdef inline Py_ssize_t share_of(double work, double width, const Layer* layer) noexcept nogil:
-    """Strips of the layer before `work`, counted from the layer's start."""
-    cdef Py_ssize_t strips = strip_count(layer.n_in + 1)
-    return max(0, min(strips, <Py_ssize_t> (work / width + 0.5))) if work > 0 else 0
-
-
-cdef void finish_rows(
-    const Pass* run, const Layer* layer, Py_ssize_t l, Py_ssize_t first, Py_ssize_t last, Py_ssize_t n_partials,
-    const Step* step,
-) noexcept nogil:
-    cdef Py_ssize_t s
-    for s in range(first // STRIP, strip_count(last)):
-        finish_strip(run, layer, s, n_partials, step)
-    if run.mode == TRAIN and l > 0:
-        transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, first, min(last, layer.n_in))
+cdef inline Py_ssize_t share_of(const Plan* plan, const Layer* layer, int thread, int team) noexcept nogil:
+    """The layer's first strip that is the thread's or a later one's: the team cuts all layers' strips, each as heavy
+    as it is wide, into equal shares."""
+    cdef double work = <double> plan.packed_strips * thread / team - layer.strips_before
+    return max(0, min(strip_count(layer.n_in + 1), <Py_ssize_t> (work / padded(layer.n_out) + 0.5)))

@@ -19,6 +19,7 @@ cdef struct Layer:                      # of weights, from a(l) to a(l+1)
     Py_ssize_t strips                   # of a(l), then 1, in strips, in one example's share of a block
     Py_ssize_t panels                   # of delta(l+1) in panels, likewise
     Py_ssize_t first_strip              # number of W's first strip of rows among all layers'
+    Py_ssize_t strips_before            # those before, each counted as often as it is wide
 
 
 cdef struct Plan:
@@ -33,6 +34,8 @@ cdef struct Plan:
     Py_ssize_t widest                   # longest row in a tile
     Py_ssize_t block_size               # of one example's strips and panels in a block
     Py_ssize_t n_strips                 # strips of rows of W over all layers
+    Py_ssize_t packed_strips            # likewise, each counted as often as it is wide
+    Py_ssize_t widest_out               # columns of the widest W, to whole vectors
 
 
 cdef Py_ssize_t row_length(Py_ssize_t n) noexcept nogil:
@@ -74,6 +77,7 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
         layer.strips = plan.block_size
         layer.panels = plan.block_size + strip_count(layer.n_in + 1) * STRIP
         layer.first_strip = plan.n_strips
+        layer.strips_before = plan.packed_strips
         plan.n_parameters += (layer.n_in + 1) * layer.n_out
         plan.packed_size += (layer.n_in + 1) * padded(layer.n_out)
         if l > 0:
@@ -81,6 +85,8 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
         plan.a_size += layer.ld_out
         plan.block_size = layer.panels + padded(layer.n_out)
         plan.n_strips += strip_count(layer.n_in + 1)
+        plan.packed_strips += strip_count(layer.n_in + 1) * padded(layer.n_out)
+        plan.widest_out = max(plan.widest_out, padded(layer.n_out))
         plan.widest = max(plan.widest, layer.ld_out)
     plan.layers[0].transposed = plan.transposed_size
     return plan

@@ -23,8 +23,8 @@ cdef void forward_rows(
         if packed:
             weights = packed_panels(<real*> W + layer.packed, layer.n_in + 1)
         else:                           # columns past n_out are read from the next row and never used
-            weights.at, weights.panel, weights.row = <real*> W + layer.flat, 2 * LANES, layer.n_out
-        z.at, z.panel, z.row = workspace + l % 2 * n_rows * plan.widest, 2 * LANES, layer.ld_out
+            weights = row_panels(<real*> W + layer.flat, layer.n_out)
+        z = row_panels(workspace + l % 2 * n_rows * plan.widest, layer.ld_out)
         multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
         if layer.g == SOFTMAX:
             for i in range(n_rows):

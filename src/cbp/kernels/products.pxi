@@ -31,6 +31,7 @@ cdef struct Panels:
     real* at
     Py_ssize_t panel                    # from one panel to the next
     Py_ssize_t row                      # from one row to the next; 0: packed, so the panel's own width
+    Py_ssize_t first                    # number of the row that lies at `at`
 
 
 cdef inline Py_ssize_t panel_width(Py_ssize_t columns) noexcept nogil:
@@ -43,11 +44,16 @@ cdef inline Py_ssize_t padded(Py_ssize_t columns) noexcept nogil:
     return (columns + LANES - 1) // LANES * LANES
 
 
-cdef inline Panels packed_panels(real* at, Py_ssize_t n_rows) noexcept nogil:
+cdef inline Panels packed_panels(real* at, Py_ssize_t n_rows, Py_ssize_t first=0) noexcept nogil:
     cdef Panels panels
-    panels.at = at
-    panels.panel = 2 * LANES * n_rows
-    panels.row = 0
+    panels.at, panels.panel, panels.row, panels.first = at, 2 * LANES * n_rows, 0, first
+    return panels
+
+
+cdef inline Panels row_panels(real* at, Py_ssize_t ld) noexcept nogil:
+    """A matrix that lies row by row."""
+    cdef Panels panels
+    panels.at, panels.panel, panels.row, panels.first = at, 2 * LANES, ld, 0
     return panels
 
 
@@ -153,7 +159,7 @@ cdef void multiply(
         n_vectors = <int> (width // LANES)
         strips.B, strips.B_row = B.at + p * B.panel, B.row if B.row else width
         strips.C_row = C.row if C.row else width
-        strips.C = C.at + p * C.panel + first * strips.C_row
+        strips.C = C.at + p * C.panel + (first - C.first) * strips.C_row
         strips.A = A
         strips.A.at += first // STRIP * A.strip
         if start == CONTINUE:
@@ -205,8 +211,7 @@ cdef void pack_strips(
         left = n - s * STRIP
         if left >= STRIP:
             for i in range(n_rows):
-                for j in range(STRIP):
-                    to[i * STRIP + j] = rows[i * ld + s * STRIP + j]
+                memcpy(to + i * STRIP, rows + i * ld + s * STRIP, STRIP * sizeof(real))
         else:
             for i in range(n_rows):
                 for j in range(left):

@@ -60,7 +60,7 @@ cdef void forward_tile(
     cdef Py_ssize_t l
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
-        z.at, z.panel, z.row = a + TILE * layer.a_tile, 2 * LANES, layer.ld_out
+        z = row_panels(a + TILE * layer.a_tile, layer.ld_out)
         # z(l+1) = a(l) W(l) + b(l)
         multiply(z, inputs, packed_panels(<real*> W + layer.packed, layer.n_in + 1), 0, n_rows,
                  layer.n_out, layer.n_in, BIAS)
@@ -120,7 +120,7 @@ cdef void backward_tile(
         if l == 0 and inputs == NULL:
             return
         # delta(l) = (delta(l+1) W(l)^T) * g'(z(l))
-        below.at, below.panel, below.row = tile.delta[l % 2], 2 * LANES, layer.ld_in
+        below = row_panels(<real*> tile.delta[l % 2], layer.ld_in)
         multiply(below, rows_of(delta, layer.ld_out), packed_panels(run.W_T + layer.transposed, layer.n_out),
                  0, n_rows, layer.n_in, layer.n_out, ZERO)
         delta = below.at
