@@ -24,11 +24,14 @@ def numeric(values: Any, name: str) -> Array:
     except ValueError as error:
         raise ValueError(f"{name} must be a rectangular array: {error}") from None
     if array.dtype.kind == "O":
-        bad = next((v for v in array.flat if not isinstance(v, (numbers.Real, np.bool_))), None)
-        if bad is not None or array.ndim == 0:
-            what = type(values).__name__ if array.ndim == 0 else f"an object array with {bad!r}"
+        bad = [v for v in array.flat if not isinstance(v, (numbers.Real, np.bool_))]
+        if bad:
+            what = type(values).__name__ if array.ndim == 0 else f"an object array with {bad[0]!r}"
             raise TypeError(f"{name} must hold numbers, got {what}")
-        return array.astype(np.float64)
+        try:
+            return array.astype(np.float64)
+        except OverflowError:
+            raise ValueError(f"{name} must hold numbers that fit into float64") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
     return array
@@ -51,7 +54,7 @@ def is_mapped(array: Array) -> bool:
     """Whether the array's memory is a file's."""
     base: Any = array
     while base is not None:
-        if isinstance(base, (np.memmap, mmap.mmap)):
+        if isinstance(base, mmap.mmap):  # not np.memmap, which copies in memory are too
             return True
         base = base.obj if isinstance(base, memoryview) else getattr(base, "base", None)
     return False
@@ -77,11 +80,11 @@ def labels(array: Array, n_classes: int, name: str) -> NDArray[np.int64]:
             )
         if (array != np.floor(array)).any():
             row = _first(array != np.floor(array))
-            raise ValueError(f"{name} must hold whole class labels, got {array[row]!r} in row {row}")
+            raise ValueError(f"{name} must hold whole class labels, got {array[row].item()!r} in row {row}")
     if array.size and (array.min() < 0 or array.max() >= n_classes):
         row = _first((array < 0) | (array >= n_classes))
         raise ValueError(
-            f"{name} must hold class labels from 0 to {n_classes - 1}, got {array[row]!r} in row {row}"
+            f"{name} must hold class labels from 0 to {n_classes - 1}, got {array[row].item()!r} in row {row}"
         )
     return np.require(array, dtype=np.int64, requirements=["C", "A"])
 
@@ -118,9 +121,11 @@ def weights(values: Any, m: int, dtype: DTypeLike, name: str = "sample_weight") 
         raise ValueError(f"{name} must have shape ({m},), got {array.shape}")
     converted = convert(array, dtype)
     if not np.isfinite(converted).all():
-        raise ValueError(f"{name} must be finite, got {array[_first(~np.isfinite(converted))]!r}")
-    if (converted < 0).any():
-        raise ValueError(f"{name} must not be negative, got {array[_first(converted < 0)]!r}")
+        value = array[_first(~np.isfinite(converted))].item()
+        wanted = f"fit into {np.dtype(dtype)}" if np.isfinite(value) else "be finite"
+        raise ValueError(f"{name} must {wanted}, got {value!r}")
+    if (array < 0).any():
+        raise ValueError(f"{name} must not be negative, got {array[_first(array < 0)].item()!r}")
     if not converted.any():
         raise ValueError(f"{name} must not be zero for all {m} examples")
     return converted

@@ -451,8 +451,12 @@ def load(path: str | os.PathLike[str], *, rng: int | np.random.Generator | None 
     """
     description, parameters = persistence.read(path)
     try:
+        sizes = arguments.sizes(description["sizes"])
+        n = layout.n_parameters(sizes, description["dtype"])
+        if parameters.shape != (n,):  # before memory is taken for as many
+            raise ValueError(f"sizes {list(sizes)} make {n} parameters, it has shape {parameters.shape}")
         network = Network(
-            description["sizes"],
+            sizes,
             hidden=description["hidden"],
             output=description["output"],
             loss=description["loss"],

@@ -10,7 +10,8 @@ def _check(name: str, value: Any, below: float = math.inf) -> None:
     """Refuse what is no finite number of at least 0 and less than `below`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {type(value).__name__}")
-    if not (0 <= value < below and math.isfinite(value)):
+    number = float(value)
+    if not (0 <= number < below and math.isfinite(number)):
         limit = "finite" if below == math.inf else f"less than {below:g}"
         raise ValueError(f"{name} must be at least 0 and {limit}, got {value!r}")
 

@@ -169,7 +169,8 @@ class Structure:
         state = {name: getattr(self, name) for name in kept}
         return {
             **state,
-            "_shuffler": copy.deepcopy(self._shuffler),  # for `copy.copy`: else both would draw from one stream
+            # For `copy.copy`: else both would draw from one stream.
+            "_shuffler": copy.deepcopy(self._shuffler),
             "history": self.history,
             "metadata": self.metadata,
             "parameters": self._parameters.copy(),

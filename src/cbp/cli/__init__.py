@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     status = run(argv)
+    if sys.stdout is None:  # closed from the start
+        return status
     try:
         sys.stdout.flush()
     except OSError as error:

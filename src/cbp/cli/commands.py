@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -96,16 +97,20 @@ def make_optimizer(args: argparse.Namespace) -> cbp.SGD | cbp.Adam:
 
 def make_network(args: argparse.Namespace, table: Preprocessor) -> cbp.Network:
     """Return a fresh network for some data."""
-    return cbp.Network(
-        [table.inputs.width, *args.hidden, table.target.width],
-        # One name is for all hidden layers, however many; several are one for each.
-        hidden=args.activation[0] if len(args.activation) == 1 else args.activation,
-        output=table.target.output,
-        l2=args.l2,
-        dtype=args.dtype,
-        rng=args.seed,
-        n_threads=args.threads,
-    )
+    try:
+        return cbp.Network(
+            [table.inputs.width, *args.hidden, table.target.width],
+            # One name is for all hidden layers, however many; several are one for each.
+            hidden=args.activation[0] if len(args.activation) == 1 else args.activation,
+            output=table.target.output,
+            l2=args.l2,
+            dtype=args.dtype,
+            rng=args.seed,
+            n_threads=args.threads,
+        )
+    except ValueError as error:
+        # The activations, which are called `hidden` there, and --activation here.
+        raise ValueError(re.sub(r"^hidden\b", "--activation", str(error))) from error
 
 
 def predict(args: argparse.Namespace) -> int:

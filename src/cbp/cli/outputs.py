@@ -41,6 +41,8 @@ class Outputs:
             if path is not None:
                 check_writable(path, taken)
                 taken.append(path)
+        if self.save is not None and self.save.exists() and not self.save.is_file():
+            raise ValueError(f"{self.save} is a device or a pipe, where a model cannot be saved")
         if self.plot is not None:
             check_drawable(self.plot)
 
@@ -49,7 +51,8 @@ class Outputs:
         written = True
         if self.save is not None:
             net.metadata["table"] = table.to_dict()
-            written &= succeeds(net.save, self.save)
+            # The file that a link leads to, because the new one takes the place of the name it is given.
+            written &= succeeds(net.save, os.path.realpath(self.save))
         if self.history is not None:
             written &= succeeds(net.history.to_csv, self.history)
         if self.plot is not None:

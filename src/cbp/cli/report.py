@@ -28,7 +28,9 @@ def say(subject: str, words: str) -> None:
 
 def note(remark: str) -> None:
     """Print a remark on stderr."""
-    # Nobody reads it where stderr is closed, which is no reason to stop.
+    # Nobody reads it where stderr is closed, which is no reason to stop, nor to write it to stdout instead.
+    if sys.stderr is None:
+        return
     with contextlib.suppress(OSError, ValueError):
         print("cbp:", " ".join(remark.split()), file=sys.stderr, flush=True)
 
@@ -77,7 +79,9 @@ def say_speed(net: cbp.Network, n_examples: int, seconds: float) -> None:
     if not epochs:
         return
     rate = epochs * n_examples / net.history.seconds
-    gflops, peak = rate * flops(net.sizes) / 1e9, peak_gflops(str(net.dtype), threads_of(net))
+    gflops = rate * flops(net.sizes) / 1e9
+    # Where other programs keep the processors busy, several threads wait for each other and do less than one.
+    peak = max(peak_gflops(str(net.dtype), n) for n in {1, threads_of(net)})
     threads = counted(threads_of(net), "thread")
     say("speed", f"{rate:,.0f} examples/s")
     say("share", f"{gflops / peak:.1%} of the machine's peak: {gflops:.3g} of {peak:.3g} GFLOP/s, {threads}")

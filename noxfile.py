@@ -1,0 +1,177 @@
+"""The builds that the suite has to pass on, and the checks that need no run.
+
+nox -l            the sessions
+nox               the checks, and the suite on the build that users get
+nox -t matrix     everything
+
+A session builds a wheel of the tree, installs it in an environment of its own, and runs the suite against
+it; arguments after -- go to pytest. A session whose compiler or Python is missing is skipped, and says so;
+with CI set it fails.
+"""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "default"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = ["3.11", "3.12", "3.13"]
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+# Nothing that the caller has set leaks into a build or a run.
+CLEAN = dict.fromkeys(
+    name
+    for name in os.environ
+    if name.startswith(("CBP_", "OMP_", "PYTHON")) or name in ("CC", "CFLAGS", "LDFLAGS", "LD_PRELOAD")
+)
+
+
+def build(session: nox.Session, **env: str) -> tuple[Path, str]:
+    """Build a wheel, from an sdist, so that nothing left in build/ gets into it; return it and the log."""
+    session.install("-q", "build", *PROJECT["build-system"]["requires"])
+    folder = Path(session.create_tmp(), "dist")
+    shutil.rmtree(folder, ignore_errors=True)
+    log = session.run("python", "-m", "build", "-n", "--outdir", str(folder), env=CLEAN | env, silent=True)
+    return next(folder.glob("*.whl")), str(log)
+
+
+def install(session: nox.Session, wheel: Path, **expected: str) -> None:
+    """Install a wheel, and look whether it is what the session is for: facts of `cbp info`, as patterns."""
+    session.install("-q", f"cython-backprop[test] @ {wheel.resolve().as_uri()}")
+    info = str(session.run("cbp", "info", env=CLEAN, silent=True))
+    session.log("\n" + info)
+    for fact, pattern in expected.items():
+        if not re.search(rf"^{fact}\s+{pattern}", info, re.M | re.I):
+            session.error(f"this is not a build with {fact} {pattern}")
+
+
+def suite(session: nox.Session, *arguments: str, **env: str) -> None:
+    """Run the tests."""
+    session.run("pytest", *arguments, *session.posargs, env=CLEAN | env)
+
+
+def need(session: nox.Session, program: str) -> None:
+    """Skip the session where a program is missing."""
+    if shutil.which(program) is None:
+        (session.error if os.environ.get("CI") else session.skip)(f"{program} is not installed")
+
+
+@nox.session
+def default(session: nox.Session) -> None:
+    """Run the suite on the build that users get, with this Python."""
+    install(session, build(session)[0])
+    suite(session)
+
+
+@nox.session(python=PYTHONS, tags=["matrix"])
+def tests(session: nox.Session) -> None:
+    """Run the suite on each version of Python, with GCC."""
+    need(session, "gcc")
+    install(session, build(session, CC="gcc")[0], compiler="gcc", OpenMP=r"\d{6}")
+    suite(session)
+
+
+@nox.session(tags=["matrix"])
+def clang(session: nox.Session) -> None:
+    """Run the suite on a build by clang."""
+    need(session, "clang")
+    install(session, build(session, CC="clang")[0], compiler=".*clang", OpenMP=r"\d{6}")
+    suite(session)
+
+
+@nox.session(tags=["matrix"])
+def debug(session: nox.Session) -> None:
+    """Run the suite with bounds checks, initialisation checks and assertions."""
+    install(session, build(session, CBP_DEBUG="1")[0])
+    suite(session)
+
+
+@nox.session(tags=["matrix"])
+def serial(session: nox.Session) -> None:
+    """Run the suite without OpenMP."""
+    install(session, build(session, CBP_OPENMP="0")[0], OpenMP="none")
+    suite(session)
+
+
+@nox.session(tags=["matrix"])
+def sanitized(session: nox.Session) -> None:
+    """Run the suite under GCC's sanitizers of addresses and undefined behaviour."""
+    need(session, "gcc")
+    isas = {"CBP_BUILD_ISAS": "x86-64-v2 x86-64-v3"} if X86 else {}
+    wheel, _ = build(session, CC="gcc", CBP_SANITIZE="address,undefined", **isas)
+    session.install("-q", f"cython-backprop[test] @ {wheel.resolve().as_uri()}")
+    # Python is not built with them, so they are loaded before it; libstdc++ too, whose exceptions they watch.
+    libraries = [
+        subprocess.check_output(["gcc", f"-print-file-name={name}"], text=True).strip()
+        for name in ("libasan.so", "libubsan.so", "libstdc++.so")
+    ]
+    suite(
+        session,
+        *("-m", "not unsanitized"),
+        LD_PRELOAD=" ".join(libraries),
+        # Python itself frees little at its end.
+        ASAN_OPTIONS="detect_leaks=0",
+        UBSAN_OPTIONS="print_stacktrace=1",
+        # Each object in a block of its own, with guards around it.
+        PYTHONMALLOC="malloc",
+    )
+
+
+@nox.session(tags=["matrix"])
+def isas(session: nox.Session) -> None:
+    """Run the suite with each other instruction set of the default build that this machine can run."""
+    install(session, build(session)[0])
+    code = "from cbp import kernels; print(*(isa for isa in kernels.available() if isa != kernels.isa))"
+    for isa in str(session.run("python", "-c", code, env=CLEAN, silent=True)).split():
+        session.log(f"CBP_ISA={isa}")
+        suite(session, CBP_ISA=isa)
+
+
+@nox.session(tags=["matrix"])
+@nox.parametrize("isa", ["wide", "plain"])
+def odd(session: nox.Session, isa: str) -> None:
+    """Run the suite with 512-bit vectors of two registers (wide), and without vectors (plain)."""
+    if not X86:
+        session.skip("for x86-64 only")
+    wheel, _ = build(session, CBP_BUILD_ISAS=f"x86-64-v3 {isa}")
+    install(session, wheel)
+    suite(session, CBP_ISA=isa)
+
+
+@nox.session(tags=["matrix"])
+@nox.parametrize("compiler", ["gcc", "clang"])
+def warnings(session: nox.Session, compiler: str) -> None:
+    """Build without warnings under -Wall -Wextra."""
+    need(session, compiler)
+    isas = {"CBP_BUILD_ISAS": "x86-64-v2 x86-64-v3 x86-64-v4 wide plain"} if X86 else {}
+    _, log = build(session, CC=compiler, CFLAGS="-Wall -Wextra", **isas)
+    if "-Wextra" not in log:
+        session.error("the log of the build does not show how the compiler was called")
+    # Cython's own code, __Pyx_, is not this project's: clang finds functions in it that nothing calls.
+    found = [line for line in log.splitlines() if "warning:" in line and "__Pyx_" not in line]
+    if found:
+        session.error("\n".join(found))
+
+
+@nox.session(tags=["matrix"])
+def lint(session: nox.Session) -> None:
+    """Check style, types and stubs: what .pre-commit-config.yaml checks before a commit."""
+    wheel, _ = build(session)
+    session.install(
+        *("-q", f"cython-backprop[plot] @ {wheel.resolve().as_uri()}"),
+        *nox.project.dependency_groups(PROJECT, "lint"),
+    )
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("cython-lint", "src")
+    session.run("mypy")
+    session.run(
+        *("python", "-m", "mypy.stubtest", "cbp._core", "cbp.kernels.cpu"), "--allowlist", ".ci/stubtest.txt"
+    )

@@ -1,0 +1,243 @@
+"""The promise: loss and gradient are the reference's, for every activation, loss, depth and awkward size."""
+
+import copy
+import itertools
+
+import numpy as np
+import pytest
+
+import cbp
+from cbp import reference
+
+HIDDEN = ["sigmoid", "tanh", "relu", "identity"]
+PAIRS = [(g, "squared_error") for g in [*HIDDEN, "softmax"]]
+PAIRS += [("sigmoid", "cross_entropy"), ("softmax", "cross_entropy")]
+DEPTHS = [1, 2, 3, 4]  # layers of weights
+# A tile of products is 6 rows by 2 vectors of 2 to 16 numbers; a thread takes 96 examples at a time; from 128
+# examples on small networks sum by parts.
+WIDTHS = [1, 7, 8, 9, 15, 16, 17, 31, 33]
+EXAMPLES = [1, 5, 6, 7, 95, 96, 97, 127, 128, 129, 200]
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+
+
+def network(sizes, *, seed=0, **options):
+    """A fresh network, its biases moved off zero so that no mistake in them can hide."""
+    net = cbp.Network(sizes, rng=seed, **options)
+    for b in net.biases:
+        b[:] = np.random.default_rng(seed).uniform(0.05, 0.15, size=len(b))
+    return net
+
+
+def double(net):
+    return [W.astype(float) for W in net.weights], [b.astype(float) for b in net.biases]
+
+
+def draw_X(net, m, rng, margin=1e-4):
+    """Examples in the network's dtype, none of which comes near the kink of a relu unit."""
+    X = rng.normal(size=(m, net.sizes[0])).astype(net.dtype)
+    activations = [*net.hidden, net.output]
+    while "relu" in activations:
+        zs, _ = reference.forward(*double(net), activations, X.astype(float))
+        near = [np.abs(z).min(axis=1) < margin for z, g in zip(zs, activations, strict=True) if g == "relu"]
+        rows = np.any(near, axis=0)
+        if not rows.any():
+            break
+        X[rows] = rng.normal(size=(rows.sum(), net.sizes[0]))
+    return X
+
+
+def draw_Y(net, m, rng, labels=False):
+    if labels:
+        return rng.integers(0, net.sizes[-1], size=m)
+    Y = rng.uniform(0.1, 1.0, size=(m, net.sizes[-1]))
+    return (Y / Y.sum(axis=1, keepdims=True) if net.output == "softmax" else Y).astype(net.dtype)
+
+
+def draw(net, m, rng, labels=False, weighted=False):
+    """X, Y and weights such that rounding the parameters to float32 would not move the gradient by much.
+
+    Else the examples' shares in it cancel out, and what is left has few digits in single precision.
+    """
+    while True:
+        X, Y = draw_X(net, m, rng), draw_Y(net, m, rng, labels)
+        weights = rng.uniform(0.2, 3.0, size=m).astype(net.dtype) if weighted else None
+        if net.dtype == np.float64:
+            return X, Y, weights
+        moved = copy.deepcopy(net)
+        moved.parameters *= (1 + np.finfo(np.float32).eps * rng.choice([-1, 1], net.n_parameters)).astype("f")
+        pairs = zip(expected(moved, X, Y, weights), expected(net, X, Y, weights), strict=True)
+        if max(difference(a, b) for a, b in pairs) < 2e-6:
+            return X, Y, weights
+
+
+def expected(net, X, Y, sample_weight=None):
+    """[J], D_W(1), …, D_b(1), …, dJ/dX of the reference."""
+    J, D_W, D_b, D_X = reference.gradient(
+        *double(net), [*net.hidden, net.output], net.loss_name, X, Y, l2=net.l2, sample_weight=sample_weight
+    )
+    return [np.array([J]), *D_W, *D_b, D_X]
+
+
+def computed(net, X, Y, sample_weight=None):
+    D = net.gradient(X, Y, sample_weight, inputs=True)
+    return [np.array([D.loss]), *D.weights, *D.biases, D.inputs]
+
+
+def difference(a, b):
+    """max|a - b| / max|b|; any difference from nothing but zeros is infinite."""
+    assert a.shape == b.shape
+    error, scale = np.abs(a - b).max(), np.abs(b).max()
+    return error / scale if scale else np.inf if error else 0.0
+
+
+def assert_agree(net, X, Y, sample_weight=None):
+    pairs = zip(computed(net, X, Y, sample_weight), expected(net, X, Y, sample_weight), strict=True)
+    differences = [difference(a, b) for a, b in pairs]
+    assert max(differences) < TOLERANCE[net.dtype.name], (net, len(X), differences)
+
+
+# Without hidden layers their activation says nothing.
+COMBINATIONS = [("sigmoid", *pair, 1) for pair in PAIRS]
+COMBINATIONS += [(g, *pair, depth) for g in HIDDEN for pair in PAIRS for depth in DEPTHS[1:]]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(("hidden", "output", "loss", "depth"), COMBINATIONS)
+def test_every_activation_loss_depth_and_awkward_size(hidden, output, loss, depth, dtype):
+    rng = np.random.default_rng(0)
+    number = COMBINATIONS.index((hidden, output, loss, depth))  # so that they have different widths
+    for case, (m, turn) in enumerate(itertools.product(EXAMPLES, range(2))):
+        sizes = [WIDTHS[(number + case + layer * (2 + turn * 3)) % len(WIDTHS)] for layer in range(depth + 1)]
+        sizes[-1] = max(sizes[-1], 2 if output == "softmax" else 1)
+        l2 = 0.0 if case % 3 == 0 else 0.4
+        net = network(
+            sizes, seed=case, hidden=hidden, output=output, loss=loss, l2=l2, dtype=dtype, n_threads=1
+        )
+        assert_agree(
+            net, *draw(net, m, rng, labels=output == "softmax" and turn == 0, weighted=case % 5 == 0)
+        )
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(
+    ("sizes", "m"),
+    [
+        ([2, 4, 1], 5000),  # partial sums, as many as there can be, over several tiles each
+        ([64, 32, 10], 1797),
+        ([784, 128, 10], 1),  # W by rows
+        ([784, 128, 10], 2500),  # by rows, in several rounds
+        ([300, 200, 100, 50], 193),
+        ([1, 1000, 1], 129),  # long rows and short ones
+        ([1024, 2], 97),  # a row of a kilobyte's multiple
+        ([130, 256, 130], 3),
+    ],
+)
+def test_larger_networks_and_batches(sizes, m, dtype):
+    rng = np.random.default_rng(1)
+    softmax = sizes[-1] > 1
+    net = network(sizes, hidden="tanh", output="softmax" if softmax else "sigmoid", l2=0.5, dtype=dtype)
+    assert_agree(net, *draw(net, m, rng, labels=softmax, weighted=m != 97))
+
+
+def test_different_activations_layer_by_layer():
+    rng = np.random.default_rng(2)
+    for hidden in itertools.permutations(HIDDEN, 3):
+        net = network([5, 6, 7, 8, 3], hidden=hidden, output="identity", dtype="float64")
+        assert_agree(net, *draw(net, 20, rng))
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize(("output", "loss"), PAIRS)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_check_gradient_at_fresh_weights(hidden, output, loss, depth):
+    rng = np.random.default_rng(3)
+    net = network([*[4, 5, 3, 4, 2][:depth], 3], hidden=hidden, output=output, loss=loss, l2=0.2)
+    X = draw_X(net, 12, rng, margin=1e-2)
+    Y = draw_Y(net, 12, rng)
+    before = net.parameters.copy()
+    assert net.check_gradient(X, Y) < 1e-8
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_check_gradient_sees_a_wrong_gradient(monkeypatch):
+    net = network([4, 5, 3])
+    right = cbp.Network.gradient
+
+    def wrong(self, *arguments, **options):
+        D = right(self, *arguments, **options)
+        D.weights[0][1, 2] *= 1.001
+        return D
+
+    monkeypatch.setattr(cbp.Network, "gradient", wrong)
+    assert net.check_gradient(np.eye(4), [0, 1, 2, 0]) > 1e-6
+
+
+def test_gradient_is_one_vector_and_views_of_it():
+    net = network([3, 4, 2], l2=0.1)
+    X, labels = np.random.default_rng(4).normal(size=(6, 3)), [0, 1, 1, 0, 0, 1]
+    D = net.gradient(X, labels)
+    assert isinstance(D, cbp.Gradient)
+    assert D.inputs is None
+    assert D.parameters.shape == (net.n_parameters,)
+    assert D.parameters.dtype == np.float32
+    assert [W.shape for W in D.weights] == [(3, 4), (4, 2)]
+    assert [b.shape for b in D.biases] == [(4,), (2,)]
+    flat = [part.ravel() for pair in zip(D.weights, D.biases, strict=True) for part in pair]
+    np.testing.assert_array_equal(np.concatenate(flat), D.parameters)
+    D.parameters[:] = 7
+    assert all((view == 7).all() for view in [*D.weights, *D.biases])
+    for theta, W, b in zip(D.thetas, D.weights, D.biases, strict=True):
+        np.testing.assert_array_equal(theta, np.column_stack([b, W.T]))
+        assert not np.shares_memory(theta, D.parameters)
+    assert type(D.loss) is float
+    assert D.loss == net.loss(X, labels)
+    inputs = net.gradient(X, labels, inputs=True).inputs
+    assert (inputs.shape, inputs.dtype) == (X.shape, np.float32)
+
+
+def test_labels_are_probabilities_of_one():
+    for loss in ("cross_entropy", "squared_error"):
+        net = network([3, 4, 5], dtype="float64", loss=loss)
+        X, labels = np.random.default_rng(5).normal(size=(40, 3)), np.arange(40) % 5
+        for a, b in zip(computed(net, X, labels), computed(net, X, np.eye(5)[labels]), strict=True):
+            assert difference(a, b) < 1e-13
+
+
+def test_examples_without_weight_count_for_nothing():
+    net = network([3, 4, 2], dtype="float64", l2=0.3, hidden="tanh")
+    rng = np.random.default_rng(6)
+    X, Y, weight = rng.normal(size=(150, 3)), rng.integers(0, 2, size=150), rng.integers(0, 3, size=150)
+    kept = weight > 0
+    *whole, inputs = computed(net, X, Y, weight)
+    *part, inputs_of_kept = computed(net, X[kept], Y[kept], weight[kept])
+    for a, b in zip(whole, part, strict=True):
+        assert difference(a, b) < 1e-13
+    assert difference(inputs[kept], inputs_of_kept) < 1e-13
+    assert not inputs[~kept].any()
+
+
+@pytest.mark.parametrize("hidden", ["relu", "tanh", "logistic"])
+@pytest.mark.parametrize("classes", [1, 3])
+def test_scikit_learn_takes_the_same_step(hidden, classes):
+    neural_network = pytest.importorskip("sklearn.neural_network")
+    rng = np.random.default_rng(7)
+    X, rate = rng.normal(size=(30, 4)), 1e-3
+    kind = neural_network.MLPClassifier if classes > 1 else neural_network.MLPRegressor
+    theirs = kind(
+        hidden_layer_sizes=(6, 5), activation=hidden, solver="sgd", alpha=0.7, batch_size=30,
+        learning_rate_init=rate, momentum=0, nesterovs_momentum=False, shuffle=False, random_state=0,
+    )  # fmt: skip
+    y = np.arange(30) % classes if classes > 1 else rng.normal(size=30)
+    theirs.partial_fit(X, y, **({"classes": range(classes)} if classes > 1 else {}))
+    net = cbp.Network(
+        [4, 6, 5, classes], hidden=hidden.replace("logistic", "sigmoid"), l2=0.7, dtype="float64",
+        output="softmax" if classes > 1 else "identity",
+    )  # fmt: skip
+    net.weights, net.biases = theirs.coefs_, theirs.intercepts_
+    D = net.gradient(X, y)
+    theirs.partial_fit(X, y)
+    for before, after, step in [
+        *zip(net.weights, theirs.coefs_, D.weights, strict=True),
+        *zip(net.biases, theirs.intercepts_, D.biases, strict=True),
+    ]:
+        assert difference((before - after) / rate, step) < 1e-10

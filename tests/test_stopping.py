@@ -1,0 +1,286 @@
+"""The promise: whatever ends a fit early leaves the network and its history consistent, and able to go on."""
+
+import _thread
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import cbp
+from cbp import training
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard():
+    """A process in the background may have been started without."""
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, kept)
+
+
+def data(m=100, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(m, 3)), rng.integers(0, 4, size=m)
+
+
+def make(**options):
+    return cbp.Network([3, 5, 4], **{"hidden": "tanh", "rng": 1, **options})
+
+
+def assert_goes_on(net):
+    """The network trains on as one with its parameters would that nothing happened to."""
+    twin = make(dtype=net.dtype, output=net.output)
+    twin.parameters = net.parameters
+    for network in (net, twin):
+        Y = data()[1] if net.output == "softmax" else np.eye(4)[data()[1]]
+        network.fit(data()[0], Y, epochs=2, shuffle=False)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+    assert len(net.history) == 2
+
+
+# --- faults in the data ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch_size", [1, 32, None])
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("array", ["X", "Y"])
+def test_numbers_that_are_not_finite(array, value, shuffle, batch_size, dtype):
+    net = make(dtype=dtype, output="identity")
+    X, Y = data()[0], np.eye(4)[data()[1]]
+    {"X": X, "Y": Y}[array][70, 1] = value
+    before = net.parameters.copy()
+    for method, options in ((net.fit, {"epochs": 3}), (net.partial_fit, {})):
+        with pytest.raises(ValueError, match=f"{array} must be finite, got {value:g} in row 70, column 1"):
+            method(X, Y, batch_size=batch_size, shuffle=shuffle, **options)
+        np.testing.assert_array_equal(net.parameters, before)
+    assert len(net.history) == 0
+    assert_goes_on(net)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "loss", "gradient"])
+@pytest.mark.parametrize(
+    ("output", "value", "message"),
+    [
+        ("identity", 1e300, r"Y must fit into float32, got 1e\+300 in row 70, column 1"),
+        ("sigmoid", 1.001, r"Y must lie in \[0, 1\] for this loss, got 1.001 in row 70, column 1"),
+        ("sigmoid", -1e-30, r"Y must lie in \[0, 1\] for this loss, got -1e-30 in row 70, column 1"),
+        ("softmax", -0.25, r"Y must lie in \[0, 1\] for this loss, got -0.25 in row 70, column 1"),
+        ("softmax", 0.5, "Y must hold probabilities that sum to 1 a row, got a sum of 1.5 in row 70"),
+        ("softmax", np.nan, "Y must be finite, got nan in row 70, column 1"),
+    ],
+)
+def test_targets_out_of_range(output, value, message, method):
+    net = make(output=output)
+    X, Y = data()[0], np.eye(4)[np.zeros(100, int)]
+    Y[70, 1] = value
+    before = net.parameters.copy()
+    with pytest.raises(ValueError, match=message):
+        getattr(net, method)(X, Y)
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_probabilities_may_miss_one_by_rounding():
+    net = make()
+    Y = np.full((100, 4), 0.25)
+    Y[:, 0] += 0.0009
+    assert np.isfinite(net.loss(data()[0], Y))
+    with pytest.raises(ValueError, match="sum of 1.0018 in row 0"):
+        net.loss(data()[0], Y + np.eye(4)[0] * 0.0009)
+
+
+@pytest.mark.parametrize(
+    ("array", "value", "message"),
+    [
+        ("X", np.nan, "X of validation_data must be finite, got nan in row 7, column 2"),
+        ("Y", -1.0, r"Y of validation_data must lie in \[0, 1\]"),
+    ],
+)
+def test_faults_in_validation_data(array, value, message):
+    net = make(output="sigmoid")
+    X, Y = data(20)[0], np.eye(4)[data(20)[1]]
+    {"X": X, "Y": Y}[array][7, 2] = value
+    before = net.parameters.copy()
+    with pytest.raises(ValueError, match=message):
+        net.fit(data()[0], np.eye(4)[data()[1]], validation_data=(X, Y))
+    np.testing.assert_array_equal(net.parameters, before)
+    assert len(net.history) == 0
+    assert_goes_on(net)
+
+
+# --- divergence ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dtype", "last_good"), [("float64", 15), ("float32", 1)])
+@pytest.mark.parametrize("m", [1, 5])
+def test_a_loss_that_is_no_longer_finite(m, dtype, last_good):
+    """b / 2 squared is the loss, and every step makes b larger by a factor of -1e10.
+
+    In double precision the squares end at 1.8e308, so that 1e160 is too large, after 16 steps; in single
+    precision 1e20, after 2.
+    """
+    net = cbp.Network([1, 1], output="identity", dtype=dtype)
+    net.parameters = [0, 1]
+    seen = [net.parameters.copy()]
+    epoch, step = divmod(last_good + 1, m)
+    with pytest.raises(FloatingPointError, match=f"epoch {epoch + 1}: the loss is .* at step {step + 1}$"):
+        net.fit(
+            np.zeros((m, 1)), np.zeros(m), epochs=100, batch_size=1, optimizer=cbp.SGD(1e10 + 1),
+            callbacks=[lambda _: seen.append(net.parameters.copy())],
+        )  # fmt: skip
+    assert len(net.history) == epoch == len(seen) - 1
+    np.testing.assert_array_equal(net.parameters, seen[-1])
+    assert abs(net.parameters[1]) == pytest.approx(10.0 ** (10 * m * epoch), rel=1e-5)
+
+
+def test_parameters_that_are_no_longer_finite():
+    net = cbp.Network([1, 1], output="identity", dtype="float64")
+    net.parameters = [0, 1e100]
+    with pytest.raises(FloatingPointError, match="epoch 1: the parameters are no longer finite at step 1"):
+        net.fit([[0]], [0], optimizer=cbp.SGD(1e300))
+    assert net.parameters.tolist() == [0, 1e100]
+    net.fit([[0]], [0], epochs=1, optimizer=cbp.SGD(1.0))
+    assert net.parameters.tolist() == [0, 0]
+
+
+def test_what_comes_after_divergence_has_no_state_of_it():
+    X, Y = data()[0], np.eye(4)[data()[1]]
+    net = make(output="identity")
+    with pytest.raises(FloatingPointError):
+        net.fit(X, Y, epochs=500, optimizer=cbp.SGD(50.0, momentum=0.9), shuffle=False)
+    assert 0 < len(net.history) < 500
+    twin = make(output="identity")
+    twin.parameters = net.parameters
+    for network in (net, twin):
+        network.partial_fit(X / 1e9, Y, shuffle=False, optimizer=cbp.SGD(1e-9, momentum=0.9))
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
+def test_a_loss_that_overflows_without_training_is_infinite():
+    net = make(output="identity", dtype="float64")
+    X, Y = data()[0], np.eye(4)[data()[1]]
+    assert net.loss(X, Y * 1e200) == net.gradient(X, Y * 1e200).loss == np.inf
+    history = net.fit(X, Y, epochs=2, validation_data=(X, Y * 1e200))
+    assert history.validation_losses == [np.inf, np.inf]
+    assert np.isfinite(history.losses).all()
+
+
+# --- callbacks that raise, and Ctrl-C --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", [cbp.SGD(0.1, momentum=0.9), cbp.Adam(0.01)])
+@pytest.mark.parametrize("how", ["signal", "error"])
+def test_ended_by_a_callback(how, optimizer):
+    def callback(epoch):
+        if epoch.number == 2 and how == "signal":
+            signal.raise_signal(signal.SIGINT)
+        elif epoch.number == 2:
+            raise LookupError("none of the network's business")
+
+    net, twin = make(), make()
+    options = {"optimizer": optimizer, "batch_size": 16, "shuffle": False}
+    with pytest.raises(KeyboardInterrupt if how == "signal" else LookupError):
+        net.fit(*data(), epochs=5, callbacks=[callback], **options)
+    twin.fit(*data(), epochs=2, **options)
+    assert net.history.losses == twin.history.losses
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+    for network in (net, twin):  # the state is there as well
+        network.partial_fit(*data(), **options)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+    assert_goes_on(net)
+
+
+def interrupted_after(seconds, call):
+    """Run the call, send Ctrl-C after some seconds, and return the processor time until it was obeyed.
+
+    Not the time on the clock, which on a busy machine says little.
+    """
+    sent = []
+
+    def send():
+        sent.append(time.process_time())
+        _thread.interrupt_main()
+
+    timer = threading.Timer(seconds, send)
+    timer.start()
+    try:
+        call()
+    except KeyboardInterrupt:
+        return time.process_time() - sent[0]
+    finally:
+        timer.cancel()
+        timer.join()
+    raise AssertionError("it ended by itself")
+
+
+def test_ctrl_c_keeps_the_steps_made_so_far(monkeypatch):
+    X, labels = data(10_000)
+    done = []
+
+    def advance(self, n):
+        done.append(n)
+        if sum(done) > 12_000:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(training, "FIRST_BUDGET", 1e5)
+    monkeypatch.setattr(training.Progress, "advance", advance)
+    net, twin = make(), make()
+    options = {"batch_size": 16, "shuffle": False, "optimizer": cbp.Adam()}
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, labels, epochs=5, **options)
+    monkeypatch.undo()
+    steps = sum(done) - 10_000
+    assert 2000 < steps < 10_000
+    assert len(net.history) == 1
+    twin.fit(X, labels, epochs=1, **options)
+    twin.partial_fit(X[:steps], labels[:steps], **options)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+    for network in (net, twin):
+        network.partial_fit(*data(), **options)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
+@pytest.mark.unsanitized
+@pytest.mark.parametrize("batch_size", [1, 1000, None])
+@pytest.mark.parametrize("sizes", [[2, 4, 4], [200, 300, 4]])
+def test_ctrl_c_within_an_epoch(sizes, batch_size):
+    m = 1_000_000 if sizes[0] == 2 else 40_000
+    rng = np.random.default_rng(0)
+    X = np.broadcast_to(rng.normal(size=(1000, 1, sizes[0])), (1000, m // 1000, sizes[0]))
+    X = X.reshape(m, sizes[0]).astype(np.float32)
+    labels = np.arange(m) % 4
+    net = cbp.Network(sizes, rng=0, n_threads=1)
+    seen = [net.parameters.copy()]
+
+    def fit():
+        net.fit(
+            X, labels, epochs=10_000, batch_size=batch_size,
+            callbacks=[lambda _: seen.append(net.parameters.copy())],
+        )  # fmt: skip
+
+    assert interrupted_after(0.3, fit) < 0.2
+    assert len(net.history) == len(seen) - 1
+    assert np.isfinite(net.parameters).all()
+    before = net.parameters.copy()
+    net.fit(X[:100], labels[:100], epochs=1)
+    assert len(net.history) == 1
+    assert (net.parameters != before).any()
+
+
+@pytest.mark.unsanitized
+@pytest.mark.parametrize("method", ["loss", "gradient", "predict"])
+def test_ctrl_c_in_other_calls(method):
+    rng = np.random.default_rng(0)
+    net = cbp.Network([20, 1000, 1000, 4], rng=0, n_threads=1)
+    X = np.repeat(rng.normal(size=(1000, 20)).astype(np.float32), 200, axis=0)
+    arguments = [X] if method == "predict" else [X, np.zeros(len(X), int)]
+
+    def call():
+        while True:
+            getattr(net, method)(*arguments)
+
+    assert interrupted_after(0.2, call) < 0.2
+    assert net.predict(X[:3]).shape == (3, 4)

@@ -1,0 +1,87 @@
+"""Targets: recognised, encoded for training, decoded for people, scored."""
+
+import numpy as np
+import pytest
+
+from cbp.tabular import Classes, Quantity, fit_target
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        (["b", "a", "b"], ["a", "b"]),
+        ([True, False], [False, True]),
+        ([0, 1, 1, 0], [0, 1]),
+        ([1.0, 2.0], [1, 2]),
+        (np.arange(30) % 3, [0, 1, 2]),
+        (np.repeat(np.arange(20), 10), list(range(20))),
+        (np.array(["b", "a"], object), ["a", "b"]),
+    ],
+)
+def test_classes_are_recognised(values, labels):
+    target = fit_target("y", values)
+    assert target == Classes("y", labels)
+    assert [type(label) for label in target.labels] == [type(label) for label in labels]
+    codes = target.encode(values)
+    assert [labels[code] for code in codes] == list(values)
+    assert target.decode(np.eye(len(labels))[codes]) == list(values)
+
+
+@pytest.mark.parametrize(
+    "values", [[0.5, 1.5], np.arange(29) % 3, np.repeat(np.arange(21), 10), [1, 2, 3], [1, 2.5, 1]]
+)
+def test_numbers_are_recognised(values):
+    target = fit_target("y", values)
+    assert target == Quantity("y", pytest.approx(np.mean(values)), pytest.approx(np.std(values)))
+    Y = target.encode(values)
+    assert Y.shape == (len(values), 1)
+    assert target.decode(Y) == pytest.approx(list(values))
+
+
+def test_the_task_can_be_chosen():
+    assert fit_target("y", [0, 1], task="regression") == Quantity("y", 0.5, 0.5)
+    assert fit_target("y", [0.5, 1.5, 3], task="classification") == Classes("y", [0.5, 1.5, 3])
+    assert fit_target("y", [3, 3], task="regression") == Quantity("y", 3.0, 1.0)
+
+
+def test_a_quantity_learns_its_scale_from_the_training_rows_and_classes_their_names_from_all():
+    assert fit_target("y", [0.0, 1.0, 7.5], rows=np.array([0, 1])) == Quantity("y", 0.5, 0.5)
+    assert fit_target("y", ["a", "b"], rows=np.array([0])) == Classes("y", ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "message"),
+    [
+        (["a", "a"], None, "column 'y' is 'a' in every row: there is nothing to tell apart"),
+        ([2, 2], None, "column 'y' is 2 in every row: there is nothing to tell apart"),
+        (["1.5", "b"], "regression", "column 'y', row 2: 'b' is not a number"),
+        ([], None, "column 'y' is empty"),
+        (np.array(["a", None], object), None, "column 'y', row 2: missing value"),
+        ([1.0, np.nan], None, "column 'y', row 2: missing value"),
+        ([f"n{i}" for i in range(21)], None, r"column 'y' holds text and not categories \(21 .*"),
+        (
+            np.arange(100) / 7,
+            "classification",
+            "column 'y' holds numbers, not classes: 100 values in 100 rows",
+        ),
+    ],
+)
+def test_targets_unfit_for_the_task_are_refused(values, task, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        fit_target("y", values, task=task)
+
+
+def test_a_class_that_was_not_there_is_refused():
+    with pytest.raises(ValueError, match="^y_test, row 2: 'c' is none of the classes 'a', 'b'$"):
+        Classes("y", ["a", "b"]).encode(["a", "c"], "y_test")
+
+
+def test_predicted_numbers_have_the_digits_of_the_network():
+    assert Quantity("y", 0.1, 1.0).decode(np.zeros((1, 1), np.float32)) == [0.1]
+
+
+def test_scores_are_those_of_the_textbook():
+    assert Classes("y", ["a", "b"]).score([[0.9, 0.1], [0.8, 0.2]], [0, 1]) == "accuracy 50.00% (1 of 2)"
+    score = Quantity("y", 10.0, 2.0).score([[0.0], [0.0]], [[-1.0], [1.0]])
+    assert score == "RMSE 2, R² 0.0000"  # always the mean: no part of the spread is explained
+    assert Quantity("y", 0.0, 1.0).score([[1.0]], [[0.0]]) == "RMSE 1, R² undefined (all targets are equal)"

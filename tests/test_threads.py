@@ -1,0 +1,238 @@
+"""How many threads are used, and why; what happens after fork."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import cbp
+from cbp import threads, versions
+
+UNLIMITED = 1 << 30
+SERIAL = versions.describe()["OpenMP"].startswith("none")
+
+
+@pytest.fixture(autouse=True)
+def _default_count():
+    yield
+    cbp.set_num_threads(None)
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A function that sets what the machine allows: by OpenMP, by affinity, by quota."""
+
+    def allows(openmp=64, affinity=64, quota=UNLIMITED):
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        monkeypatch.setattr(threads._core, "most_threads", lambda capsule: openmp)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(affinity)), raising=False)
+        monkeypatch.setattr(threads, "quota", lambda: quota)
+
+    return allows
+
+
+def run(code, timeout=60, **environment):
+    """What a fresh Python prints; None unsets a variable."""
+    known = {**os.environ, **environment}
+    known = {name: value for name, value in known.items() if value is not None}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=known, capture_output=True, text=True, timeout=timeout, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# --- the count -------------------------------------------------------------------------------------------
+
+
+def test_set_num_threads(machine):
+    machine(openmp=5)
+    assert cbp.get_num_threads() == 5
+    cbp.set_num_threads(3)
+    assert cbp.get_num_threads() == 3
+    assert threads.count(None) == (3, "cbp.set_num_threads")
+    cbp.set_num_threads(1000)  # may exceed the processors
+    assert cbp.get_num_threads() == 1000
+    cbp.set_num_threads(None)
+    assert cbp.get_num_threads() == 5
+
+
+def test_a_networks_own_count_comes_first():
+    cbp.set_num_threads(3)
+    assert threads.count(7) == (7, "n_threads")
+    net = cbp.Network([2, 2], n_threads=2)
+    assert net._thread_count() == 2
+    net.n_threads = None
+    assert net._thread_count() == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (0, ValueError, "must be at least 1, got 0"),
+        (-2, ValueError, "must be at least 1, got -2"),
+        (1.0, TypeError, "must be a whole number or None, got float"),
+        ("2", TypeError, "must be a whole number or None, got str"),
+        (True, TypeError, "must be a whole number or None, got bool"),
+    ],
+)
+def test_counts_that_are_none(value, error, message):
+    cbp.set_num_threads(2)
+    with pytest.raises(error, match=f"^n {message}"):
+        cbp.set_num_threads(value)
+    assert cbp.get_num_threads() == 2
+    net = cbp.Network([2, 2], n_threads=2)
+    with pytest.raises(error, match=f"^n_threads {message}"):
+        net.n_threads = value
+    assert net.n_threads == 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"openmp": 4}, (4, "OpenMP")),
+        ({"affinity": 3}, (3, "affinity")),
+        ({"quota": 2}, (2, "the cgroup's CPU quota")),
+        ({"openmp": 8, "affinity": 6, "quota": 7}, (6, "affinity")),
+    ],
+)
+def test_the_lowest_limit_counts(machine, limits, expected):
+    machine(**limits)
+    assert threads.count(None) == expected
+
+
+def test_systems_without_affinity(machine, monkeypatch):
+    machine(openmp=4)
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert threads.count(None) == (4, "OpenMP")
+
+
+def test_omp_num_threads_overrides_the_machine(machine, monkeypatch):
+    machine(openmp=9, affinity=2, quota=1)
+    assert cbp.get_num_threads() == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "9")
+    assert threads.count(None) == (9, "OMP_NUM_THREADS")
+
+
+@pytest.mark.parametrize("n", [1, 3, 50])
+def test_omp_num_threads_in_a_process(n):
+    found = run("import cbp; print(cbp.get_num_threads())", OMP_NUM_THREADS=str(n))
+    assert found == ("1" if SERIAL else str(n))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no affinity")
+def test_affinity_in_a_process():
+    code = "import os, cbp; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
+    code += "print(cbp.get_num_threads())"
+    assert run(code, OMP_NUM_THREADS=None) == "1"
+
+
+@pytest.mark.skipif(SERIAL, reason="without OpenMP there is nothing to limit")
+def test_threadpoolctl_limits(monkeypatch):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # so that no other limit counts
+    before = cbp.get_num_threads()
+    for n in (1, 7):
+        with threadpoolctl.threadpool_limits(n, user_api="openmp"):
+            assert cbp.get_num_threads() == n
+    assert cbp.get_num_threads() == before
+
+
+# --- quotas ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limits", "group", "expected"),
+    [
+        ({}, "0::/a/b\n", UNLIMITED),
+        ({"": "max 100000\n"}, "0::/\n", UNLIMITED),
+        ({"": "200000 100000\n"}, "0::/\n", 2),
+        ({"a": "150000 100000\n"}, "0::/a\n", 2),  # rounded up
+        ({"a": "100000 100000\n"}, "0::/a\n", 1),
+        ({"a": "1000 100000\n"}, "0::/a\n", 1),  # at least one
+        ({"a": "max 100000\n", "a/b": "300000 100000\n"}, "0::/a/b\n", 3),
+        ({"a": "300000 100000\n", "a/b": "max 100000\n"}, "0::/a/b\n", 3),  # that of a group above
+        ({"a": "300000 100000\n", "a/b": "900000 100000\n"}, "0::/a/b\n", 3),
+        ({"a": "100000 50000\n"}, "0::/a/b/c\n", 2),  # groups without the file
+        ({"other": "100000 100000\n"}, "0::/a\n", UNLIMITED),
+        ({"a": "nonsense\n"}, "0::/a\n", UNLIMITED),
+        ({"a": ""}, "0::/a\n", UNLIMITED),
+        ({"a": "200000 100000\n"}, "12:cpu,cpuacct:/elsewhere\n0::/a\n", 2),
+        ({"": "200000 100000\n"}, "", UNLIMITED),
+        ({"": "200000 100000\n"}, "no cgroups\n", UNLIMITED),
+    ],
+)
+def test_quotas(tmp_path, limits, group, expected):
+    root, own = tmp_path / "cgroup", tmp_path / "self"
+    root.mkdir()
+    (tmp_path / "cpu.max").write_text("100000 100000\n")  # above the root: not a limit
+    own.write_text(group)
+    for name, text in limits.items():
+        folder = root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "cpu.max").write_text(text)
+    assert threads.quota(str(root), str(own)) == expected
+
+
+def test_no_cgroups(tmp_path):
+    assert threads.quota(str(tmp_path), str(tmp_path / "missing")) == UNLIMITED
+
+
+# --- what is told ----------------------------------------------------------------------------------------
+
+
+def test_show_versions(capsys, machine):
+    machine(quota=2)
+    facts = versions.describe()
+    assert list(facts) == [
+        "cbp", "instruction set", "threads", "compiler", "OpenMP", "NumPy", "Python", "platform",
+    ]  # fmt: skip
+    assert facts["cbp"] == cbp.__version__
+    assert facts["NumPy"] == np.__version__
+    assert facts["Python"] == sys.version.split()[0]
+    assert facts["threads"].startswith("2 (by the cgroup's CPU quota; ")
+    cbp.show_versions()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == list(facts)
+    assert all(line.endswith(fact) for line, fact in zip(lines, facts.values(), strict=True))
+
+
+# --- fork ------------------------------------------------------------------------------------------------
+
+FORK = """
+import os, signal, sys
+import numpy as np
+import cbp
+
+rng = np.random.default_rng(0)
+X, labels = rng.normal(size=(2000, 100)).astype("f4"), rng.integers(0, 10, size=2000)
+
+def train(net):
+    net.fit(X, labels, epochs=2, batch_size=200)
+    return net.parameters.tobytes() + net.predict(X).tobytes()
+
+train(cbp.Network([100, 200, 10], rng=0, n_threads=4))  # starts OpenMP's threads
+net = cbp.Network([100, 200, 10], rng=1, n_threads=4)
+reader, writer = os.pipe()
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    os.close(reader)
+    with open(writer, "wb") as pipe:
+        pipe.write(cbp.get_num_threads().to_bytes(1, "little") + train(net))
+    os._exit(0)
+os.close(writer)
+expected = train(net)
+with open(reader, "rb") as pipe:
+    found = pipe.read()
+assert os.waitpid(child, 0)[1] == 0
+assert found[0] == 1
+print(found[1:] == expected)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_child_of_fork_trains_to_the_same_bits():
+    assert run(FORK) == "True"
