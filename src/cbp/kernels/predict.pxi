@@ -20,12 +20,16 @@ cdef void forward_rows(
         check_row(inputs.at + i * inputs.row, plan.layers[0].n_in, X_NOT_FINITE, first + i, fault)
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
+        z = row_panels(workspace + l % 2 * n_rows * plan.widest, layer.ld_out)
+        # From rest, columns past n_out are read from the next row and never used.
         if packed:
             weights = packed_panels(<real*> W + layer.packed, layer.n_in + 1)
-        else:                           # columns past n_out are read from the next row and never used
+            multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
+        elif n_rows == 1:
+            multiply_row(z.at, inputs.at, W + layer.flat, layer.n_out, layer.n_out, layer.n_in)
+        else:
             weights = row_panels(<real*> W + layer.flat, layer.n_out)
-        z = row_panels(workspace + l % 2 * n_rows * plan.widest, layer.ld_out)
-        multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
+            multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
         if layer.g == SOFTMAX:
             for i in range(n_rows):
                 softmax_row(z.at + i * z.row, layer.n_out)

@@ -43,12 +43,6 @@ cdef Rows gather(
     return rows_of(to, ld)
 
 
-cdef Rows rows_of(const real* a, Py_ssize_t ld) noexcept nogil:
-    cdef Rows rows
-    rows.at, rows.row, rows.col, rows.strip = a, ld, 1, STRIP * ld
-    return rows
-
-
 cdef void forward_tile(
     const Plan* plan, real* a,          # layer after layer, (TILE, ld_out): the activations, of the last layer z
     Rows x, const real* W,              # packed
