@@ -125,7 +125,7 @@ cdef class Engine:
 
         Returns None, or (row, column) of the first value of X that is not finite.
         """
-        cdef t.Cursor fault
+        cdef t.Fault fault
         cdef Array x = Array(X, self.itemsize)
         cdef list arrays = [Array(array, self.itemsize, True) for array in out]
         cdef void** pointers = <void**> calloc(self.n_layers, sizeof(void*))
@@ -145,7 +145,7 @@ cdef class Engine:
                 raise MemoryError
         finally:
             free(pointers)
-        return (fault.row, fault.column) if fault.fault != t.NONE else None
+        return (fault.row, fault.column) if fault.kind != t.NONE else None
 
     def predict_row(self, object X, object out):
         """One example's outputs, where X and out need no conversion: ready, s(1) and s(L) items, as many dimensions.
@@ -153,7 +153,7 @@ cdef class Engine:
         Returns False where they do, or where X holds what it must not, with nothing promised of `out`.
         """
         cdef Py_buffer x, y
-        cdef t.Cursor fault
+        cdef t.Fault fault
         cdef void* pointers[MOST_LAYERS_OF_A_ROW]
         cdef Py_ssize_t l
         cdef bint done = False
@@ -173,10 +173,10 @@ cdef class Engine:
             for l in range(self.n_layers - 1):
                 pointers[l] = NULL
             pointers[self.n_layers - 1] = y.buf
-            fault.fault = t.NONE
+            fault.kind = t.NONE
             with nogil:
                 done = self.table.forward(self.plan, pointers, self.parameters.at, x.buf, 1, 1, &fault)
-            done = done and fault.fault == t.NONE
+            done = done and fault.kind == t.NONE
         PyBuffer_Release(&x)
         PyBuffer_Release(&y)
         return done
@@ -338,9 +338,8 @@ cdef class Pass:
     @property
     def fault(self):
         """None, or (kind, row, column)."""
-        if self.cursor.fault == t.NONE:
-            return None
-        return FAULTS[self.cursor.fault], self.cursor.row, self.cursor.column
+        cdef t.Fault* fault = &self.cursor.fault
+        return None if fault.kind == t.NONE else (FAULTS[fault.kind], fault.row, fault.column)
 
 
 def describe(object capsule):

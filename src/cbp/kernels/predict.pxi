@@ -9,7 +9,7 @@ cdef enum:
 cdef void forward_rows(
     const Plan* plan, real** out,       # (n_layers,) arrays (m, n_out); NULL: not wanted
     const real* W, bint packed, const real* X, real* workspace,
-    Py_ssize_t first, Py_ssize_t n_rows, Cursor* fault,
+    Py_ssize_t first, Py_ssize_t n_rows, Fault* fault,
 ) noexcept nogil:
     """a(2) … a(L) of a tile. A row's bits are those of `forward_tile`: the chains over k are the same."""
     cdef const Layer* layer
@@ -43,7 +43,7 @@ cdef void forward_rows(
 
 cdef void forward_share(
     const Plan* plan, real** out, const real* W, bint packed, const real* X, Py_ssize_t m, real* workspaces,
-    Py_ssize_t workspace_size, Cursor* faults, int me, int team,
+    Py_ssize_t workspace_size, Fault* faults, int me, int team,
 ) noexcept nogil:
     cdef Py_ssize_t i, last = min(m, strip_count(m) * (me + 1) // team * STRIP)
     for i from strip_count(m) * me // team * STRIP <= i < last by TILE:
@@ -51,13 +51,13 @@ cdef void forward_share(
 
 
 cdef bint forward(
-    void* plan_, void** out, const void* parameters, const void* X, Py_ssize_t m, int n_threads, Cursor* fault,
+    void* plan_, void** out, const void* parameters, const void* X, Py_ssize_t m, int n_threads, Fault* fault,
 ) noexcept nogil:
     """a(2) … a(L) of m examples: False where memory is short. Reads up to two vectors past the parameters."""
     cdef const Plan* plan = <const Plan*> plan_
     cdef real[SMALL_WORKSPACE] small
-    cdef Cursor one_fault
-    cdef Cursor* faults = &one_fault
+    cdef Fault one_fault
+    cdef Fault* faults = &one_fault
     cdef bint packed = m >= PACK_FROM
     cdef const real* W = <const real*> parameters
     cdef real* workspaces = small
@@ -66,15 +66,15 @@ cdef bint forward(
     cdef double multiply_adds = <double> m * plan.n_parameters
     cdef int team = useful_threads(multiply_adds, n_threads), t
     cdef Py_ssize_t size = 2 * min(m, TILE) * plan.widest
-    one_fault.fault = NONE
+    one_fault.kind = NONE
     if packed or size > SMALL_WORKSPACE or team > 1:
         memory = <char*> calloc(
-            64 * 4 + team * ((size + 16) * sizeof(real) + sizeof(Cursor))
+            64 * 4 + team * ((size + 16) * sizeof(real) + sizeof(Fault))
             + (plan.packed_size * sizeof(real) if packed else 0), 1)
         if memory == NULL:
             return False
         at = memory + (64 - <size_t> memory % 64) % 64
-        faults = <Cursor*> aligned(&at, team * sizeof(Cursor))
+        faults = <Fault*> aligned(&at, team * sizeof(Fault))
         size = (size + 15) // 16 * 16
         workspaces = <real*> aligned(&at, team * size * sizeof(real))
         if packed:
@@ -87,7 +87,6 @@ cdef bint forward(
             forward_share(plan, <real**> out, W, packed, <const real*> X, m, workspaces, size, faults, threadid(),
                           team_size())
     for t in range(team):
-        if faults[t].fault != NONE and (fault.fault == NONE or faults[t].row < fault.row):
-            fault[0] = faults[t]
+        keep_first(fault, &faults[t])
     free(memory)
     return True
