@@ -3,13 +3,18 @@
 Nothing is validated here beyond what memory safety needs: `arrays` and `network` have looked at every argument, and
 pass C-contiguous arrays of the right dtype. The classes release the GIL around everything that takes time.
 """
-from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
+)
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from cbp.kernels cimport table as t
+
+cdef enum:
+    MOST_LAYERS_OF_A_ROW = 16           # of weights, for the path of `predict_row`
 
 FAULTS = {
     t.X_NOT_FINITE: "X_NOT_FINITE",
@@ -120,7 +125,7 @@ cdef class Engine:
 
         Returns None, or (row, column) of the first value of X that is not finite.
         """
-        cdef t.Cursor fault
+        cdef t.Fault fault
         cdef Array x = Array(X, self.itemsize)
         cdef list arrays = [Array(array, self.itemsize, True) for array in out]
         cdef void** pointers = <void**> calloc(self.n_layers, sizeof(void*))
@@ -140,7 +145,45 @@ cdef class Engine:
                 raise MemoryError
         finally:
             free(pointers)
-        return (fault.row, fault.column) if fault.fault != t.NONE else None
+        return (fault.row, fault.column) if fault.kind != t.NONE else None
+
+    def predict_row(self, object X, object out):
+        """One example's outputs, where X and out need no conversion: ready, s(1) and s(L) items, as many dimensions.
+
+        Returns False where they do, or where X holds what it must not, with nothing promised of `out`.
+        """
+        cdef Py_buffer x, y
+        cdef t.Fault fault
+        cdef void* pointers[MOST_LAYERS_OF_A_ROW]
+        cdef Py_ssize_t l
+        cdef bint done = False
+        if self.n_layers > MOST_LAYERS_OF_A_ROW or not PyObject_CheckBuffer(X) or not PyObject_CheckBuffer(out):
+            return False
+        try:
+            PyObject_GetBuffer(X, &x, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+        except (ValueError, BufferError):
+            return False
+        try:
+            PyObject_GetBuffer(out, &y, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
+        except (ValueError, BufferError):
+            PyBuffer_Release(&x)
+            return False
+        if (self.is_real(&x) and self.is_real(&y) and x.ndim == y.ndim <= 2
+                and x.len == self.n_in * self.itemsize and y.len == self.n_out * self.itemsize):
+            for l in range(self.n_layers - 1):
+                pointers[l] = NULL
+            pointers[self.n_layers - 1] = y.buf
+            fault.kind = t.NONE
+            with nogil:
+                done = self.table.forward(self.plan, pointers, self.parameters.at, x.buf, 1, 1, &fault)
+            done = done and fault.kind == t.NONE
+        PyBuffer_Release(&x)
+        PyBuffer_Release(&y)
+        return done
+
+    cdef bint is_real(self, Py_buffer* view):
+        """Whether the items are native, aligned floats of the network's precision."""
+        return view.format[0] == (c'f' if self.itemsize == 4 else c'd') and view.format[1] == 0
 
 
 cdef class Pass:
@@ -295,9 +338,8 @@ cdef class Pass:
     @property
     def fault(self):
         """None, or (kind, row, column)."""
-        if self.cursor.fault == t.NONE:
-            return None
-        return FAULTS[self.cursor.fault], self.cursor.row, self.cursor.column
+        cdef t.Fault* fault = &self.cursor.fault
+        return None if fault.kind == t.NONE else (FAULTS[fault.kind], fault.row, fault.column)
 
 
 def describe(object capsule):

@@ -121,6 +121,9 @@ class Network(Structure):
         TypeError, ValueError
             If X does not fit, or holds NaN or infinity; if out does not fit.
         """
+        ready = np.empty(self._sizes[-1], dtype=self._dtype) if out is None and getattr(X, "ndim", 0) == 1 else out
+        if ready is not None and self._engine.predict_row(X, ready):
+            return ready
         array = arrays.numeric(X, "X")
         one = array.ndim == 1
         array = arrays.rows(array.reshape(1, -1) if one else array, self._sizes[0], "X")
@@ -402,7 +405,7 @@ class Network(Structure):
         )
 
     def _thread_count(self) -> int:
-        return threads.count(self._n_threads, self._dtype.name)[0]
+        return threads.count(self._n_threads, self._table)[0]
 
     # Files
 

@@ -51,8 +51,9 @@ class Structure:
         n = layout.n_parameters(self._sizes, self._dtype)
         self._parameters, storage = layout.allocate(n, self._dtype)
         self._weights, self._biases = layout.views(self._parameters, self._sizes)
+        self._table = kernels.table(self._dtype.name)
         self._engine = _core.Engine(
-            kernels.table(self._dtype.name),
+            self._table,
             self._dtype.itemsize,
             self._sizes,
             tuple(_core.ACTIVATIONS[name] for name in (*self._hidden, self._output)),

@@ -3,6 +3,7 @@
 import math
 import os
 from functools import cache
+from typing import Any
 
 from cbp import _core, kernels
 
@@ -66,7 +67,7 @@ def get_num_threads() -> int:
     return count(None)[0]
 
 
-def count(n_threads: int | None, dtype: str = "float32") -> tuple[int, str]:
+def count(n_threads: int | None, table: Any = None) -> tuple[int, str]:
     """The number of threads for a network with this `n_threads`, and the reason."""
     if _forked:
         return 1, "in a child of fork, where OpenMP's threads are missing"
@@ -74,7 +75,7 @@ def count(n_threads: int | None, dtype: str = "float32") -> tuple[int, str]:
         return n_threads, "n_threads"
     if _process_wide is not None:
         return _process_wide, "cbp.set_num_threads"
-    limits = [(_core.most_threads(kernels.table(dtype)), "OpenMP")]
+    limits = [(_core.most_threads(table or kernels.table("float32")), "OpenMP")]
     if os.environ.get("OMP_NUM_THREADS"):
         return limits[0][0], "OMP_NUM_THREADS"
     if hasattr(os, "sched_getaffinity"):

@@ -25,7 +25,8 @@ cdef extern from "team.h" nogil:
     int team_size()
     int most_threads()
     int openmp_version()
-    void meet(Barrier* barrier, int team)
+    double seconds()
+    double meet(Barrier* barrier, int team)
 
 cdef extern from *:
     """
@@ -69,6 +70,7 @@ cdef void work(
     cdef Cursor cursor = shared[0]
     cdef Step step
     cdef Py_ssize_t batch, n, i
+    cdef double waited = 0
     cursor.starved = False
     while cursor.first < data.m and budget > 0:
         batch = min(run.batch, data.m - cursor.first)
@@ -83,13 +85,14 @@ cdef void work(
             continue
         step = step_constants(rule, cursor.updates, cursor.m)
         examples_phase(run, data, &cursor, batch, me, team)
-        meet(run.barrier, team)
-        if data.check and first_fault(run, team, &cursor):
-            break
-        if not sum_losses(run, batch, &cursor):
+        waited += meet(run.barrier, team)
+        if data.check:
+            for i in range(team):
+                keep_first(&cursor.fault, &run.reports[i].fault)
+        if cursor.fault.kind != NONE or not sum_losses(run, batch, &cursor):
             break
         weights_phase(run, &cursor, batch, &step, me, team)
-        meet(run.barrier, team)
+        waited += meet(run.barrier, team)
         n = min(run.round, batch - cursor.done) if run.n_partials == 0 else run.round * run.n_partials
         budget -= run.work * n
         cursor.done += run.round
@@ -105,6 +108,7 @@ cdef void work(
         cursor.updates += 1
         cursor.done = 0
         cursor.batch_loss = 0
+    run.reports[me].waited = waited
     if me == 0:
         shared[0] = cursor
 
@@ -124,8 +128,8 @@ cdef bint sum_losses(const Pass* run, Py_ssize_t batch, Cursor* cursor) noexcept
         for i in range((batch + run.share - 1) // run.share):
             cursor.batch_loss += run.losses[i]
     if run.mode == TRAIN and not isfinite(cursor.batch_loss):
-        cursor.fault = LOSS_NOT_FINITE
-    return cursor.fault == NONE
+        cursor.fault.kind = LOSS_NOT_FINITE
+    return cursor.fault.kind == NONE
 
 
 cdef int useful_threads(double work, int n_threads) noexcept nogil:
@@ -139,11 +143,29 @@ cdef void advance(
     """Go on with a pass from where the cursor stands, for about `budget` multiply-adds."""
     cdef Pass* run = <Pass*> state
     cdef int team = useful_threads(run.work * min(run.batch, data.m), min(n_threads, run.most_threads))
+    cdef double start = seconds()
+    if team > 1 and run.alone > 0:
+        run.alone -= 1
+        team = 1
     if team == 1:
         work(run, data, rule, cursor, budget, 0, 1)
+        return
+    with parallel(num_threads=team):
+        work(run, data, rule, cursor, budget, threadid(), team_size())
+    look_at_waiting(run, team, seconds() - start)
+
+
+cdef void look_at_waiting(Pass* run, int team, double elapsed) noexcept nogil:
+    """Where others have the processors, threads that wait for each other lose more than they gain: if a slice was
+    mostly waiting, the next go on one thread, the more of them the more often it was. The bits are the same."""
+    cdef double waited = 0
+    cdef int t
+    for t in range(team):
+        waited = max(waited, run.reports[t].waited)
+    if waited > elapsed / 2:
+        run.alone = run.alone_next = min(256, max(8, 2 * run.alone_next))
     else:
-        with parallel(num_threads=team):
-            work(run, data, rule, cursor, budget, threadid(), team_size())
+        run.alone_next //= 2
 
 
 include "predict.pxi"

@@ -15,12 +15,12 @@ cdef bint all_finite(const real* x, Py_ssize_t n) noexcept nogil:
     return True
 
 
-cdef void report(Cursor* fault, int kind, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
-    if fault.fault == NONE:
-        fault.fault, fault.row, fault.column = kind, row, column
+cdef void report(Fault* fault, int kind, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+    if fault.kind == NONE:
+        fault.kind, fault.row, fault.column = kind, row, column
 
 
-cdef void check_row(const real* x, Py_ssize_t n, int kind, Py_ssize_t row, Cursor* fault) noexcept nogil:
+cdef void check_row(const real* x, Py_ssize_t n, int kind, Py_ssize_t row, Fault* fault) noexcept nogil:
     cdef Py_ssize_t whole = n // LANES * LANES, j
     if not all_finite(x, whole):
         whole = 0
@@ -31,14 +31,14 @@ cdef void check_row(const real* x, Py_ssize_t n, int kind, Py_ssize_t row, Curso
 
 
 cdef void check_inputs(
-    const Data* data, Rows x, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n, Cursor* fault,
+    const Data* data, Rows x, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n, Fault* fault,
 ) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n_rows):
         check_row(x.at + i * x.row, n, X_NOT_FINITE, row_of(data, first + i), fault)
 
 
-cdef void check_targets(int g, int loss, const real* y, Py_ssize_t n, Py_ssize_t row, Cursor* fault) noexcept nogil:
+cdef void check_targets(int g, int loss, const real* y, Py_ssize_t n, Py_ssize_t row, Fault* fault) noexcept nogil:
     cdef double total = 0
     cdef Py_ssize_t j
     check_row(y, n, Y_NOT_FINITE, row, fault)
@@ -53,10 +53,7 @@ cdef void check_targets(int g, int loss, const real* y, Py_ssize_t n, Py_ssize_t
         report(fault, Y_NOT_SUMMING_TO_ONE, row, 0)
 
 
-cdef bint first_fault(const Pass* run, int team, Cursor* cursor) noexcept nogil:
-    """Whether any thread has found one; the cursor receives that of the lowest row."""
-    cdef int t
-    for t in range(team):
-        if run.faults[t].fault != NONE and (cursor.fault == NONE or run.faults[t].row < cursor.row):
-            cursor.fault, cursor.row, cursor.column = run.faults[t].fault, run.faults[t].row, run.faults[t].column
-    return cursor.fault != NONE
+cdef void keep_first(Fault* kept, const Fault* other) noexcept nogil:
+    """Of two faults, if there are, the one in the lower row."""
+    if other.kind != NONE and (kept.kind == NONE or other.row < kept.row):
+        kept[0] = other[0]

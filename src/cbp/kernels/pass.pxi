@@ -17,6 +17,11 @@ cdef enum:
     BLOCK_MOST = 4096                   # … and on its examples
 
 
+cdef struct Report:                     # of a thread
+    Fault fault
+    double waited                       # seconds it has waited for others, beyond a moment
+
+
 cdef struct Pass:
     const Plan* plan
     int mode
@@ -39,7 +44,9 @@ cdef struct Pass:
     real* block                         # by rows: (round, block_size); else (most_threads, TILE, block_size)
     double* losses                      # by rows: (round,), one an example; else (n_partials,)
     double* squares                     # (n_strips,), sum of W^2 a strip
-    Cursor* faults                      # (most_threads,)
+    Report* reports                     # (most_threads,)
+    int alone                           # slices still to go on one thread, the team having waited for processors
+    int alone_next                      # … and how many next time
     Barrier* barrier
     void* memory
 
@@ -89,7 +96,7 @@ cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) n
     run.tiles = <real*> aligned(&at, run.most_threads * run.tile_size * sizeof(real))
     run.losses = <double*> aligned(&at, max(run.round, run.n_partials) * sizeof(double))
     run.squares = <double*> aligned(&at, plan.n_strips * sizeof(double))
-    run.faults = <Cursor*> aligned(&at, run.most_threads * sizeof(Cursor))
+    run.reports = <Report*> aligned(&at, run.most_threads * sizeof(Report))
     run.barrier = <Barrier*> aligned(&at, sizeof(Barrier))
     if run.mode != LOSS:
         run.Delta = <real*> aligned(&at, run.most_threads * run.group_size * <Py_ssize_t> sizeof(real) if run.direct

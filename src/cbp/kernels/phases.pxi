@@ -22,7 +22,7 @@ cdef void examples_phase(
     """This thread's examples of the round."""
     cdef Tile tile = tile_of(run, me)
     cdef Py_ssize_t n, first, last, i, p
-    cdef Cursor* fault = &run.faults[me]
+    cdef Fault* fault = &run.reports[me].fault
     if run.n_partials == 0:
         n = min(run.round, batch - cursor.done)
         first = strip_count(n) * me // team * STRIP
@@ -37,7 +37,7 @@ cdef void examples_phase(
 
 cdef void sum_partial(
     const Pass* run, const Data* data, const Tile* tile, real* block, Py_ssize_t p, const Cursor* cursor,
-    Py_ssize_t batch, Cursor* fault,
+    Py_ssize_t batch, Fault* fault,
 ) noexcept nogil:
     """The round's examples of partial sum p, into its Delta and its loss."""
     cdef const Plan* plan = run.plan

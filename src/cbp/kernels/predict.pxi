@@ -9,7 +9,7 @@ cdef enum:
 cdef void forward_rows(
     const Plan* plan, real** out,       # (n_layers,) arrays (m, n_out); NULL: not wanted
     const real* W, bint packed, const real* X, real* workspace,
-    Py_ssize_t first, Py_ssize_t n_rows, Cursor* fault,
+    Py_ssize_t first, Py_ssize_t n_rows, Fault* fault,
 ) noexcept nogil:
     """a(2) … a(L) of a tile. A row's bits are those of `forward_tile`: the chains over k are the same."""
     cdef const Layer* layer
@@ -20,12 +20,16 @@ cdef void forward_rows(
         check_row(inputs.at + i * inputs.row, plan.layers[0].n_in, X_NOT_FINITE, first + i, fault)
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
+        z = row_panels(workspace + l % 2 * n_rows * plan.widest, layer.ld_out)
+        # From rest, columns past n_out are read from the next row and never used.
         if packed:
             weights = packed_panels(<real*> W + layer.packed, layer.n_in + 1)
-        else:                           # columns past n_out are read from the next row and never used
+            multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
+        elif n_rows == 1:
+            multiply_row(z.at, inputs.at, W + layer.flat, layer.n_out, layer.n_out, layer.n_in)
+        else:
             weights = row_panels(<real*> W + layer.flat, layer.n_out)
-        z = row_panels(workspace + l % 2 * n_rows * plan.widest, layer.ld_out)
-        multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
+            multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
         if layer.g == SOFTMAX:
             for i in range(n_rows):
                 softmax_row(z.at + i * z.row, layer.n_out)
@@ -39,7 +43,7 @@ cdef void forward_rows(
 
 cdef void forward_share(
     const Plan* plan, real** out, const real* W, bint packed, const real* X, Py_ssize_t m, real* workspaces,
-    Py_ssize_t workspace_size, Cursor* faults, int me, int team,
+    Py_ssize_t workspace_size, Fault* faults, int me, int team,
 ) noexcept nogil:
     cdef Py_ssize_t i, last = min(m, strip_count(m) * (me + 1) // team * STRIP)
     for i from strip_count(m) * me // team * STRIP <= i < last by TILE:
@@ -47,13 +51,13 @@ cdef void forward_share(
 
 
 cdef bint forward(
-    void* plan_, void** out, const void* parameters, const void* X, Py_ssize_t m, int n_threads, Cursor* fault,
+    void* plan_, void** out, const void* parameters, const void* X, Py_ssize_t m, int n_threads, Fault* fault,
 ) noexcept nogil:
     """a(2) … a(L) of m examples: False where memory is short. Reads up to two vectors past the parameters."""
     cdef const Plan* plan = <const Plan*> plan_
     cdef real[SMALL_WORKSPACE] small
-    cdef Cursor one_fault
-    cdef Cursor* faults = &one_fault
+    cdef Fault one_fault
+    cdef Fault* faults = &one_fault
     cdef bint packed = m >= PACK_FROM
     cdef const real* W = <const real*> parameters
     cdef real* workspaces = small
@@ -62,15 +66,15 @@ cdef bint forward(
     cdef double multiply_adds = <double> m * plan.n_parameters
     cdef int team = useful_threads(multiply_adds, n_threads), t
     cdef Py_ssize_t size = 2 * min(m, TILE) * plan.widest
-    one_fault.fault = NONE
+    one_fault.kind = NONE
     if packed or size > SMALL_WORKSPACE or team > 1:
         memory = <char*> calloc(
-            64 * 4 + team * ((size + 16) * sizeof(real) + sizeof(Cursor))
+            64 * 4 + team * ((size + 16) * sizeof(real) + sizeof(Fault))
             + (plan.packed_size * sizeof(real) if packed else 0), 1)
         if memory == NULL:
             return False
         at = memory + (64 - <size_t> memory % 64) % 64
-        faults = <Cursor*> aligned(&at, team * sizeof(Cursor))
+        faults = <Fault*> aligned(&at, team * sizeof(Fault))
         size = (size + 15) // 16 * 16
         workspaces = <real*> aligned(&at, team * size * sizeof(real))
         if packed:
@@ -83,7 +87,6 @@ cdef bint forward(
             forward_share(plan, <real**> out, W, packed, <const real*> X, m, workspaces, size, faults, threadid(),
                           team_size())
     for t in range(team):
-        if faults[t].fault != NONE and (fault.fault == NONE or faults[t].row < fault.row):
-            fault[0] = faults[t]
+        keep_first(fault, &faults[t])
     free(memory)
     return True

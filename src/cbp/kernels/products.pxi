@@ -27,6 +27,13 @@ cdef struct Rows:                       # the left operand, element (i, k) at at
     Py_ssize_t strip                    # from row i to row i + STRIP
 
 
+cdef inline Rows rows_of(const real* at, Py_ssize_t ld) noexcept nogil:
+    """A matrix that lies row by row."""
+    cdef Rows rows
+    rows.at, rows.row, rows.col, rows.strip = at, ld, 1, STRIP * ld
+    return rows
+
+
 cdef struct Panels:
     real* at
     Py_ssize_t panel                    # from one panel to the next
@@ -74,8 +81,8 @@ cdef inline void multiply_strips_body(const int n_rows, const int n_vectors, Py_
     With n_rows and n_vectors constant, the loops over them unroll and `total` lives in registers; they do so only
     inside another loop (GCC 12), which is why tiles are not a function of their own.
     """
-    cdef vec total[STRIP][2]
-    cdef vec b[2]
+    cdef vec total[2 * STRIP]           # (n_rows, n_vectors)
+    cdef vec b[2 * STRIP]
     cdef vec a
     cdef const real* A_k
     cdef const real* B_k
@@ -84,7 +91,7 @@ cdef inline void multiply_strips_body(const int n_rows, const int n_vectors, Py_
     for s in range(n):
         for i in range(n_rows):
             for v in range(n_vectors):
-                total[i][v] = load(of.S + i * of.S_row + v * LANES)
+                total[i * n_vectors + v] = load(of.S + i * of.S_row + v * LANES)
         A_k, B_k = of.A.at, of.B
         # C_ij = S_ij + sum_k A_ik B_kj
         for k in range(of.n_k):
@@ -93,12 +100,12 @@ cdef inline void multiply_strips_body(const int n_rows, const int n_vectors, Py_
             for i in range(n_rows):
                 a = broadcast(A_k[i * of.A.row])
                 for v in range(n_vectors):
-                    total[i][v] = a * b[v] + total[i][v]
+                    total[i * n_vectors + v] = a * b[v] + total[i * n_vectors + v]
             A_k += of.A.col
             B_k += of.B_row
         for i in range(n_rows):
             for v in range(n_vectors):
-                store(of.C + i * of.C_row + v * LANES, total[i][v])
+                store(of.C + i * of.C_row + v * LANES, total[i * n_vectors + v])
         of.C += STRIP * of.C_row
         of.S += STRIP * of.S_row
         of.A.at += of.A.strip
@@ -175,6 +182,35 @@ cdef void multiply(
             multiply_strips(<int> left, n_vectors, 1, &strips)
         j += 2 * LANES
         p += 1
+
+
+cdef void multiply_row(
+    real* C,                            # (n,), writable to whole vectors
+    const real* a,                      # (n_k,)
+    const real* B, Py_ssize_t ld,       # (n_k + 1, n), readable to whole vectors; the last row is the start
+    Py_ssize_t n, Py_ssize_t n_k,
+) noexcept nogil:
+    """C = B[n_k] + a B for one row, from a B that lies row by row: wide tiles, for one row has few chains."""
+    cdef Strips strips
+    cdef Py_ssize_t j = 0, n_vectors
+    strips.C_row = strips.S_row = 0
+    strips.A = rows_of(a, 0)
+    strips.B_row, strips.n_k = ld, n_k
+    while j < n:
+        n_vectors = (n - j + LANES - 1) // LANES
+        strips.C, strips.B, strips.S = C + j, B + j, B + n_k * ld + j
+        if n_vectors >= 8:
+            multiply_strips_body(1, 8, 1, strips)
+            j += 8 * LANES
+        elif n_vectors >= 4:
+            multiply_strips_body(1, 4, 1, strips)
+            j += 4 * LANES
+        elif n_vectors >= 2:
+            multiply_strips_body(1, 2, 1, strips)
+            j += 2 * LANES
+        else:
+            multiply_strips_body(1, 1, 1, strips)
+            j += LANES
 
 
 cdef void pack_panels(

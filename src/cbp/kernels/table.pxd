@@ -30,13 +30,19 @@ cdef enum Mode:
     TRAIN               # … and the optimiser's step
 
 
-cdef enum Fault:
+cdef enum FaultKind:
     NONE
     X_NOT_FINITE
     Y_NOT_FINITE
     Y_NOT_IN_UNIT_INTERVAL
     Y_NOT_SUMMING_TO_ONE
     LOSS_NOT_FINITE
+
+
+ctypedef struct Fault:                  # the first that was found in the data
+    int kind
+    Py_ssize_t row                      # of X and Y
+    Py_ssize_t column
 
 
 ctypedef struct Spec:                   # the network
@@ -82,9 +88,7 @@ ctypedef struct Cursor:                 # how far a pass has come; all zero at t
     double loss                         # sum of J, each minibatch's times its weight
     double weight                       # sum of the weights of the minibatches completed
     bint starved                        # stopped because the examples at hand are used up
-    int fault
-    Py_ssize_t row                      # of the fault, as a row of X and Y
-    Py_ssize_t column
+    Fault fault
 
 
 ctypedef struct Table:
@@ -98,7 +102,7 @@ ctypedef struct Table:
     void (*free_plan)(void* plan) noexcept nogil
 
     bint (*forward)(void* plan, void** out, const void* parameters, const void* X, Py_ssize_t m,
-                    int n_threads, Cursor* fault) noexcept nogil
+                    int n_threads, Fault* fault) noexcept nogil
 
     void* (*new_pass)(void* plan, int mode, int optimizer, bint momentum, Py_ssize_t batch, bint inputs,
                       bint in_order, int n_threads) noexcept nogil

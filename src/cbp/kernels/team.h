@@ -29,27 +29,36 @@ static inline int team_size(void) { return omp_get_num_threads(); }
 static inline int most_threads(void) { return omp_get_max_threads(); }
 static inline int openmp_version(void) { return _OPENMP; }
 
-/* Returns when all `team` threads have come, with all that they wrote before. */
-static inline void meet(Barrier *barrier, int team)
+static inline double seconds(void) { return omp_get_wtime(); }
+
+/* Returns when all `team` threads have come, with all that they wrote before: the seconds waited, beyond a moment. */
+static inline double meet(Barrier *barrier, int team)
 {
-    if (team == 1) return;
+    if (team == 1) return 0;
+    double start = 0;
     int turn = atomic_load_explicit(&barrier->turn, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&barrier->waiting, 1, memory_order_acq_rel) == team - 1) {
         atomic_store_explicit(&barrier->waiting, 0, memory_order_relaxed);
         atomic_store_explicit(&barrier->turn, turn + 1, memory_order_release);
-        return;
+        return 0;
     }
     for (int spins = 0; atomic_load_explicit(&barrier->turn, memory_order_acquire) == turn; spins++) {
-        if (spins < SPINS) PAUSE();
-        else YIELD();
+        if (spins < SPINS) {
+            PAUSE();
+        } else {
+            if (start == 0) start = seconds();
+            YIELD();
+        }
     }
+    return start == 0 ? 0 : seconds() - start;
 }
 #else
 typedef int Barrier;
 static inline int team_size(void) { return 1; }
 static inline int most_threads(void) { return 1; }
 static inline int openmp_version(void) { return 0; }
-static inline void meet(Barrier *barrier, int team) { (void)barrier; (void)team; }
+static inline double seconds(void) { return 0; }
+static inline double meet(Barrier *barrier, int team) { (void)barrier; (void)team; return 0; }
 #endif
 
 #endif

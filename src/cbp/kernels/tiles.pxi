@@ -43,12 +43,6 @@ cdef Rows gather(
     return rows_of(to, ld)
 
 
-cdef Rows rows_of(const real* a, Py_ssize_t ld) noexcept nogil:
-    cdef Rows rows
-    rows.at, rows.row, rows.col, rows.strip = a, ld, 1, STRIP * ld
-    return rows
-
-
 cdef void forward_tile(
     const Plan* plan, real* a,          # layer after layer, (TILE, ld_out): the activations, of the last layer z
     Rows x, const real* W,              # packed
@@ -72,7 +66,7 @@ cdef void forward_tile(
 cdef void output_delta(
     const Plan* plan, real* z,          # (n_rows, ld_out): z(L), which becomes delta(L)
     double* losses,                     # (n_rows,)
-    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, real* y, real* a_row, Cursor* fault,
+    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, real* y, real* a_row, Fault* fault,
 ) noexcept nogil:
     cdef const Layer* last = &plan.layers[plan.n_layers - 1]
     cdef Py_ssize_t n = last.n_out, i, j, row
@@ -133,7 +127,7 @@ cdef void backward_tile(
 
 cdef void process_tile(
     const Pass* run, const Data* data, const Tile* tile, Py_ssize_t first, Py_ssize_t n_rows,
-    real* block, Py_ssize_t capacity, Py_ssize_t at, double* losses, double m, Cursor* fault,
+    real* block, Py_ssize_t capacity, Py_ssize_t at, double* losses, double m, Fault* fault,
 ) noexcept nogil:
     """Examples first to first + n_rows through the layers and back."""
     cdef const Plan* plan = run.plan
