@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import math
@@ -10,6 +9,8 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, overload
+
+from cbp.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -249,7 +250,7 @@ class History(Sequence[Epoch]):
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(CSV_HEADER)
         writer.writerows(astuple(epoch) for epoch in self._epochs)
-        write_whole(path, text.getvalue())
+        write_whole(path, text.getvalue().encode())
 
 
 def first_to_last(losses: Sequence[float]) -> str:
@@ -283,25 +284,3 @@ def spans_decades(losses: Sequence[float]) -> bool:
     """Return whether losses are fit for a logarithmic axis, and better off on one."""
     finite = [loss for loss in losses if math.isfinite(loss)]
     return bool(finite) and min(finite) > 0 and max(finite) >= 10 * min(finite)
-
-
-def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file so that a failure leaves what stood there before."""
-    target = os.path.realpath(path)
-    if os.path.exists(target) and not os.path.isfile(target):
-        # A pipe or a device has nothing to lose, and must not be replaced by a file.
-        with open(target, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        return
-    partial = f"{target}.{os.getpid()}.part"
-    try:
-        with open(partial, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        os.replace(partial, target)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
-        if isinstance(error, OSError):
-            # Tell the name that the caller knows.
-            error.filename, error.filename2 = os.fspath(path), None
-        raise

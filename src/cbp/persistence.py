@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbp.arrays import Array
+from cbp.files import write_whole
 
 if TYPE_CHECKING:
     from cbp.network import Network
@@ -24,8 +25,6 @@ class ModelFileError(ValueError):
 
 def save(network: Network, path: str | os.PathLike[str]) -> None:
     """Write a network to a file. An existing file is replaced only once the new one is whole."""
-    import tempfile  # costs as much as the rest of the package, and few programs save
-
     description = {
         "format": FORMAT,
         "version": VERSION,
@@ -37,20 +36,9 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
         "dtype": network.dtype.name,
         "metadata": network.metadata,
     }
-    path = os.fspath(path)
-    text = json.dumps(description)
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, description=np.array(text), parameters=network.parameters)
-        # mkstemp makes files for the owner alone; a model is as readable as any other new file.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    file = io.BytesIO()
+    np.savez(file, description=np.array(json.dumps(description)), parameters=network.parameters)
+    write_whole(path, file.getvalue())
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Array]:

@@ -51,8 +51,7 @@ class Outputs:
         written = True
         if self.save is not None:
             net.metadata["table"] = table.to_dict()
-            # The file that a link leads to, because the new one takes the place of the name it is given.
-            written &= succeeds(net.save, os.path.realpath(self.save))
+            written &= succeeds(net.save, self.save)
         if self.history is not None:
             written &= succeeds(net.history.to_csv, self.history)
         if self.plot is not None:
