@@ -55,10 +55,13 @@ cdef inline vec vec_exp(vec x) noexcept nogil:
     return scale(exp_minus_1_of_remainder(r) + broadcast(1), n)
 
 
-cdef inline vec vec_sigmoid(vec z) noexcept nogil:
-    """1 / (1 + e^-z), from e^-|z| so that nothing overflows and small results keep their digits."""
-    cdef vec e = vec_exp(-magnitude(z))
+cdef inline vec sigmoid_from(vec z, vec e) noexcept nogil:
+    """1 / (1 + e^-z), from e = e^-|z| so that nothing overflows and small results keep their digits."""
     return where_negative(z, e, broadcast(1)) / (broadcast(1) + e)
+
+
+cdef inline vec vec_sigmoid(vec z) noexcept nogil:
+    return sigmoid_from(z, vec_exp(-magnitude(z)))
 
 
 cdef inline vec vec_tanh(vec z) noexcept nogil:

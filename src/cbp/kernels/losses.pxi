@@ -20,11 +20,12 @@ cdef double row_sum(const real* x, Py_ssize_t n) noexcept nogil:
 
 cdef double binary_cross_entropy_row(real* z, real* y, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t j
-    cdef vec z_j, y_j
+    cdef vec z_j, y_j, e
     for j from 0 <= j < n by LANES:
         z_j, y_j = load(z + j), load(y + j)
-        store(y + j, at_least(z_j, broadcast(0)) - z_j * y_j + vec_log1p_unit(vec_exp(-magnitude(z_j))))
-        store(z + j, vec_sigmoid(z_j) - y_j)
+        e = vec_exp(-magnitude(z_j))
+        store(y + j, at_least(z_j, broadcast(0)) - z_j * y_j + vec_log1p_unit(e))
+        store(z + j, sigmoid_from(z_j, e) - y_j)
     return row_sum(y, n)
 
 

@@ -149,5 +149,7 @@ cdef void weights_phase(
 cdef inline Py_ssize_t share_of(const Plan* plan, const Layer* layer, int thread, int team) noexcept nogil:
     """The layer's first strip that is the thread's or a later one's: the team cuts all layers' strips, each as heavy
     as it is wide, into equal shares."""
+    if thread == 0 or thread == team:
+        return strip_count(layer.n_in + 1) if thread else 0
     cdef double work = <double> plan.packed_strips * thread / team - layer.strips_before
     return max(0, min(strip_count(layer.n_in + 1), <Py_ssize_t> (work / padded(layer.n_out) + 0.5)))
