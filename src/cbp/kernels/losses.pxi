@@ -6,8 +6,9 @@
 #                 with softmax: loss = log sum_k e^(z_k) - sum_j y_j z_j
 #                                                      delta = a - y for both
 #
-# Each function takes a row of z, padded to whole vectors, turns it into delta in place and returns the loss; y is
-# padded with zeros and may be overwritten. The padding of delta is left to the caller.
+# Each function turns z, padded to whole vectors, into delta in place; y is padded with zeros and may be overwritten.
+# The padding of delta is left to the caller. Softmax goes row by row; elsewhere every output is a matter of its own, so
+# that rows of few outputs can be taken together as one long one.
 
 cdef double row_sum(const real* x, Py_ssize_t n) noexcept nogil:
     """Summed in double: the losses of many rows are to add up to more than six digits."""
@@ -18,7 +19,8 @@ cdef double row_sum(const real* x, Py_ssize_t n) noexcept nogil:
     return total
 
 
-cdef double binary_cross_entropy_row(real* z, real* y, Py_ssize_t n) noexcept nogil:
+cdef void binary_cross_entropy(real* z, real* y, Py_ssize_t n) noexcept nogil:
+    """Each output's loss takes the place of its y."""
     cdef Py_ssize_t j
     cdef vec z_j, y_j, e
     for j from 0 <= j < n by LANES:
@@ -26,7 +28,19 @@ cdef double binary_cross_entropy_row(real* z, real* y, Py_ssize_t n) noexcept no
         e = vec_exp(-magnitude(z_j))
         store(y + j, at_least(z_j, broadcast(0)) - z_j * y_j + vec_log1p_unit(e))
         store(z + j, sigmoid_from(z_j, e) - y_j)
-    return row_sum(y, n)
+
+
+cdef void squared_error(int g, real* z, real* y, real* a, Py_ssize_t n) noexcept nogil:
+    """Each output's loss takes the place of its y; a receives the activations."""
+    cdef Py_ssize_t j
+    cdef vec error
+    activate(g, z, padded(n))
+    for j from 0 <= j < n by LANES:
+        error = load(z + j) - load(y + j)
+        store(a + j, load(z + j))
+        store(z + j, error)
+        store(y + j, broadcast(<real> 0.5) * (error * error))
+    times_derivative(g, z, a, padded(n))
 
 
 cdef double label_cross_entropy_row(real* z, int64_t label, Py_ssize_t n) noexcept nogil:
@@ -48,38 +62,37 @@ cdef double categorical_cross_entropy_row(real* z, const real* y, Py_ssize_t n) 
     return log_sum - dot
 
 
-cdef double squared_error_row(int g, real* z, real* y, real* a, Py_ssize_t n) noexcept nogil:
-    """As the others; `a` receives the activations, as long as the padded row."""
+cdef double softmax_squared_error_row(real* z, const real* y, real* a, Py_ssize_t n) noexcept nogil:
+    """dloss/dz_j = a_j (e_j - sum_k e_k a_k) with e = a - y; a receives the activations."""
     cdef Py_ssize_t j
-    cdef vec error
+    cdef double loss = 0
     cdef real mean = 0
-    if g == SOFTMAX:
-        softmax_row(z, n)
-    else:
-        activate(g, z, padded(n))
-    for j from 0 <= j < n by LANES:
-        error = load(z + j) - load(y + j)
-        store(a + j, load(z + j))
-        store(z + j, error)
-        store(y + j, error * error)
-    if g == SOFTMAX:                    # dloss/dz_j = a_j (e_j - sum_k e_k a_k) with e = a - y
-        for j in range(n):
-            mean += z[j] * a[j]
-        for j in range(n):
-            z[j] = a[j] * (z[j] - mean)
-    else:
-        times_derivative(g, z, a, padded(n))
-    return row_sum(y, n) / 2
+    softmax_row(z, n)
+    for j in range(n):
+        a[j] = z[j]
+        z[j] -= y[j]
+        mean += z[j] * a[j]
+        loss += <double> z[j] * z[j]
+    for j in range(n):
+        z[j] = a[j] * (z[j] - mean)
+    return loss / 2
 
 
 cdef double output_delta_row(int g, int loss, real* z, real* y, int64_t label, real* a, Py_ssize_t n) noexcept nogil:
-    """The matching function's result; label is -1 where y holds the targets."""
-    if loss == SQUARED_ERROR:
+    """The matching function's result for one row; label is -1 where y holds the targets."""
+    if g == SOFTMAX and loss == SQUARED_ERROR:
         if label >= 0:
             y[label] = 1
-        return squared_error_row(g, z, y, a, n)
-    if g == SIGMOID:
-        return binary_cross_entropy_row(z, y, n)
-    if label >= 0:
-        return label_cross_entropy_row(z, label, n)
-    return categorical_cross_entropy_row(z, y, n)
+        return softmax_squared_error_row(z, y, a, n)
+    if g == SOFTMAX:
+        return label_cross_entropy_row(z, label, n) if label >= 0 else categorical_cross_entropy_row(z, y, n)
+    elementwise_delta(g, loss, z, y, a, n)
+    return row_sum(y, n)
+
+
+cdef void elementwise_delta(int g, int loss, real* z, real* y, real* a, Py_ssize_t n) noexcept nogil:
+    """delta and losses of n outputs that are not softmax's, whatever rows they belong to."""
+    if loss == SQUARED_ERROR:
+        squared_error(g, z, y, a, n)
+    else:
+        binary_cross_entropy(z, y, n)

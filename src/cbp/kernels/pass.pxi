@@ -121,9 +121,9 @@ cdef void* new_pass(
     for l in range(run.plan.n_layers):
         run.work += (1 if mode == LOSS else 3) * <double> run.plan.layers[l].n_in * run.plan.layers[l].n_out
     ld_last = run.plan.layers[run.plan.n_layers - 1].ld_out
-    # x, the activations, two deltas in turn; a row of y, one of a(L), and the losses of a tile
+    # as `tile_of` cuts it up
     run.tile_size = (
-        TILE * (run.plan.x_size + run.plan.a_size + 2 * run.plan.widest) + 2 * ld_last
+        TILE * (run.plan.x_size + run.plan.a_size + 2 * run.plan.widest) + max(TILE * LANES, ld_last) + ld_last
         + TILE * <Py_ssize_t> (sizeof(double) // sizeof(real)) + 64
     )
     plan_rounds(run, in_order)

@@ -4,8 +4,8 @@ cdef struct Tile:                       # a thread's workspace, for up to TILE e
     real* x                             # (TILE, x_size), where examples are gathered
     real* a                             # layer after layer (TILE, ld_out)
     real* delta[2]                      # (TILE, widest)
-    real* y                             # (ld_out of the last layer,)
-    real* a_row                         # likewise
+    real* y                             # (TILE, LANES) or (ld_out of the last layer,), whichever is more
+    real* a_row                         # (ld_out of the last layer,)
     double* losses                      # (TILE,)
 
 
@@ -19,7 +19,7 @@ cdef Tile tile_of(const Pass* run, int thread) noexcept nogil:
     tile.delta[0] = tile.a + TILE * plan.a_size
     tile.delta[1] = tile.delta[0] + TILE * plan.widest
     tile.y = tile.delta[1] + TILE * plan.widest
-    tile.a_row = tile.y + plan.layers[plan.n_layers - 1].ld_out
+    tile.a_row = tile.y + max(TILE * LANES, plan.layers[plan.n_layers - 1].ld_out)
     return tile
 
 
@@ -63,35 +63,70 @@ cdef void forward_tile(
         inputs = rows_of(z.at, layer.ld_out)
 
 
+cdef inline const real* targets_of(const Data* data, Py_ssize_t example, Py_ssize_t n) noexcept nogil:
+    """An example's row of Y."""
+    return <const real*> data.Y + (example - data.offset if data.Y_gathered else row_of(data, example)) * n
+
+
+cdef inline real weight_at(const Data* data, Py_ssize_t example) noexcept nogil:
+    return (<const real*> data.weights)[row_of(data, example)] if data.weights != NULL else 1
+
+
 cdef void output_delta(
     const Plan* plan, real* z,          # (n_rows, ld_out): z(L), which becomes delta(L)
     double* losses,                     # (n_rows,)
-    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, real* y, real* a_row, Fault* fault,
+    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile, Fault* fault,
 ) noexcept nogil:
     cdef const Layer* last = &plan.layers[plan.n_layers - 1]
-    cdef Py_ssize_t n = last.n_out, i, j, row
+    cdef Py_ssize_t n = last.n_out, i, j
     cdef int64_t label = -1
     cdef real weight
+    if last.g != SOFTMAX and n < LANES:
+        narrow_output_delta(plan, z, losses, data, first, n_rows, tile, fault)
+        return
     for i in range(n_rows):
-        row = row_of(data, first + i)
-        memset(y, 0, padded(n) * sizeof(real))
+        memset(tile.y, 0, padded(n) * sizeof(real))
         if data.labels != NULL:
-            label = data.labels[row]
+            label = data.labels[row_of(data, first + i)]
             CHECK(0 <= label < n)
         else:
-            memcpy(y, <const real*> data.Y + (first + i - data.offset if data.Y_gathered else row) * n,
-                   n * sizeof(real))
+            memcpy(tile.y, targets_of(data, first + i, n), n * sizeof(real))
             if data.check:
-                check_targets(last.g, plan.loss, y, n, row, fault)
-        losses[i] = output_delta_row(last.g, plan.loss, z, y, label, a_row, n)
+                check_targets(last.g, plan.loss, tile.y, n, row_of(data, first + i), fault)
+        losses[i] = output_delta_row(last.g, plan.loss, z, tile.y, label, tile.a_row, n)
         if data.weights != NULL:
-            weight = (<const real*> data.weights)[row]
+            weight = weight_at(data, first + i)
             losses[i] *= weight
             for j in range(n):
                 z[j] *= weight
         for j in range(n, padded(n)):   # padding must stay out of Delta
             z[j] = 0
         z += last.ld_out
+
+
+cdef void narrow_output_delta(
+    const Plan* plan, real* z, double* losses,
+    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile, Fault* fault,
+) noexcept nogil:
+    """`output_delta` for rows shorter than a vector, which are computed without the gaps between them: one output
+    on 8 lanes cost 0.5 of 2.6 us for 8-16-1 with 32 examples."""
+    cdef const Layer* last = &plan.layers[plan.n_layers - 1]
+    cdef Py_ssize_t n = last.n_out, ld = last.ld_out, i, j
+    cdef real* dense = tile.delta[0]    # free until the recursion, as the other is
+    cdef const real* targets
+    cdef real weight
+    for i in range(n_rows):
+        targets = targets_of(data, first + i, n)
+        if data.check:
+            check_targets(last.g, plan.loss, targets, n, row_of(data, first + i), fault)
+        for j in range(n):
+            dense[i * n + j], tile.y[i * n + j] = z[i * ld + j], targets[j]
+    elementwise_delta(last.g, plan.loss, dense, tile.y, tile.delta[1], n_rows * n)
+    for i in range(n_rows):
+        weight = weight_at(data, first + i)
+        losses[i] = weight * row_sum(tile.y + i * n, n)
+        for j in range(n):
+            z[i * ld + j] = weight * dense[i * n + j]
 
 
 cdef void backward_tile(
@@ -137,7 +172,7 @@ cdef void process_tile(
         check_inputs(data, x, first, n_rows, plan.layers[0].n_in, fault)
     forward_tile(plan, tile.a, x, run.W, n_rows)
     output_delta(plan, tile.a + TILE * plan.layers[plan.n_layers - 1].a_tile, losses, data, first, n_rows,
-                 tile.y, tile.a_row, fault)
+                 tile, fault)
     if run.mode != LOSS:
         if run.inputs:
             inputs = <real*> data.inputs + first * plan.layers[0].n_in
