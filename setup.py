@@ -10,6 +10,7 @@ Environment:
     CBP_BUILD_ISAS      instruction sets to build, by name, instead of those of the platform
     CBP_SANITIZE        for -fsanitize=, such as address,undefined
 """
+
 import os
 import platform
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 
 DEBUG = os.environ.get("CBP_DEBUG", "0") not in ("", "0")
@@ -55,12 +57,29 @@ def kernel(precision, isa):
     if precision == "f64":
         macros.append(("CBP_DOUBLE", "1"))
     depends = [str(p) for pattern in ("*.pxi", "*.pxd", "*.h") for p in sorted(KERNELS.glob(pattern))]
-    return Extension(f"cbp.kernels.{name}", ["src/cbp/kernels/backprop.pyx"], define_macros=macros,
-                     extra_compile_args=list(flags), depends=depends)
+    return Extension(
+        f"cbp.kernels.{name}",
+        ["src/cbp/kernels/backprop.pyx"],
+        define_macros=macros,
+        extra_compile_args=list(flags),
+        depends=depends,
+    )
+
+
+class fresh_build(build):
+    """Starts from nothing: what an earlier build left behind would go into the wheel."""
+
+    def run(self):
+        shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
 
 
 class build_kernels(build_ext):
     """Probes the compiler, then compiles."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
 
     def build_extensions(self):
         compile_args, link_args = self.common_flags()
@@ -83,10 +102,20 @@ class build_kernels(build_ext):
         if DEBUG:
             compile_args.append("-UNDEBUG")
         if SANITIZE:
-            compile_args += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined"]
+            compile_args += [
+                f"-fsanitize={SANITIZE}",
+                "-fno-omit-frame-pointer",
+                "-fno-sanitize-recover=undefined",
+            ]
             link_args.append(f"-fsanitize={SANITIZE}")
-        openmp = next((flags for flags in (["-fopenmp"], ["-Xpreprocessor", "-fopenmp", "-lomp"])
-                       if OPENMP and self.links(flags)), None)
+        openmp = next(
+            (
+                flags
+                for flags in (["-fopenmp"], ["-Xpreprocessor", "-fopenmp", "-lomp"])
+                if OPENMP and self.links(flags)
+            ),
+            None,
+        )
         if openmp is None:
             self.warn("OpenMP is " + ("not available" if OPENMP else "off") + ": cbp will run on one thread")
         else:
@@ -109,9 +138,18 @@ class build_kernels(build_ext):
     def c_sources(self):
         """The C file of each Cython source, made once."""
         paths = sorted({extension.sources[0] for extension in self.extensions})
-        modules = [Extension("cbp." + path[len("src/cbp/"):-len(".pyx")].replace("/", "."), [path]) for path in paths]
-        made = cythonize(modules, compiler_directives=DIRECTIVES, build_dir=str(Path(self.build_temp, "c")),
-                         include_path=["src"], force=True, quiet=True)
+        modules = [
+            Extension("cbp." + path[len("src/cbp/") : -len(".pyx")].replace("/", "."), [path])
+            for path in paths
+        ]
+        made = cythonize(
+            modules,
+            compiler_directives=DIRECTIVES,
+            build_dir=str(Path(self.build_temp, "c")),
+            include_path=["src"],
+            force=True,
+            quiet=True,
+        )
         return {path: extension.sources[0] for path, extension in zip(paths, made, strict=True)}
 
     def own_copy(self, source, extension):
@@ -128,5 +166,5 @@ setup(
         Extension("cbp.kernels.cpu", ["src/cbp/kernels/cpu.pyx"]),
         *(kernel(precision, isa) for isa in CHOSEN for precision in ("f32", "f64")),
     ],
-    cmdclass={"build_ext": build_kernels},
+    cmdclass={"build": fresh_build, "build_ext": build_kernels},
 )

@@ -38,11 +38,13 @@ def ulp(function, x):
 
 
 def whole_range(dtype):
-    """Every exponent and sign, with random digits, and a dense grid where exp neither over- nor underflows."""
+    """Every exponent and sign, with random digits, and a dense grid where exp does not over- or underflow."""
     info = np.finfo(dtype)
     rng = np.random.default_rng(0)
-    spread = np.ldexp(rng.uniform(1, 2, size=(info.maxexp - info.minexp + info.nmant, 64)).T,
-                      np.arange(info.minexp - info.nmant, info.maxexp)).ravel()
+    spread = np.ldexp(
+        rng.uniform(1, 2, size=(info.maxexp - info.minexp + info.nmant, 64)).T,
+        np.arange(info.minexp - info.nmant, info.maxexp),
+    ).ravel()
     top = float(np.log(info.max))
     bottom = float(np.log(info.smallest_subnormal)) - 2
     dense = np.concatenate([np.linspace(bottom, top, 300_001), np.linspace(-2, 2, 100_001)])
@@ -88,7 +90,9 @@ def test_nan_stays_nan(function, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_tanh_keeps_small_numbers_and_the_sign_of_zero(dtype):
     info = np.finfo(dtype)
-    x = np.array([-0.0, 0.0, info.smallest_subnormal, -info.smallest_subnormal, info.smallest_normal], dtype=dtype)
+    x = np.array(
+        [-0.0, 0.0, info.smallest_subnormal, -info.smallest_subnormal, info.smallest_normal], dtype=dtype
+    )
     got = computed("tanh", x)
     assert got.tobytes() == x.tobytes()
 

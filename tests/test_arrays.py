@@ -180,12 +180,36 @@ def test_what_is_ready_is_not_copied(dtype, monkeypatch):
     assert examples.X is examples.given_X
     assert np.shares_memory(examples.Y, y)
     assert examples.weights is weight
-    labels = LABELS.astype(np.int64)
-    examples = arrays.examples(x, labels, None, n_inputs=6, n_outputs=3, softmax=True, dtype=np.dtype(dtype))
-    assert examples.X is x
-    assert examples.labels is labels
     part = x[10:20]
     assert arrays.convert(part, np.dtype(dtype)) is part
+
+
+@pytest.mark.parametrize("value", [1, -1, 10**9])
+def test_labels_that_change_during_training_change_nothing(value):
+    """Kernels take labels for places in memory, so that they must stay what they were found to be."""
+    labels = LABELS.astype(np.int64)
+    expected = fitted(X, LABELS)[0]
+
+    def overwrite(epoch):
+        labels[:] = value
+
+    net = make()
+    net.fit(X, labels, epochs=2, batch_size=16, callbacks=[overwrite])
+    np.testing.assert_array_equal(net.parameters, expected)
+
+
+@pytest.mark.parametrize(
+    "layout", [unaligned, np.asfortranarray, lambda a: a[::-1], lambda a: a.astype(">f4")]
+)
+def test_what_is_not_ready_is_copied_once(layout):
+    x = layout(X.astype(np.float32))
+    converted = arrays.convert(x, np.float32)
+    assert not np.shares_memory(converted, x)
+    assert converted.flags.c_contiguous
+    assert converted.flags.aligned
+    assert converted.dtype.isnative
+    assert arrays.convert(converted, np.float32) is converted
+    np.testing.assert_array_equal(converted, x)
 
 
 @pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray])

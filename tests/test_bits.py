@@ -38,7 +38,8 @@ def trained(name, m, *, dtype="float32", n_threads=1, batch_size=32, optimizer=N
 @pytest.mark.parametrize("name", NETS)
 def test_training_with_any_number_of_threads(name, optimizer, batch_size, dtype):
     one, *others = (
-        trained(name, 1003, dtype=dtype, n_threads=n, batch_size=batch_size, optimizer=optimizer) for n in (1, 2, 3, 8)
+        trained(name, 1003, dtype=dtype, n_threads=n, batch_size=batch_size, optimizer=optimizer)
+        for n in (1, 2, 3, 8)
     )
     assert all(other == one for other in others)
 

@@ -268,6 +268,18 @@ def test_from_thetas_draws_nothing():
     assert rng.bit_generator.state == before
 
 
+def test_from_thetas_shuffles_by_its_rng():
+    X, labels = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+
+    def trained(rng):
+        net = cbp.Network.from_thetas([np.ones((2, 4))], rng=rng)
+        net.fit(X, labels, epochs=1, batch_size=3)
+        return net.parameters.tobytes()
+
+    assert trained(5) == trained(5) == trained(np.random.default_rng(5))
+    assert len({trained(5), trained(6), trained(None)}) == 3
+
+
 @pytest.mark.parametrize(
     ("thetas", "message"),
     [

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import cbp
+from cbp import training
 
 X = np.random.default_rng(0).normal(size=(10, 3))
 LABELS = np.arange(10) % 4
@@ -54,6 +55,7 @@ BAD_X = [
     (changed(X, (3, 2), np.inf, "f2"), ValueError, "X must be finite, got inf in row 3, column 2"),
     (np.array([[1, 2, 10**40]]), ValueError, r"X must fit into float32, got 1e\+40 in row 0, column 2"),
     ([[1, 2, 10**400]], ValueError, "X must hold numbers that fit into float64"),
+    (np.ma.masked_less(X, 0), TypeError, "X must not have masked values"),
     (X + 0j, TypeError, "X must hold real numbers, got dtype complex128"),
     (X.astype(str), TypeError, "X must hold real numbers, got dtype <U"),
     ([["a", "b", "c"]], TypeError, "X must hold real numbers, got dtype <U1"),
@@ -114,6 +116,16 @@ def test_the_first_bad_row_is_named(row, n_threads):
             method(x, *y)
 
 
+def test_a_bad_row_far_down_is_named(monkeypatch):
+    monkeypatch.setattr(training, "forward_rows", lambda n_parameters: 64)  # rows between two looks at Ctrl-C
+    net, x = make(), np.zeros((1000, 3))
+    np.testing.assert_array_equal(net.predict(x), np.broadcast_to(net.predict(x[0]), (1000, 4)))
+    x[700, 1] = np.nan
+    for method in (net.predict, net.activations):
+        with pytest.raises(ValueError, match="got nan in row 700, column 1"):
+            method(x)
+
+
 # --- Y ---------------------------------------------------------------------------------------------------
 
 PROBABILITIES = np.full((10, 4), 0.25)
@@ -132,6 +144,7 @@ PROBABILITIES = np.full((10, 4), 0.25)
          "Y must hold class labels from 0 to 3, got 4 in row 3"),
         ("softmax", 4, changed(LABELS, 3, -1, "i1"), ValueError, "from 0 to 3, got -1 in row 3"),
         ("softmax", 4, changed(LABELS, 3, 2**63, "u8"), ValueError, f"from 0 to 3, got {2**63} in row 3"),
+        ("softmax", 4, changed(LABELS, 3, 1e300), ValueError, r"from 0 to 3, got 1e\+300 in row 3"),
         ("softmax", 4, changed(LABELS, 3, 4.0), ValueError, "from 0 to 3, got 4.0 in row 3"),
         ("softmax", 4, changed(LABELS, 3, 1.5), ValueError,
          "Y must hold whole class labels, got 1.5 in row 3"),

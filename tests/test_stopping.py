@@ -61,6 +61,20 @@ def test_numbers_that_are_not_finite(array, value, shuffle, batch_size, dtype):
     assert_goes_on(net)
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("batch_size", [1, 4, 32, None])
+def test_faults_in_examples_without_weight(batch_size, shuffle):
+    X, labels = data()
+    weight = np.zeros(100)
+    weight[:5], X[70, 1] = 1, np.nan
+    net = make()
+    before = net.parameters.copy()
+    with pytest.raises(ValueError, match="X must be finite, got nan in row 70, column 1"):
+        net.fit(X, labels, epochs=30, batch_size=batch_size, shuffle=shuffle, sample_weight=weight)
+    np.testing.assert_array_equal(net.parameters, before)
+    assert_goes_on(net)
+
+
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "loss", "gradient"])
 @pytest.mark.parametrize(
     ("output", "value", "message"),

@@ -149,7 +149,7 @@ def test_threadpoolctl_limits(monkeypatch):
         ({}, "0::/a/b\n", UNLIMITED),
         ({"": "max 100000\n"}, "0::/\n", UNLIMITED),
         ({"": "200000 100000\n"}, "0::/\n", 2),
-        ({"a": "150000 100000\n"}, "0::/a\n", 2),  # rounded up
+        ({"a": "120000 100000\n"}, "0::/a\n", 2),  # rounded up
         ({"a": "100000 100000\n"}, "0::/a\n", 1),
         ({"a": "1000 100000\n"}, "0::/a\n", 1),  # at least one
         ({"a": "max 100000\n", "a/b": "300000 100000\n"}, "0::/a/b\n", 3),

@@ -7,7 +7,7 @@ from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
 )
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
@@ -340,6 +340,50 @@ cdef class Pass:
         """None, or (kind, row, column)."""
         cdef t.Fault* fault = &self.cursor.fault
         return None if fault.kind == t.NONE else (FAULTS[fault.kind], fault.row, fault.column)
+
+
+def shuffle(object order, Py_ssize_t start, Py_ssize_t stop, uint64_t state):
+    """Fisher and Yates's shuffle of items stop - 1 down to start of an int64 array with those before them.
+
+    The numbers are SplitMix64's (Steele, Lea and Flood, 2014) from `state`, which is returned as it then stands;
+    Lemire's method (2019) makes them even in their range.
+    """
+    cdef Array array = Array(order, sizeof(int64_t), True)
+    cdef int64_t* items = <int64_t*> array.at
+    cdef int64_t kept
+    cdef Py_ssize_t i
+    cdef uint64_t j
+    array.expect(stop)
+    with nogil:
+        for i in range(stop - 1, start - 1, -1):
+            j = below(<uint64_t> i + 1, &state)
+            kept = items[i]
+            items[i] = items[j]
+            items[j] = kept
+    return state
+
+
+cdef inline uint64_t next_number(uint64_t* state) noexcept nogil:
+    cdef uint64_t z
+    state[0] += <uint64_t> 0x9E3779B97F4A7C15ULL
+    z = state[0]
+    z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9ULL
+    z = (z ^ (z >> 27)) * <uint64_t> 0x94D049BB133111EBULL
+    return z ^ (z >> 31)
+
+
+cdef inline uint64_t below(uint64_t n, uint64_t* state) noexcept nogil:
+    """A whole number from 0 to n - 1, each as likely as the others."""
+    cdef uint64_t product, number
+    if n >> 32:                         # rejection of the numbers past the last whole multiple of n
+        number = next_number(state)
+        while number >= <uint64_t> 0 - (<uint64_t> 0 - n) % n and (<uint64_t> 0 - n) % n != 0:
+            number = next_number(state)
+        return number % n
+    product = (next_number(state) >> 32) * n
+    while (product & 0xFFFFFFFFULL) < n and (product & 0xFFFFFFFFULL) < (<uint64_t> 0x100000000ULL - n) % n:
+        product = (next_number(state) >> 32) * n
+    return product >> 32
 
 
 def describe(object capsule):

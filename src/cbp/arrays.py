@@ -19,6 +19,8 @@ Array = NDArray[Any]
 
 def numeric(values: Any, name: str) -> Array:
     """An array of real numbers, in whatever dtype and layout it comes."""
+    if isinstance(values, np.ndarray) and hasattr(values, "mask") and np.ma.is_masked(values):
+        raise TypeError(f"{name} must not have masked values, whose mask would be lost: fill them first")
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -81,12 +83,15 @@ def labels(array: Array, n_classes: int, name: str) -> NDArray[np.int64]:
         if (array != np.floor(array)).any():
             row = _first(array != np.floor(array))
             raise ValueError(f"{name} must hold whole class labels, got {array[row].item()!r} in row {row}")
-    if array.size and (array.min() < 0 or array.max() >= n_classes):
-        row = _first((array < 0) | (array >= n_classes))
+    with np.errstate(invalid="ignore"):  # what does not fit into int64 is out of range there too
+        # Always a copy: kernels take labels for places in memory, and the caller may write into his later.
+        found = np.array(array, dtype=np.int64, order="C")
+    if found.size and (found.min() < 0 or found.max() >= n_classes):
+        row = _first((found < 0) | (found >= n_classes))
         raise ValueError(
             f"{name} must hold class labels from 0 to {n_classes - 1}, got {array[row].item()!r} in row {row}"
         )
-    return np.require(array, dtype=np.int64, requirements=["C", "A"])
+    return found
 
 
 def _first(where: Array) -> int:

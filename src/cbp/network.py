@@ -121,7 +121,11 @@ class Network(Structure):
         TypeError, ValueError
             If X does not fit, or holds NaN or infinity; if out does not fit.
         """
-        ready = np.empty(self._sizes[-1], dtype=self._dtype) if out is None and getattr(X, "ndim", 0) == 1 else out
+        ready = (
+            np.empty(self._sizes[-1], dtype=self._dtype)
+            if out is None and getattr(X, "ndim", 0) == 1
+            else out
+        )
         if ready is not None and self._engine.predict_row(X, ready):
             return ready
         array = arrays.numeric(X, "X")
@@ -369,15 +373,12 @@ class Network(Structure):
             )
             try:
                 yield trainer
-            except (ValueError, FloatingPointError):
-                # The parameters went back: to those of the state from before, or to an epoch that has none.
-                if trainer.epochs_done:
+            finally:
+                if not trainer.failed:
+                    self._state = trainer.kept_state()
+                elif trainer.epochs_done:
+                    # The parameters went back to an epoch that no state belongs to; else to the state from before.
                     self._state = None
-                raise
-            except BaseException:
-                self._state = trainer.kept_state()
-                raise
-            self._state = trainer.kept_state()
         finally:
             self._busy.release()
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from cbp import _core, kernels
 
+MOST_THREADS = 1024  # OpenMP ends the process where it cannot make the threads it is asked for
+
 _process_wide: int | None = None
 _forked = False
 
@@ -38,7 +40,8 @@ def set_num_threads(n: int | None) -> None:
     Parameters
     ----------
     n : int or None
-        At least 1; may exceed the number of processors. None goes back to the default: see `get_num_threads`.
+        At least 1; may exceed the number of processors, though no more than 1024 are used. None goes back to
+        the default: see `get_num_threads`.
 
     Raises
     ------
@@ -72,9 +75,9 @@ def count(n_threads: int | None, table: Any = None) -> tuple[int, str]:
     if _forked:
         return 1, "in a child of fork, where OpenMP's threads are missing"
     if n_threads is not None:
-        return n_threads, "n_threads"
+        return min(n_threads, MOST_THREADS), "n_threads"
     if _process_wide is not None:
-        return _process_wide, "cbp.set_num_threads"
+        return min(_process_wide, MOST_THREADS), "cbp.set_num_threads"
     limits = [(_core.most_threads(table or kernels.table("float32")), "OpenMP")]
     if os.environ.get("OMP_NUM_THREADS"):
         return limits[0][0], "OMP_NUM_THREADS"
@@ -100,8 +103,7 @@ def quota(root: str = "/sys/fs/cgroup", self_cgroup: str = "/proc/self/cgroup") 
                 break
             try:  # cgroup v2: "max 100000" or "50000 100000"
                 limit, period = Path(folder, "cpu.max").read_text().split()
-            except (OSError, ValueError):
+                allowed = min(allowed, int(limit) / int(period) if limit != "max" else math.inf)
+            except (OSError, ValueError, ZeroDivisionError):
                 continue
-            if limit != "max":
-                allowed = min(allowed, int(limit) / int(period))
     return max(1, math.ceil(allowed)) if allowed < math.inf else 1 << 30

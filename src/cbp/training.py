@@ -22,6 +22,7 @@ from cbp.progress import Progress
 
 SLICE_SECONDS = 0.02
 FIRST_BUDGET = 2e7  # multiply-adds: about a millisecond
+SHUFFLE_PART = 1 << 20  # examples: some milliseconds
 PART_BYTES = 1 << 24  # of X that is converted at a time
 
 
@@ -37,6 +38,13 @@ class OptimizerState:
 def part_rows(examples: Examples) -> int:
     """Examples that are converted at a time, where they are converted by parts."""
     return int(max(192, PART_BYTES // (examples.X.shape[1] * examples.dtype.itemsize)))
+
+
+def shuffle(order: Array, source: np.random.Generator) -> None:
+    """Shuffle in place, compiled and by parts that Ctrl-C can come between; one number is drawn from the source."""
+    state = int(source.integers(1 << 63))
+    for stop in range(len(order), 1, -SHUFFLE_PART):
+        state = _core.shuffle(order, max(1, stop - SHUFFLE_PART), stop, state)
 
 
 def forward_rows(n_parameters: int) -> int:
@@ -181,6 +189,7 @@ class Training:
         for which, moment in enumerate(state.moments):
             self.run.write_moment(which, moment)
         self.order = np.arange(examples.m, dtype=np.int64) if shuffler is not None else None
+        self.failed = False
         self.check = True
         self.budget = FIRST_BUDGET
         self.epochs_done = 0
@@ -189,7 +198,7 @@ class Training:
         """One epoch: the parameters at rest change at its end, or when Ctrl-C cuts it short."""
         started = time.perf_counter()
         if self.shuffler is not None and self.order is not None:
-            self.shuffler.shuffle(self.order)
+            shuffle(self.order, self.shuffler)
         try:
             self.budget = run_through(
                 self.run,
@@ -203,7 +212,11 @@ class Training:
             if not self.run.unpack():
                 raise FloatingPointError(f"the parameters are no longer finite at step {self.run.step}")
         except FloatingPointError as error:
+            self.failed = True
             raise FloatingPointError(f"epoch {number}: {error}") from None
+        except ValueError:
+            self.failed = True
+            raise
         except KeyboardInterrupt:
             self.run.unpack()
             raise

@@ -11,7 +11,7 @@ from typing import Any
 
 from cbp.kernels import cpu
 
-# From the best to the plainest, with the x86-64 level each needs. The last two are never chosen by themselves.
+# From the best to the plainest, with the x86-64 level each needs. The last two are never chosen unasked.
 LEVELS = {"x86-64-v4": 4, "x86-64-v3": 3, "x86-64-v2": 2, "baseline": 0, "wide": 3, "plain": 0}
 PRECISIONS = {"float32": "f32", "float64": "f64"}
 
@@ -40,7 +40,9 @@ def choose(wanted: str | None) -> str:
     """
     found = available()
     if wanted and wanted not in found:
-        raise ImportError(f"CBP_ISA={wanted!r} is not to be had here; available: {', '.join(found) or 'none'}")
+        raise ImportError(
+            f"CBP_ISA={wanted!r} is not to be had here; available: {', '.join(found) or 'none'}"
+        )
     usable = [isa for isa in found if isa not in ("wide", "plain")] or found
     if not usable:
         raise ImportError("cbp needs an x86-64-v2 processor (SSE4.2), which this one is not")

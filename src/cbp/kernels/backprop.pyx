@@ -26,6 +26,8 @@ cdef extern from "team.h" nogil:
     int most_threads()
     int openmp_version()
     double seconds()
+    void open_barrier(Barrier* barrier)
+    void close_barrier(Barrier* barrier)
     double meet(Barrier* barrier, int team)
 
 cdef extern from *:
@@ -69,8 +71,9 @@ cdef void work(
     """Rounds until the data or the budget is used up: every thread keeps the same cursor, the first hands it back."""
     cdef Cursor cursor = shared[0]
     cdef Step step
-    cdef Py_ssize_t batch, n, i
+    cdef Py_ssize_t batch, n
     cdef double waited = 0
+    cdef int i
     cursor.starved = False
     while cursor.first < data.m and budget > 0:
         batch = min(run.batch, data.m - cursor.first)
@@ -79,10 +82,6 @@ cdef void work(
             break
         if cursor.done == 0:
             cursor.m = weight_of(data, cursor.first, batch)
-        if cursor.m == 0:
-            cursor.first += batch
-            cursor.step += 1
-            continue
         step = step_constants(rule, cursor.updates, cursor.m)
         examples_phase(run, data, &cursor, batch, me, team)
         waited += meet(run.barrier, team)
@@ -91,26 +90,39 @@ cdef void work(
                 keep_first(&cursor.fault, &run.reports[i].fault)
         if cursor.fault.kind != NONE or not sum_losses(run, batch, &cursor):
             break
-        weights_phase(run, &cursor, batch, &step, me, team)
+        if cursor.m != 0:               # a minibatch without weight has been looked at, and is skipped
+            weights_phase(run, &cursor, batch, &step, me, team)
         waited += meet(run.barrier, team)
         n = min(run.round, batch - cursor.done) if run.n_partials == 0 else run.round * run.n_partials
         budget -= run.work * n
         cursor.done += run.round
         if cursor.done < (batch if run.n_partials == 0 else run.share):
             continue
+        complete_batch(run, rule, batch, &cursor)
+        if cursor.fault.kind != NONE:
+            break
+    run.reports[me].waited = waited
+    if me == 0:
+        shared[0] = cursor
+
+
+cdef void complete_batch(const Pass* run, const Rule* rule, Py_ssize_t batch, Cursor* cursor) noexcept nogil:
+    """Take the cursor past a minibatch."""
+    cdef Py_ssize_t i
+    if cursor.m != 0:
         cursor.loss += cursor.batch_loss
         if rule.l2 != 0:                # J's penalty, lambda / (2 m) sum W^2
             for i in range(run.plan.n_strips):
                 cursor.loss += rule.l2 / 2 * run.squares[i]
         cursor.weight += cursor.m
-        cursor.first += batch
-        cursor.step += 1
         cursor.updates += 1
-        cursor.done = 0
-        cursor.batch_loss = 0
-    run.reports[me].waited = waited
-    if me == 0:
-        shared[0] = cursor
+    if run.mode == TRAIN and not isfinite(cursor.loss):
+        cursor.fault.kind = LOSS_NOT_FINITE
+        return
+    cursor.first += batch
+    cursor.step += 1
+    cursor.done = 0
+    cursor.batch_loss = 0
 
 
 cdef Py_ssize_t round_end(const Pass* run, const Cursor* cursor, Py_ssize_t batch) noexcept nogil:
@@ -130,11 +142,6 @@ cdef bint sum_losses(const Pass* run, Py_ssize_t batch, Cursor* cursor) noexcept
     if run.mode == TRAIN and not isfinite(cursor.batch_loss):
         cursor.fault.kind = LOSS_NOT_FINITE
     return cursor.fault.kind == NONE
-
-
-cdef int useful_threads(double work, int n_threads) noexcept nogil:
-    """A thread should have some microseconds of work between barriers."""
-    return <int> max(1, min(n_threads, work / 100_000))
 
 
 cdef void advance(

@@ -116,10 +116,10 @@ cdef void* new_pass(
     run.plan = <const Plan*> plan
     run.mode = mode
     run.inputs = inputs
-    run.most_threads = n_threads
     run.batch = batch
     for l in range(run.plan.n_layers):
         run.work += (1 if mode == LOSS else 3) * <double> run.plan.layers[l].n_in * run.plan.layers[l].n_out
+    run.most_threads = useful_threads(run.work * batch, n_threads)
     ld_last = run.plan.layers[run.plan.n_layers - 1].ld_out
     # as `tile_of` cuts it up
     run.tile_size = (
@@ -135,11 +135,13 @@ cdef void* new_pass(
         free(run)
         return NULL
     lay_out(run, <char*> run.memory + (64 - <size_t> run.memory % 64) % 64, optimizer, momentum)
+    open_barrier(run.barrier)
     return run
 
 
 cdef void free_pass(void* state) noexcept nogil:
     if state != NULL:
+        close_barrier((<Pass*> state).barrier)
         free((<Pass*> state).memory)
         free(state)
 

@@ -2,7 +2,6 @@
 
 cdef enum:
     TILE = 96                           # examples that one thread takes through the layers at a time
-    MOST_LAYERS = 1000
 
 
 cdef struct Layer:                      # of weights, from a(l) to a(l+1)
@@ -45,6 +44,11 @@ cdef Py_ssize_t row_length(Py_ssize_t n) noexcept nogil:
     if ld * <Py_ssize_t> sizeof(real) % 1024 == 0:
         ld += LANES
     return ld
+
+
+cdef int useful_threads(double work, int n_threads) noexcept nogil:
+    """A thread should have some microseconds of work between barriers."""
+    return <int> max(1, min(n_threads, work / 100_000))
 
 
 cdef Py_ssize_t strip_count(Py_ssize_t n_rows) noexcept nogil:

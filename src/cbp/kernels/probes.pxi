@@ -13,7 +13,7 @@ cdef void elementwise(int function, void* out, const void* x, Py_ssize_t n) noex
     cdef Py_ssize_t i
     cdef vec y
     for i from 0 <= i < n by LANES:
-        memset(lane, 0, LANES * sizeof(real))
+        memset(lane, 0, sizeof(lane))
         memcpy(lane, <const real*> x + i, min(LANES, n - i) * sizeof(real))
         y = load(lane)
         if function == EXP:

@@ -1,7 +1,8 @@
 /* Threads that meet: the parts of a team of OpenMP threads that Cython has no words for.
  *
- * The barrier spins for a moment and then yields, so that a team that shares its cores with other processes
- * does not starve them; libgomp's own barrier spins for hundreds of thousands of turns and cannot be told not to.
+ * The barrier spins for a moment and then sleeps, so that a team that shares its cores with other processes
+ * neither starves them nor waits behind them; libgomp's own barrier spins for hundreds of thousands of turns and
+ * cannot be told not to.
  */
 #ifndef CBP_TEAM_H
 #define CBP_TEAM_H
@@ -11,10 +12,8 @@
 #include <stdatomic.h>
 #ifdef _WIN32
 #include <windows.h>
-#define YIELD() SwitchToThread()
 #else
-#include <sched.h>
-#define YIELD() sched_yield()
+#include <pthread.h>
 #endif
 #if defined(__x86_64__) || defined(__i386__)
 #define PAUSE() __builtin_ia32_pause()
@@ -23,34 +22,76 @@
 #endif
 #define SPINS 2000
 
-typedef struct { _Alignas(64) atomic_int waiting; _Alignas(64) atomic_int turn; } Barrier;
+typedef struct {
+    _Alignas(64) atomic_int waiting;
+    _Alignas(64) atomic_int turn;
+    atomic_int asleep;
+#ifndef _WIN32
+    pthread_mutex_t mutex;
+    pthread_cond_t awake;
+#endif
+} Barrier;
 
 static inline int team_size(void) { return omp_get_num_threads(); }
 static inline int most_threads(void) { return omp_get_max_threads(); }
 static inline int openmp_version(void) { return _OPENMP; }
-
 static inline double seconds(void) { return omp_get_wtime(); }
+
+#ifdef _WIN32
+static inline void open_barrier(Barrier *barrier) { (void)barrier; }
+static inline void close_barrier(Barrier *barrier) { (void)barrier; }
+static inline void sleep_until_past(Barrier *barrier, int turn)
+{
+    while (atomic_load(&barrier->turn) == turn) SwitchToThread();
+}
+static inline void wake(Barrier *barrier) { (void)barrier; }
+#else
+static inline void open_barrier(Barrier *barrier)
+{
+    pthread_mutex_init(&barrier->mutex, NULL);
+    pthread_cond_init(&barrier->awake, NULL);
+}
+static inline void close_barrier(Barrier *barrier)
+{
+    pthread_cond_destroy(&barrier->awake);
+    pthread_mutex_destroy(&barrier->mutex);
+}
+static inline void sleep_until_past(Barrier *barrier, int turn)
+{
+    pthread_mutex_lock(&barrier->mutex);
+    atomic_fetch_add(&barrier->asleep, 1);
+    while (atomic_load(&barrier->turn) == turn) pthread_cond_wait(&barrier->awake, &barrier->mutex);
+    atomic_fetch_sub(&barrier->asleep, 1);
+    pthread_mutex_unlock(&barrier->mutex);
+}
+static inline void wake(Barrier *barrier)
+{
+    /* A sleeper says so before it looks at the turn, and the turn is set before sleepers are looked for. */
+    if (atomic_load(&barrier->asleep) == 0) return;
+    pthread_mutex_lock(&barrier->mutex);
+    pthread_cond_broadcast(&barrier->awake);
+    pthread_mutex_unlock(&barrier->mutex);
+}
+#endif
 
 /* Returns when all `team` threads have come, with all that they wrote before: the seconds waited, beyond a moment. */
 static inline double meet(Barrier *barrier, int team)
 {
     if (team == 1) return 0;
-    double start = 0;
     int turn = atomic_load_explicit(&barrier->turn, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&barrier->waiting, 1, memory_order_acq_rel) == team - 1) {
         atomic_store_explicit(&barrier->waiting, 0, memory_order_relaxed);
-        atomic_store_explicit(&barrier->turn, turn + 1, memory_order_release);
+        atomic_store(&barrier->turn, turn + 1);
+        wake(barrier);
         return 0;
     }
-    for (int spins = 0; atomic_load_explicit(&barrier->turn, memory_order_acquire) == turn; spins++) {
-        if (spins < SPINS) {
-            PAUSE();
-        } else {
-            if (start == 0) start = seconds();
-            YIELD();
-        }
+    for (int spins = 0; spins < SPINS; spins++) {
+        if (atomic_load_explicit(&barrier->turn, memory_order_acquire) != turn) return 0;
+        PAUSE();
     }
-    return start == 0 ? 0 : seconds() - start;
+    double start = seconds();
+    sleep_until_past(barrier, turn);
+    return seconds() - start;
 }
 #else
 typedef int Barrier;
@@ -58,6 +99,8 @@ static inline int team_size(void) { return 1; }
 static inline int most_threads(void) { return 1; }
 static inline int openmp_version(void) { return 0; }
 static inline double seconds(void) { return 0; }
+static inline void open_barrier(Barrier *barrier) { (void)barrier; }
+static inline void close_barrier(Barrier *barrier) { (void)barrier; }
 static inline double meet(Barrier *barrier, int team) { (void)barrier; (void)team; return 0; }
 #endif
 
