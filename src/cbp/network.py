@@ -377,7 +377,7 @@ class Network(Structure):
                 if not trainer.failed:
                     self._state = trainer.kept_state()
                 elif trainer.epochs_done:
-                    # The parameters went back to an epoch that no state belongs to; else to the state from before.
+                    # The parameters went back to an epoch that has no state; else to those of the old state.
                     self._state = None
         finally:
             self._busy.release()

@@ -41,7 +41,7 @@ def part_rows(examples: Examples) -> int:
 
 
 def shuffle(order: Array, source: np.random.Generator) -> None:
-    """Shuffle in place, compiled and by parts that Ctrl-C can come between; one number is drawn from the source."""
+    """Shuffle in place by parts, so that Ctrl-C is heard; one number is drawn from the source."""
     state = int(source.integers(1 << 63))
     for stop in range(len(order), 1, -SHUFFLE_PART):
         state = _core.shuffle(order, max(1, stop - SHUFFLE_PART), stop, state)
