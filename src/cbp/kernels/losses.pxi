@@ -25,7 +25,7 @@ cdef void binary_cross_entropy(real* z, real* y, Py_ssize_t n) noexcept nogil:
     cdef vec z_j, y_j, e
     for j from 0 <= j < n by LANES:
         z_j, y_j = load(z + j), load(y + j)
-        e = vec_exp(-magnitude(z_j))
+        e = vec_exp_down(-magnitude(z_j))
         store(y + j, at_least(z_j, broadcast(0)) - z_j * y_j + vec_log1p_unit(e))
         store(z + j, sigmoid_from(z_j, e) - y_j)
 

@@ -67,12 +67,48 @@ CBP_INLINE vec as_reals(wordvec w) { return (vec)w; }
 /* Comparisons of vectors give -1 or 0 a lane, so a choice is three logical operations. */
 #define CHOOSE(condition, yes, no) \
     as_reals(((wordvec)(condition) & as_words(yes)) | (~(wordvec)(condition) & as_words(no)))
+/* x86 has what follows in one instruction each, which compilers do not find in the general forms: sigmoid took
+ * 0.85 ns an element with those, 0.61 with these. */
+#ifdef __AVX512F__
+#define X86_BYTES 64
+#define X86_PREFIX _mm512_
+#elif defined(__AVX2__)
+#define X86_BYTES 32
+#define X86_PREFIX _mm256_
+#elif defined(__SSE4_1__)
+#define X86_BYTES 16
+#define X86_PREFIX _mm_
+#else
+#define X86_BYTES 0
+#endif
+#ifdef CBP_DOUBLE
+#define X86_SUFFIX _pd
+#else
+#define X86_SUFFIX _ps
+#endif
+#if X86_BYTES == VBYTES
+#include <immintrin.h>
+#define JOIN_(prefix, name, suffix) prefix##name##suffix
+#define JOIN(prefix, name, suffix) JOIN_(prefix, name, suffix)
+#define X86(name) JOIN(X86_PREFIX, name, X86_SUFFIX)
+/* Where an operand is NaN, the second is the result. */
+#define AT_LEAST(x, low) X86(max)(low, x)
+#define AT_MOST(x, high) X86(min)(high, x)
+#define ROOT(x) X86(sqrt)(x)
+#if VBYTES < 64
+#define WHERE_NEGATIVE(x, yes, no) X86(blendv)(no, yes, x)
+#endif
+#endif
 CBP_INLINE vec root(vec x)
 {
+#ifdef ROOT
+    return ROOT(x);
+#else
     real lane[LANES] __attribute__((aligned(VBYTES)));
     store(lane, x);
     for (ptrdiff_t i = 0; i < LANES; i++) lane[i] = SQRT(lane[i]);
     return load(lane);
+#endif
 }
 #else
 #define LANES ((ptrdiff_t)1)
@@ -87,10 +123,18 @@ CBP_INLINE vec as_reals(wordvec w) { vec x; memcpy(&x, &w, sizeof x); return x; 
 CBP_INLINE vec root(vec x) { return SQRT(x); }
 #endif
 
+#ifndef AT_LEAST
+#define AT_LEAST(x, low) CHOOSE((x) < (low), low, x)
+#define AT_MOST(x, high) CHOOSE((x) > (high), high, x)
+#endif
+#ifndef WHERE_NEGATIVE
+#define WHERE_NEGATIVE(x, yes, no) CHOOSE((x) < broadcast(0), yes, no)
+#endif
 /* Where the limit does not hold, and where x is NaN, these keep x. */
-CBP_INLINE vec at_least(vec x, vec low) { return CHOOSE(x < low, low, x); }
-CBP_INLINE vec at_most(vec x, vec high) { return CHOOSE(x > high, high, x); }
-CBP_INLINE vec where_negative(vec x, vec yes, vec no) { return CHOOSE(x < broadcast(0), yes, no); }
+CBP_INLINE vec at_least(vec x, vec low) { return AT_LEAST(x, low); }
+CBP_INLINE vec at_most(vec x, vec high) { return AT_MOST(x, high); }
+/* Where x is -0.0 or NaN, it may be either. */
+CBP_INLINE vec where_negative(vec x, vec yes, vec no) { return WHERE_NEGATIVE(x, yes, no); }
 CBP_INLINE vec where_positive(vec x, vec yes, vec no) { return CHOOSE(x > broadcast(0), yes, no); }
 
 CBP_INLINE vec magnitude(vec x) { return as_reals(as_words(x) & ~as_words(broadcast((real)-0.0))); }
@@ -106,6 +150,12 @@ CBP_INLINE vec scale(vec x, wordvec n)
 {
     wordvec half = ((n + (word)(4 * EXPONENT_BIAS)) >> 1) - (word)(2 * EXPONENT_BIAS);
     return x * power_of_two(half) * power_of_two(n - half);
+}
+/* The same for n <= 0, where the second factor may be constant. */
+CBP_INLINE vec scale_down(vec x, wordvec n)
+{
+    const word half = EXPONENT_BIAS / 2;
+    return x * power_of_two(n + half) * power_of_two(as_words(broadcast(0)) - half);
 }
 
 #endif

@@ -22,4 +22,5 @@ cdef extern from "vec.h" nogil:
     wordvec as_words(vec x)
     vec power_of_two(wordvec n)
     vec scale(vec x, wordvec n)
+    vec scale_down(vec x, wordvec n)
     void CHECK(bint condition)
