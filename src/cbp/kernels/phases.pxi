@@ -21,14 +21,15 @@ cdef void examples_phase(
 ) noexcept nogil:
     """This thread's examples of the round."""
     cdef Tile tile = tile_of(run, me)
-    cdef Py_ssize_t n, first, last, i, p
+    cdef Py_ssize_t n, first, last, i, next, t, tiles, p
     cdef Fault* fault = &run.reports[me].fault
     if run.n_partials == 0:
         n = min(run.round, batch - cursor.done)
-        first = strip_count(n) * me // team * STRIP
-        last = min(n, strip_count(n) * (me + 1) // team * STRIP)
-        for i from first <= i < last by TILE:
-            process_tile(run, data, &tile, cursor.first + cursor.done + i, min(TILE, last - i),
+        first, last = n * me // team, n * (me + 1) // team
+        tiles = tile_count(last - first)
+        for t in range(tiles):
+            i, next = first + (last - first) * t // tiles, first + (last - first) * (t + 1) // tiles
+            process_tile(run, data, &tile, cursor.first + cursor.done + i, next - i,
                          run.block, run.round, i, run.losses + i, cursor.m, fault)
         return
     for p in range(run.n_partials * me // team, run.n_partials * (me + 1) // team):
@@ -43,11 +44,12 @@ cdef void sum_partial(
     cdef const Plan* plan = run.plan
     cdef Py_ssize_t first = p * run.share + cursor.done
     cdef Py_ssize_t last = min(first + run.round, min((p + 1) * run.share, batch))
-    cdef Py_ssize_t i, n_rows, l
+    cdef Py_ssize_t i, n_rows, l, t, tiles = tile_count(last - first)
     if cursor.done == 0:
         run.losses[p] = 0
-    for i from first <= i < last by TILE:
-        n_rows = min(TILE, last - i)
+    for t in range(tiles):
+        i = first + (last - first) * t // tiles
+        n_rows = first + (last - first) * (t + 1) // tiles - i
         process_tile(run, data, tile, cursor.first + i, n_rows, block, TILE, 0, tile.losses, cursor.m, fault)
         for l in range(n_rows):
             run.losses[p] += tile.losses[l]

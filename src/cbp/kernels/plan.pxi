@@ -46,6 +46,11 @@ cdef Py_ssize_t row_length(Py_ssize_t n) noexcept nogil:
     return ld
 
 
+cdef Py_ssize_t tile_count(Py_ssize_t n_rows) noexcept nogil:
+    """Tiles that rows are cut into, as even as they come: each reads all of W once."""
+    return (n_rows + TILE - 1) // TILE
+
+
 cdef int useful_threads(double work, int n_threads) noexcept nogil:
     """A thread should have some microseconds of work between barriers."""
     return <int> max(1, min(n_threads, work / 100_000))

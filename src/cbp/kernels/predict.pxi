@@ -45,9 +45,10 @@ cdef void forward_share(
     const Plan* plan, real** out, const real* W, bint packed, const real* X, Py_ssize_t m, real* workspaces,
     Py_ssize_t workspace_size, Fault* faults, int me, int team,
 ) noexcept nogil:
-    cdef Py_ssize_t i, last = min(m, strip_count(m) * (me + 1) // team * STRIP)
-    for i from strip_count(m) * me // team * STRIP <= i < last by TILE:
-        forward_rows(plan, out, W, packed, X, workspaces + me * workspace_size, i, min(TILE, last - i), &faults[me])
+    cdef Py_ssize_t first = m * me // team, n = m * (me + 1) // team - first, tiles = tile_count(n), t
+    for t in range(tiles):
+        forward_rows(plan, out, W, packed, X, workspaces + me * workspace_size, first + n * t // tiles,
+                     n * (t + 1) // tiles - n * t // tiles, &faults[me])
 
 
 cdef bint forward(

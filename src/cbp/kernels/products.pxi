@@ -156,9 +156,12 @@ cdef void multiply(
 ) noexcept nogil:
     """C = start + A B, for the rows of C from first to last."""
     cdef Py_ssize_t whole = (last - first) // STRIP, left = (last - first) % STRIP
-    cdef Py_ssize_t p = 0, j = 0, width
+    cdef Py_ssize_t p = 0, j = 0, width, still, height
     cdef int n_vectors
     cdef Strips strips
+    # A tile of up to 3 rows takes as long as one of 4: where rows can be parted anywhere, two halves are better.
+    if 0 < left < 4 and whole > 0 and A.strip == STRIP * A.row:
+        whole, left = whole - 1, left + STRIP
     CHECK(first % STRIP == 0)
     strips.n_k = n_k
     while j < n:
@@ -175,11 +178,17 @@ cdef void multiply(
             strips.S, strips.S_row = strips.B + n_k * strips.B_row if start == BIAS else ZEROS, 0
         if whole > 0:
             multiply_strips(STRIP, n_vectors, whole, &strips)
-        if left > 0:
-            strips.C += whole * STRIP * strips.C_row
-            strips.S += whole * STRIP * strips.S_row
-            strips.A.at += whole * A.strip
-            multiply_strips(<int> left, n_vectors, 1, &strips)
+        strips.C += whole * STRIP * strips.C_row
+        strips.S += whole * STRIP * strips.S_row
+        strips.A.at += whole * A.strip
+        still = left
+        while still > 0:
+            height = still if still <= STRIP else (still + 1) // 2
+            multiply_strips(<int> height, n_vectors, 1, &strips)
+            strips.C += height * strips.C_row
+            strips.S += height * strips.S_row
+            strips.A.at += height * A.row
+            still -= height
         j += 2 * LANES
         p += 1
 
