@@ -70,7 +70,7 @@ class fresh_build(build):
     """Starts from nothing: what an earlier build left behind would go into the wheel."""
 
     def run(self):
-        shutil.rmtree(self.build_lib, ignore_errors=True)
+        shutil.rmtree(Path(self.build_lib, "cbp"), ignore_errors=True)
         super().run()
 
 
@@ -108,29 +108,21 @@ class build_kernels(build_ext):
                 "-fno-sanitize-recover=undefined",
             ]
             link_args.append(f"-fsanitize={SANITIZE}")
-        openmp = next(
-            (
-                flags
-                for flags in (["-fopenmp"], ["-Xpreprocessor", "-fopenmp", "-lomp"])
-                if OPENMP and self.links(flags)
-            ),
-            None,
-        )
+        ways = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
+        openmp = next((way for way in ways if OPENMP and self.links(*way)), None)
         if openmp is None:
             self.warn("OpenMP is " + ("not available" if OPENMP else "off") + ": cbp will run on one thread")
-        else:
-            compile_args += [flag for flag in openmp if not flag.startswith("-l")]
-            link_args += [flag for flag in openmp if flag != "-Xpreprocessor"]
-        return compile_args, link_args
+            return compile_args, link_args
+        return compile_args + openmp[0], link_args + openmp[1]
 
-    def links(self, flags):
+    def links(self, compile_args, link_args):
         """Whether an OpenMP program compiles and links with the flags."""
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "probe.c")
             source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
             try:
-                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=flags)
-                self.compiler.link_executable(objects, str(Path(folder, "probe")), extra_postargs=flags)
+                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=compile_args)
+                self.compiler.link_executable(objects, str(Path(folder, "probe")), extra_postargs=link_args)
             except Exception:  # each compiler class raises its own
                 return False
         return True

@@ -94,17 +94,15 @@ def test_the_same_seed_gives_the_same_result(run):
     assert first == again != other
 
 
-@pytest.mark.unsanitized
-def test_the_digits_are_learnt_in_less_than_two_seconds(run):
-    # The best of three, because the machine may be busy.
-    outputs = [run("train", "--quiet")[1] for _ in range(3)]
-    assert min(float(re.search(r"^time +([\d.]+) s", out, re.M)[1]) for out in outputs) < 2
+def test_more_threads_than_there_can_be_do_no_harm(run):
+    status, out, _ = run("train", *QUICK, "--threads", 100_000)
+    assert status == 0
+    assert re.search(r"^share .* 1,024 threads$", out, re.M)
 
 
 def mnist():
     """Return where the MNIST digits are, or None."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist.npz"
-    path = Path(os.environ.get("CBP_MNIST", beside))
+    path = Path(os.environ.get("CBP_MNIST", ""))
     return path if path.is_file() else None
 
 

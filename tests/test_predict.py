@@ -197,3 +197,21 @@ def test_loss_of_far_out_outputs_is_finite():
     net.weights = [[[1e4, -1e4]]]
     assert net.loss([[1]], [1]) == 2e4
     assert net.loss([[1]], [0]) == 0
+
+
+@pytest.mark.parametrize(
+    "x", [np.ones((2, 1), "f4"), np.ma.masked_less(np.float32([-1, 1]), 0), np.ones((1, 1, 2), "f4")]
+)
+def test_the_short_way_for_one_example_refuses_what_the_long_one_does(x):
+    net = cbp.Network([2, 3], rng=0)
+    out = np.empty((1, 3) if x.ndim == 2 else 3, dtype=np.float32)
+    with pytest.raises((TypeError, ValueError), match="X must"):
+        net.predict(x, out)
+    with pytest.raises(ValueError, match="out must have shape"):
+        net.predict(np.ones((1, 2), "f4"), np.empty((3, 1), "f4"))
+
+
+def test_accuracy_refuses_what_is_no_target():
+    net = cbp.Network([2, 3], rng=0)
+    with pytest.raises(ValueError, match=r"Y must be finite, got nan at \(1, 2\)"):
+        net.accuracy(np.ones((2, 2)), [[0, 0, 1], [0, 1, np.nan]])

@@ -298,3 +298,53 @@ def test_ctrl_c_in_other_calls(method):
 
     assert interrupted_after(0.2, call) < 0.2
     assert net.predict(X[:3]).shape == (3, 4)
+
+
+def test_any_true_of_a_callback_stops():
+    X, Y = data()
+    for true in (True, np.True_):
+        assert len(make().fit(X, Y, epochs=5, callbacks=[lambda epoch, true=true: true])) == 1
+    for other in (False, np.False_, None, 1, "yes"):
+        assert len(make().fit(X, Y, epochs=2, callbacks=[lambda epoch, other=other: other])) == 2
+
+
+def test_an_error_within_an_epoch_keeps_the_state_that_belongs_to_the_parameters(monkeypatch):
+    X, Y = data()
+    net = make().partial_fit(X, Y, shuffle=False)
+    state, parameters = net._state, net.parameters.copy()
+    monkeypatch.setattr(
+        training, "bind_part", lambda *arguments: (_ for _ in ()).throw(OSError("the file is gone"))
+    )
+    with pytest.raises(OSError, match="the file is gone"):
+        net.partial_fit(X, Y, shuffle=False)
+    assert net._state is state
+    np.testing.assert_array_equal(net.parameters, parameters)
+
+
+def test_ctrl_c_before_parameters_that_are_not_finite(monkeypatch):
+    X, Y = data()
+    net = make(output="identity", loss="squared_error")
+    before = net.parameters.copy()
+
+    def interrupt(run, *arguments, **options):
+        run.pack()
+        net.parameters[:] = np.nan
+        run.pack()
+        net.parameters[:] = before
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "run_through", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, np.eye(4)[Y], epochs=1)
+    np.testing.assert_array_equal(net.parameters, before)
+    assert net._state is None
+
+
+def test_slices_of_the_tiniest_steps_are_short():
+    """A step costs more than its multiply-adds: the first slice of a fit counts that too."""
+    net = cbp.Network([1, 2], rng=0)
+    examples = net._examples(np.zeros((100_000, 1)), np.zeros(100_000), None)
+    ticks = []
+    run = training.new_pass(net._engine, "train", examples, 1, 1)
+    training.run_through(run, examples, 1, tick=ticks.append)
+    assert ticks[0] <= 5_000

@@ -233,6 +233,31 @@ print(found[1:] == expected)
 """
 
 
+FORK_WITHIN = """
+import os, signal
+import numpy as np
+import cbp
+
+X, labels = np.eye(6), np.arange(6) % 2
+net = cbp.Network([6, 2], rng=0)
+
+def train_in_a_child(epoch):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        net.fit(X, labels, epochs=1)
+        os._exit(17)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+net.fit(X, labels, epochs=1, callbacks=[train_in_a_child])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_child_forked_within_a_fit_may_train_its_copy():
+    assert run(FORK_WITHIN) == "17"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_child_of_fork_trains_to_the_same_bits():
     assert run(FORK) == "True"

@@ -61,7 +61,7 @@ class Pass:
         optimizer: int = 0,
         momentum: bool = False,
         inputs: bool = False,
-        in_order: bool = False,
+        at_hand: int = 0,
     ) -> Pass: ...
     def set_rule(
         self,

@@ -168,8 +168,7 @@ cdef class Engine:
         except (ValueError, BufferError):
             PyBuffer_Release(&x)
             return False
-        if (self.is_real(&x) and self.is_real(&y) and x.ndim == y.ndim <= 2
-                and x.len == self.n_in * self.itemsize and y.len == self.n_out * self.itemsize):
+        if x.ndim == y.ndim and self.is_row(&x, self.n_in) and self.is_row(&y, self.n_out):
             for l in range(self.n_layers - 1):
                 pointers[l] = NULL
             pointers[self.n_layers - 1] = y.buf
@@ -181,9 +180,11 @@ cdef class Engine:
         PyBuffer_Release(&y)
         return done
 
-    cdef bint is_real(self, Py_buffer* view):
-        """Whether the items are native, aligned floats of the network's precision."""
-        return view.format[0] == (c'f' if self.itemsize == 4 else c'd') and view.format[1] == 0
+    cdef bint is_row(self, Py_buffer* view, Py_ssize_t n):
+        """Whether it is (n,) or (1, n), of native, aligned floats of the network's precision."""
+        if view.format[0] != (c'f' if self.itemsize == 4 else c'd') or view.format[1] != 0:
+            return False
+        return (view.ndim == 1 or view.ndim == 2 and view.shape[0] == 1) and view.shape[view.ndim - 1] == n
 
 
 cdef class Pass:
@@ -202,11 +203,12 @@ cdef class Pass:
         By OPTIMIZERS; whether SGD needs a velocity.
     inputs : bool
         Whether the gradient with respect to the inputs is wanted.
-    in_order : bool
-        Whether examples will arrive in parts smaller than a minibatch.
+    at_hand : int
+        Examples that will be bound at a time, in order; default: a minibatch.
     """
 
     cdef Engine engine
+    cdef const t.Table* table           # kept apart: a garbage cycle clears `engine` before the end
     cdef void* state
     cdef t.Data data
     cdef t.Rule rule
@@ -215,19 +217,20 @@ cdef class Pass:
     cdef readonly int n_moments
 
     def __cinit__(self, Engine engine, int mode, Py_ssize_t batch, int n_threads, int optimizer=t.SGD,
-                  bint momentum=False, bint inputs=False, bint in_order=False):
+                  bint momentum=False, bint inputs=False, Py_ssize_t at_hand=0):
         self.engine = engine
+        self.table = engine.table
         self.rule.optimizer = optimizer
         self.n_moments = 2 if optimizer == t.ADAM else 1 if momentum else 0
         with nogil:
-            self.state = engine.table.new_pass(engine.plan, mode, optimizer, momentum, batch, inputs, in_order,
+            self.state = engine.table.new_pass(engine.plan, mode, optimizer, momentum, batch, inputs, at_hand or batch,
                                                n_threads)
         if self.state == NULL:
             raise MemoryError
 
     def __dealloc__(self):
-        if self.engine is not None:
-            self.engine.table.free_pass(self.state)
+        if self.table != NULL:
+            self.table.free_pass(self.state)
 
     def set_rule(self, *, double l2=0, double learning_rate=0, double momentum=0, bint nesterov=False,
                  double beta1=0, double beta2=0, double epsilon=0):

@@ -1,4 +1,4 @@
-"""Checks of what is no array of examples: names, sizes, numbers. Each returns what the other code uses."""
+"""Checks of what is no array of examples: names, sizes, numbers. Most return what the other code uses."""
 
 import difflib
 import math
@@ -157,6 +157,8 @@ def check_classifies(output: str, method: str) -> None:
 
 def copy_layers(to: Sequence[Array], values: Any, argument: str) -> None:
     """Copy one array a layer, all of them or, if one does not fit, none."""
+    if not hasattr(values, "__iter__"):
+        raise TypeError(f"{argument} must be a sequence of arrays, got {type(values).__name__}")
     # Copies, since the values may be views of the layers that are about to be written.
     found = [numeric(value, f"{argument}[{i}]").copy() for i, value in enumerate(values)]
     if len(found) != len(to):

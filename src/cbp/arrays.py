@@ -73,6 +73,23 @@ def rows(values: Any, n_columns: int, name: str) -> Array:
     return array
 
 
+def examples_of(values: Any, n_columns: int, name: str) -> Array:
+    """As `rows`, and at least one of them."""
+    array = rows(values, n_columns, name)
+    if len(array) == 0:
+        raise ValueError(f"{name} must have at least one row, got shape {array.shape}")
+    return array
+
+
+def finite(array: Array, name: str) -> Array:
+    """The array itself, without NaN and infinity."""
+    bad = ~np.isfinite(array)
+    if bad.any():
+        place = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(f"{name} must be finite, got {array[place].item()!r} at {place}")
+    return array
+
+
 def labels(array: Array, n_classes: int, name: str) -> NDArray[np.int64]:
     """Class labels 0 … n_classes - 1."""
     if array.dtype.kind == "f":
@@ -133,6 +150,11 @@ def weights(values: Any, m: int, dtype: DTypeLike, name: str = "sample_weight") 
         raise ValueError(f"{name} must not be negative, got {array[_first(array < 0)].item()!r}")
     if not converted.any():
         raise ValueError(f"{name} must not be zero for all {m} examples")
+    least = 1 / float(np.finfo(converted.dtype).max)  # the gradient is divided by a minibatch's sum
+    if ((converted > 0) & (converted < least)).any():
+        raise ValueError(
+            f"{name} must be 0 or at least {least:.2g}, got {array[_first(converted < least)].item()!r}"
+        )
     return converted
 
 
@@ -146,6 +168,12 @@ class Examples:
     Y : array, (m, s(L)), or None where there are labels
     labels : array of int64, (m,), or None
     weights : array, (m,), or None
+    dtype : dtype
+        The network's.
+    given_X, given_Y : array
+        What came, for messages.
+    name_X, name_Y : str
+        What the caller calls them.
     """
 
     X: Array
@@ -172,6 +200,11 @@ class Examples:
     def Y_by_parts(self) -> bool:
         """Whether Y must be converted part by part."""
         return self.Y is not None and not is_ready(self.Y, self.dtype)
+
+    @property
+    def by_parts(self) -> list[Array]:
+        """Those of X and Y that must be converted part by part."""
+        return [a for a in (self.X, self.Y) if a is not None and not is_ready(a, self.dtype)]
 
     def part(self, array: Array, chosen: Any) -> Array:
         """Some rows of a memory-mapped array, ready for the kernels."""
@@ -220,12 +253,10 @@ def examples(
         If a shape does not fit, there are no examples, a label is out of range or not whole, or weights are
         negative, not finite or all zero.
     """
-    given_X = rows(X, n_inputs, names[0])
+    given_X = examples_of(X, n_inputs, names[0])
     m = len(given_X)
-    if m == 0:
-        raise ValueError(f"{names[0]} must have at least one row, got shape {given_X.shape}")
     given_Y = targets(Y, m, n_outputs, softmax, names[1])
-    is_labels = softmax and np.ndim(Y) == 1
+    is_labels = softmax and given_Y.ndim == 1
     return Examples(
         X=given_X if is_mapped(given_X) else convert(given_X, dtype),
         Y=None if is_labels else given_Y if is_mapped(given_Y) else convert(given_Y, dtype),

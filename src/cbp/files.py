@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import shutil
+import threading
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
@@ -19,10 +21,12 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         with open(target, "wb") as stream:
             stream.write(content)
         return
-    partial = f"{target}.{os.getpid()}.part"
+    partial = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
     try:
         with open(partial, "wb") as stream:
             stream.write(content)
+        if os.path.exists(target):
+            shutil.copymode(target, partial)
         os.replace(partial, target)
     except BaseException as error:
         with contextlib.suppress(OSError):

@@ -21,6 +21,8 @@ def generator(rng: Any) -> np.random.Generator:
     """
     if isinstance(rng, np.random.RandomState):
         raise TypeError("rng must be a seed or a numpy.random.Generator, got a RandomState")
+    if isinstance(rng, bool):
+        raise TypeError(f"rng must be a seed, a numpy.random.Generator or None, got {rng}")
     try:
         return np.random.default_rng(rng)
     except TypeError:

@@ -59,6 +59,8 @@ def sizes_of(given: Sequence[Any]) -> tuple[list[Array], list[int]]:
     ValueError
         If there are none, one is not 2-D, or one's columns do not follow the one before it.
     """
+    if not hasattr(given, "__iter__"):
+        raise TypeError(f"thetas must be a sequence of matrices, got {type(given).__name__}")
     matrices = [numeric(theta, f"thetas[{i}]") for i, theta in enumerate(given)]
     if not matrices:
         raise ValueError("thetas must hold at least one matrix, got none")

@@ -1,8 +1,9 @@
-"""The network: what can be done with it. Each method arranges calls; nothing is computed here."""
+"""The network: what can be done with it. Each method arranges calls."""
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -121,13 +122,10 @@ class Network(Structure):
         TypeError, ValueError
             If X does not fit, or holds NaN or infinity; if out does not fit.
         """
-        ready = (
-            np.empty(self._sizes[-1], dtype=self._dtype)
-            if out is None and getattr(X, "ndim", 0) == 1
-            else out
-        )
-        if ready is not None and self._engine.predict_row(X, ready):
-            return ready
+        if type(X) is np.ndarray and (X.ndim == 1 if out is None else type(out) is np.ndarray):
+            ready = np.empty(self._sizes[-1], dtype=self._dtype) if out is None else out
+            if self._engine.predict_row(X, ready):
+                return ready
         array = arrays.numeric(X, "X")
         one = array.ndim == 1
         array = arrays.rows(array.reshape(1, -1) if one else array, self._sizes[0], "X")
@@ -146,7 +144,7 @@ class Network(Structure):
     def _forward(self, array: Array, out: list[Array | None]) -> None:
         """Forward propagation by parts, so that Ctrl-C is heard and a mapped array is not read whole."""
         m, n_threads = len(array), self._thread_count()
-        step = training.forward_rows(self.n_parameters)
+        step = training.forward_rows(self.n_parameters, self._sizes[0] * self._dtype.itemsize)
         for start in range(0, m, step):
             part = array[start : start + step]
             to = [a if a is None or m <= step else a[start : start + step] for a in out]
@@ -165,6 +163,8 @@ class Network(Structure):
     def predict_labels(self, X: ArrayLike) -> Array:
         """Class labels: for softmax the most probable, (m,); for sigmoid whether a ≥ ½, (m, s(L)); int64.
 
+        For one row (s(1),) a label, or (s(L),).
+
         Raises
         ------
         ValueError
@@ -178,22 +178,27 @@ class Network(Structure):
         """Share of predicted labels that are right, from 0 to 1.
 
         Y as for `fit`. With sigmoid outputs every unit counts by itself, with targets taken as 1 from ½ on.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the output is neither softmax nor sigmoid, something does not fit, or holds NaN or infinity.
         """
         arguments.check_classifies(self._output, "accuracy")
-        examples = self._examples(X, Y, None)
-        found = self.predict_labels(examples.given_X)
-        if examples.labels is not None:
-            return float((found == examples.labels).mean())
-        if self._output == "softmax":
-            return float((found == examples.given_Y.argmax(axis=1)).mean())
-        return float((found == (examples.given_Y >= 0.5)).mean())
+        inputs = arrays.examples_of(X, self._sizes[0], "X")
+        softmax = self._output == "softmax"
+        targets = arrays.finite(arrays.targets(Y, len(inputs), self._sizes[-1], softmax, "Y"), "Y")
+        found = self.predict_labels(inputs)
+        if not softmax:
+            return float((found == (targets >= 0.5)).mean())
+        return float((found == (targets if targets.ndim == 1 else targets.argmax(axis=1))).mean())
 
     # Loss and gradient
 
     def loss(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """J = (1/m) Σ loss(a(L), y) + λ/(2m) Σ W²; with weights w, Σ w loss and m = Σ w.
 
-        X, Y and sample_weight as for `fit`.
+        X, Y, sample_weight and the errors as for `fit`; a J that is not finite is returned as it is.
         """
         examples = self._examples(X, Y, sample_weight)
         return training.loss(self._engine, examples, self._thread_count(), self._l2)
@@ -225,7 +230,7 @@ class Network(Structure):
     def check_gradient(self, X: ArrayLike, Y: ArrayLike) -> float:
         """Relative difference ‖D − D′‖ / (‖D‖ + ‖D′‖) between `gradient` and central differences.
 
-        Computed in double precision on a copy; 1e-8 and less is right. Two losses a parameter: for small
+        Computed in double precision on a copy; 1e-8 and less is right. Four losses a parameter: for small
         networks and few examples. A relu unit near its kink has no gradient to compare with.
         """
         twin = Network(
@@ -242,7 +247,10 @@ class Network(Structure):
         D = twin.gradient(X, Y).parameters
         examples = twin._examples(X, Y, None)
         return relative_difference(
-            D, lambda: training.loss(twin._engine, examples, twin._thread_count(), twin._l2), twin._parameters
+            D,
+            lambda: training.loss(twin._engine, examples, twin._thread_count(), twin._l2),
+            twin._parameters,
+            smooth="relu" not in (*self._hidden, self._output),
         )
 
     # Training
@@ -343,6 +351,11 @@ class Network(Structure):
         -------
         Network
             The network itself.
+
+        Raises
+        ------
+        TypeError, ValueError, FloatingPointError, RuntimeError
+            As `fit` does, with the parameters and the state from before.
         """
         examples = self._examples(X, Y, sample_weight)
         state = self._state
@@ -359,7 +372,7 @@ class Network(Structure):
     ) -> Iterator[Training]:
         """The one training that a network can be in at a time; it leaves its optimiser's state, if finite."""
         size = None if batch_size is None else arguments.count(batch_size, "batch_size", least=1)
-        if not self._busy.acquire(blocking=False):
+        if not self._acquire():
             raise RuntimeError("this network is being trained already, by another call of fit or partial_fit")
         try:
             trainer = Training(
@@ -381,6 +394,13 @@ class Network(Structure):
                     self._state = None
         finally:
             self._busy.release()
+
+    def _acquire(self) -> bool:
+        """Take the lock; one that was held in the parent of a fork is not held in the child."""
+        if self._owner != os.getpid():
+            self._busy = threading.Lock()
+        self._owner = os.getpid()
+        return self._busy.acquire(blocking=False)
 
     def _validation(self, data: tuple[ArrayLike, ...] | None) -> Callable[[], float] | None:
         """The function that computes the loss of validation_data, without the penalty."""

@@ -54,11 +54,6 @@ class SGD:
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs a momentum above 0, got momentum=0.0")
 
-    @property
-    def n_moments(self) -> int:
-        """Vectors of state a parameter vector needs."""
-        return 1 if self.momentum else 0
-
     def rule(self) -> dict[str, Any]:
         """Hyper-parameters as the core takes them."""
         return {"learning_rate": self.learning_rate, "momentum": self.momentum, "nesterov": self.nesterov}
@@ -104,11 +99,6 @@ class Adam:
         _check("epsilon", self.epsilon)
         if self.epsilon == 0:
             raise ValueError("epsilon must be above 0, got 0")
-
-    @property
-    def n_moments(self) -> int:
-        """Vectors of state a parameter vector needs."""
-        return 2
 
     def rule(self) -> dict[str, Any]:
         """Hyper-parameters as the core takes them."""

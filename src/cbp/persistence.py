@@ -25,6 +25,8 @@ class ModelFileError(ValueError):
 
 def save(network: Network, path: str | os.PathLike[str]) -> None:
     """Write a network to a file. An existing file is replaced only once the new one is whole."""
+    if not isinstance(network.metadata, dict):
+        raise TypeError(f"metadata must be a dict, got {type(network.metadata).__name__}")
     description = {
         "format": FORMAT,
         "version": VERSION,
@@ -36,8 +38,12 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
         "dtype": network.dtype.name,
         "metadata": network.metadata,
     }
+    try:
+        text = json.dumps(description)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"metadata must be made of what JSON knows: {error}") from None
     file = io.BytesIO()
-    np.savez(file, description=np.array(json.dumps(description)), parameters=network.parameters)
+    np.savez(file, description=np.array(text), parameters=network.parameters.reshape(-1))
     write_whole(path, file.getvalue())
 
 
@@ -54,6 +60,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Array]:
     name = os.fspath(path)
     with open(name, "rb") as file:
         content = io.BytesIO(file.read())
+    if not content.getvalue().startswith(b"PK"):  # NumPy would speak of pickles
+        raise ModelFileError(f"{name} holds no cbp network: it is no .npz file")
     try:
         with np.load(content, allow_pickle=False) as archive:
             description = json.loads(str(archive["description"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -62,6 +63,7 @@ class Structure:
         )
         self._state: OptimizerState | None = None
         self._busy = threading.Lock()
+        self._owner = os.getpid()
 
     # What the network is
 

@@ -21,7 +21,7 @@ from cbp.optimizers import NAMES, SGD, Optimizer
 from cbp.progress import Progress
 
 SLICE_SECONDS = 0.02
-FIRST_BUDGET = 2e7  # multiply-adds: about a millisecond
+FIRST_BUDGET = 2e7  # multiply-adds: less than a millisecond
 SHUFFLE_PART = 1 << 20  # examples: some milliseconds
 PART_BYTES = 1 << 24  # of X that is converted at a time
 
@@ -36,8 +36,11 @@ class OptimizerState:
 
 
 def part_rows(examples: Examples) -> int:
-    """Examples that are converted at a time, where they are converted by parts."""
-    return int(max(192, PART_BYTES // (examples.X.shape[1] * examples.dtype.itemsize)))
+    """Examples that are bound at a time: all, or a part where X or Y are converted by parts."""
+    widths = [array.shape[1] for array in examples.by_parts]
+    if not widths:
+        return examples.m
+    return int(max(192, PART_BYTES // (sum(widths) * examples.dtype.itemsize)))
 
 
 def shuffle(order: Array, source: np.random.Generator) -> None:
@@ -47,24 +50,22 @@ def shuffle(order: Array, source: np.random.Generator) -> None:
         state = _core.shuffle(order, max(1, stop - SHUFFLE_PART), stop, state)
 
 
-def forward_rows(n_parameters: int) -> int:
-    """Examples to take through a network between two looks at Ctrl-C: some 10⁹ multiply-adds."""
-    return max(192, int(1e9 / n_parameters))
+def forward_rows(n_parameters: int, row_bytes: int) -> int:
+    """Examples to take through a network at a time: some 10⁹ multiply-adds, and no more than a part."""
+    return max(192, min(int(1e9 / n_parameters), PART_BYTES // row_bytes))
 
 
 def new_pass(
     engine: _core.Engine, mode: str, examples: Examples, batch: int, n_threads: int, **options: Any
 ) -> _core.Pass:
     """A pass for minibatches of `batch` of these examples."""
-    by_parts = examples.X_by_parts or examples.Y_by_parts
-    in_order = by_parts and batch > part_rows(examples)
-    return _core.Pass(engine, _core.MODES[mode], batch, n_threads, in_order=in_order, **options)
+    return _core.Pass(engine, _core.MODES[mode], batch, n_threads, at_hand=part_rows(examples), **options)
 
 
 def bind_part(
     run: _core.Pass, examples: Examples, order: Array | None, inputs: Array | None, check: bool
 ) -> None:
-    """Bind the next part of memory-mapped examples, converted."""
+    """Bind the examples, or the next part of those that are converted by parts."""
     start = run.position
     stop = min(start + part_rows(examples), examples.m)
     chosen = slice(start, stop) if order is None else order[start:stop]
@@ -107,21 +108,8 @@ def run_through(
     FloatingPointError
         If a minibatch's loss is not finite.
     """
-    by_parts = examples.X_by_parts or examples.Y_by_parts
     run.pack()
-    if not by_parts:
-        run.bind(
-            examples.X,
-            examples.Y,
-            examples.labels,
-            examples.weights,
-            order,
-            examples.m,
-            inputs=inputs,
-            check=check,
-        )
-    else:
-        bind_part(run, examples, order, inputs, check)
+    bind_part(run, examples, order, inputs, check)
     while True:
         before, started = run.position, time.perf_counter()
         run.advance(budget, n_threads)
@@ -211,14 +199,14 @@ class Training:
             )
             if not self.run.unpack():
                 raise FloatingPointError(f"the parameters are no longer finite at step {self.run.step}")
+        except KeyboardInterrupt:
+            self.failed = not self.run.unpack()
+            raise
         except FloatingPointError as error:
             self.failed = True
             raise FloatingPointError(f"epoch {number}: {error}") from None
-        except ValueError:
+        except BaseException:
             self.failed = True
-            raise
-        except KeyboardInterrupt:
-            self.run.unpack()
             raise
         self.check = False  # every example has been seen
         self.epochs_done += 1
@@ -231,6 +219,11 @@ class Training:
         for which, moment in enumerate(moments):
             self.run.read_moment(which, moment)
         return OptimizerState(self.state.optimizer, self.run.updates, moments)
+
+
+def is_true(answer: object) -> bool:
+    """Whether a callback wants to stop: what else it may return means nothing."""
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
 def train(
@@ -254,5 +247,5 @@ def train(
                 history.append(epoch)
             bar.finish_epoch(epoch)
             # A list, so that each of them is called whatever another says.
-            if any([callback(epoch) is True for callback in callbacks]):  # noqa: C419
+            if any([is_true(callback(epoch)) for callback in callbacks]):  # noqa: C419
                 break

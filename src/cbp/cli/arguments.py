@@ -143,7 +143,7 @@ def add_training(group: argparse._ArgumentGroup) -> None:
         default=0,
         help="of the initial weights, the order of the examples, and the part held out (default: 0)",
     )
-    group.add_argument("--threads", metavar="N", type=positive, help="default: one for each CPU")
+    group.add_argument("--threads", metavar="N", type=positive, help="default: as cbp info says")
 
 
 def add_output(group: argparse._ArgumentGroup) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from itertools import pairwise
 
 import cbp
 from cbp.tabular import Columns, Examples
+from cbp.threads import count
 from cbp.versions import peak_gflops
 
 __all__ = ["complain", "describe_data", "describe_network", "note", "say", "say_score", "say_speed"]
@@ -80,8 +82,8 @@ def say_speed(net: cbp.Network, n_examples: int, seconds: float) -> None:
         return
     rate = epochs * n_examples / net.history.seconds
     gflops = rate * flops(net.sizes) / 1e9
-    # Where other programs keep the processors busy, several threads wait for each other and do less than one.
-    peak = max(peak_gflops(str(net.dtype), n) for n in {1, threads_of(net)})
+    # One thread is measured and the others are taken for its like: several are disturbed by other programs.
+    peak = peak_gflops(str(net.dtype)) * min(threads_of(net), processors())
     threads = counted(threads_of(net), "thread")
     say("speed", f"{rate:,.0f} examples/s")
     say("share", f"{gflops / peak:.1%} of the machine's peak: {gflops:.3g} of {peak:.3g} GFLOP/s, {threads}")
@@ -89,7 +91,14 @@ def say_speed(net: cbp.Network, n_examples: int, seconds: float) -> None:
 
 def threads_of(net: cbp.Network) -> int:
     """Return how many threads a network may use."""
-    return cbp.get_num_threads() if net.n_threads is None else net.n_threads
+    return count(net.n_threads)[0]
+
+
+def processors() -> int:
+    """Return how many processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def flops(sizes: Sequence[int]) -> int:

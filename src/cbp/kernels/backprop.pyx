@@ -66,10 +66,11 @@ cdef double weight_of(const Data* data, Py_ssize_t first, Py_ssize_t n) noexcept
 
 
 cdef void work(
-    const Pass* run, const Data* data, const Rule* rule, Cursor* shared, double budget, int me, int team,
+    const Pass* run, const Data* data, const Rule* rule, const Cursor* start, Cursor* end, double budget,
+    int me, int team,
 ) noexcept nogil:
     """Rounds until the data or the budget is used up: every thread keeps the same cursor, the first hands it back."""
-    cdef Cursor cursor = shared[0]
+    cdef Cursor cursor = start[0]
     cdef Step step
     cdef Py_ssize_t batch, n
     cdef double waited = 0
@@ -94,7 +95,7 @@ cdef void work(
             weights_phase(run, &cursor, batch, &step, me, team)
         waited += meet(run.barrier, team)
         n = min(run.round, batch - cursor.done) if run.n_partials == 0 else run.round * run.n_partials
-        budget -= run.work * n
+        budget -= run.work * n + STEP_WORK
         cursor.done += run.round
         if cursor.done < (batch if run.n_partials == 0 else run.share):
             continue
@@ -103,7 +104,7 @@ cdef void work(
             break
     run.reports[me].waited = waited
     if me == 0:
-        shared[0] = cursor
+        end[0] = cursor
 
 
 cdef void complete_batch(const Pass* run, const Rule* rule, Py_ssize_t batch, Cursor* cursor) noexcept nogil:
@@ -150,16 +151,18 @@ cdef void advance(
     """Go on with a pass from where the cursor stands, for about `budget` multiply-adds."""
     cdef Pass* run = <Pass*> state
     cdef int team = useful_threads(run.work * min(run.batch, data.m), min(n_threads, run.most_threads))
-    cdef double start = seconds()
+    cdef double started = seconds()
+    cdef Cursor end
     if team > 1 and run.alone > 0:
         run.alone -= 1
         team = 1
     if team == 1:
-        work(run, data, rule, cursor, budget, 0, 1)
-        return
-    with parallel(num_threads=team):
-        work(run, data, rule, cursor, budget, threadid(), team_size())
-    look_at_waiting(run, team, seconds() - start)
+        work(run, data, rule, cursor, &end, budget, 0, 1)
+    else:
+        with parallel(num_threads=team):
+            work(run, data, rule, cursor, &end, budget, threadid(), team_size())
+        look_at_waiting(run, team, seconds() - started)
+    cursor[0] = end
 
 
 cdef void look_at_waiting(Pass* run, int team, double elapsed) noexcept nogil:

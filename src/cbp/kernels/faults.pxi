@@ -1,5 +1,5 @@
-# Faults in the data, looked for while the examples are read anyway: the first a thread finds, and of those the one
-# in the lowest example of the pass.
+# Faults in the data, looked for while the examples are read anyway. A thread reports the first it finds, and of those
+# the one in the lowest row of X and Y counts; with shuffling there may be others in lower rows still.
 
 cdef bint all_finite(const real* x, Py_ssize_t n) noexcept nogil:
     """n a multiple of LANES"""

@@ -14,7 +14,9 @@ cdef enum:
     GROUP = 8                           # strips of W whose Delta is completed together
     SMALL_NETWORK = 16384               # reals of packed W up to which partial sums are worth their reduction
     BLOCK_BYTES = 8 * 1024 * 1024       # bound on a round's activations and deltas
+    STEP_WORK = 10_000                  # what a round costs besides, in multiply-adds: 0.2 us
     BLOCK_MOST = 4096                   # … and on its examples
+    ROUND_WORK = 1_000_000_000          # … and on its multiply-adds, 20 ms of one AVX2 thread: Python waits for no more
 
 
 cdef struct Report:                     # of a thread
@@ -58,23 +60,23 @@ cdef void* aligned(char** at, Py_ssize_t n_bytes) noexcept nogil:
     return here
 
 
-cdef void plan_rounds(Pass* run, bint in_order) noexcept nogil:
+cdef void plan_rounds(Pass* run, Py_ssize_t at_hand) noexcept nogil:
     """Choose between rows and partial sums, and the length of a round, from shapes alone.
 
-    in_order: examples arrive in order and in parts, so that partial sums, which start all over the batch, cannot be.
+    at_hand: examples that are bound at a time, in order; partial sums, which start all over the batch, need all of it.
     """
     cdef const Plan* plan = run.plan
     cdef Py_ssize_t fit
-    if plan.packed_size <= SMALL_NETWORK and run.batch >= 2 * PARTIAL_LEAST and not in_order:
+    if plan.packed_size <= SMALL_NETWORK and 2 * PARTIAL_LEAST <= run.batch <= at_hand:
         run.n_partials = min(MOST_PARTIALS, run.batch // PARTIAL_LEAST)
         run.share = strip_count((run.batch + run.n_partials - 1) // run.n_partials) * STRIP
-        # Rounds of some milliseconds at the most, so that Python gets its turn within one large batch.
-        fit = <Py_ssize_t> (1e8 / (run.work * run.n_partials))
+        fit = <Py_ssize_t> (ROUND_WORK / 10 / (run.work * run.n_partials))
         run.round = min(run.share, max(1, fit // TILE) * TILE)
         return
     run.n_partials = 0
     fit = min(BLOCK_MOST, BLOCK_BYTES // (plan.block_size * <Py_ssize_t> sizeof(real)))
-    run.round = min(strip_count(run.batch) * STRIP, max(TILE, fit // TILE * TILE))
+    fit = min(fit, <Py_ssize_t> (ROUND_WORK / run.work))
+    run.round = min(at_hand, min(strip_count(run.batch) * STRIP, max(TILE, fit // TILE * TILE)))
 
 
 cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) noexcept nogil:
@@ -106,7 +108,7 @@ cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) n
 
 
 cdef void* new_pass(
-    void* plan, int mode, int optimizer, bint momentum, Py_ssize_t batch, bint inputs, bint in_order, int n_threads,
+    void* plan, int mode, int optimizer, bint momentum, Py_ssize_t batch, bint inputs, Py_ssize_t at_hand, int n_threads,
 ) noexcept nogil:
     """A pass with minibatches of `batch` examples, weights still to be packed; NULL where memory is short."""
     cdef Pass* run = <Pass*> calloc(1, sizeof(Pass))
@@ -121,12 +123,12 @@ cdef void* new_pass(
         run.work += (1 if mode == LOSS else 3) * <double> run.plan.layers[l].n_in * run.plan.layers[l].n_out
     run.most_threads = useful_threads(run.work * batch, n_threads)
     ld_last = run.plan.layers[run.plan.n_layers - 1].ld_out
-    # as `tile_of` cuts it up
+    # as `tile_of` cuts it up, to whole cache lines
     run.tile_size = (
         TILE * (run.plan.x_size + run.plan.a_size + 2 * run.plan.widest) + max(TILE * LANES, ld_last) + ld_last
-        + TILE * <Py_ssize_t> (sizeof(double) // sizeof(real)) + 64
-    )
-    plan_rounds(run, in_order)
+        + TILE * <Py_ssize_t> (sizeof(double) // sizeof(real)) + 15
+    ) // 16 * 16
+    plan_rounds(run, at_hand)
     run.direct = mode == TRAIN and run.n_partials == 0 and run.round >= batch
     run.group_size = GROUP * STRIP * run.plan.widest_out
     n_bytes = lay_out(run, NULL, optimizer, momentum)

@@ -48,20 +48,20 @@ cdef real burn_turns(int64_t turns) noexcept nogil:
 
 cdef double burn(int n_threads, int64_t turns) noexcept nogil:
     """Do nothing but multiply-adds on n_threads threads: the number of operations done."""
-    cdef double operations = 24.0 * LANES * turns
-    cdef double kept = 0
-    cdef int team = 1
+    cdef double* kept = <double*> calloc(n_threads, sizeof(double))
+    cdef double total = 0
+    cdef int team = 1, t
+    if kept == NULL:
+        return 0
     if n_threads == 1:
-        kept = burn_turns(turns)
+        kept[0] = burn_turns(turns)
     else:
         with parallel(num_threads=n_threads):
-            burn_share(turns, threadid(), &team, &kept)
-    # The result must be used, or the loop would be optimised away.
-    return operations * team if kept == kept else 0
-
-
-cdef void burn_share(int64_t turns, int me, int* team, double* kept) noexcept nogil:
-    cdef double mine = burn_turns(turns)
-    if me == 0:
-        team[0] = team_size()
-        kept[0] = mine
+            kept[threadid()] = burn_turns(turns)
+            if threadid() == 0:
+                team = team_size()
+    # Every thread's result must be used, or its work would be optimised away.
+    for t in range(team):
+        total += kept[t]
+    free(kept)
+    return 24.0 * LANES * turns * team if total == total else 0

@@ -105,7 +105,7 @@ ctypedef struct Table:
                     int n_threads, Fault* fault) noexcept nogil
 
     void* (*new_pass)(void* plan, int mode, int optimizer, bint momentum, Py_ssize_t batch, bint inputs,
-                      bint in_order, int n_threads) noexcept nogil
+                      Py_ssize_t at_hand, int n_threads) noexcept nogil
     void (*free_pass)(void* state) noexcept nogil
     void (*pack)(void* state, const void* parameters) noexcept nogil
     bint (*unpack)(void* state, void* parameters) noexcept nogil

@@ -24,7 +24,7 @@
 
 typedef struct {
     _Alignas(64) atomic_int waiting;
-    _Alignas(64) atomic_int turn;
+    _Alignas(64) atomic_uint turn;      /* wraps around */
     atomic_int asleep;
 #ifndef _WIN32
     pthread_mutex_t mutex;
@@ -40,7 +40,7 @@ static inline double seconds(void) { return omp_get_wtime(); }
 #ifdef _WIN32
 static inline void open_barrier(Barrier *barrier) { (void)barrier; }
 static inline void close_barrier(Barrier *barrier) { (void)barrier; }
-static inline void sleep_until_past(Barrier *barrier, int turn)
+static inline void sleep_until_past(Barrier *barrier, unsigned turn)
 {
     while (atomic_load(&barrier->turn) == turn) SwitchToThread();
 }
@@ -56,7 +56,7 @@ static inline void close_barrier(Barrier *barrier)
     pthread_cond_destroy(&barrier->awake);
     pthread_mutex_destroy(&barrier->mutex);
 }
-static inline void sleep_until_past(Barrier *barrier, int turn)
+static inline void sleep_until_past(Barrier *barrier, unsigned turn)
 {
     pthread_mutex_lock(&barrier->mutex);
     atomic_fetch_add(&barrier->asleep, 1);
@@ -78,7 +78,7 @@ static inline void wake(Barrier *barrier)
 static inline double meet(Barrier *barrier, int team)
 {
     if (team == 1) return 0;
-    int turn = atomic_load_explicit(&barrier->turn, memory_order_relaxed);
+    unsigned turn = atomic_load_explicit(&barrier->turn, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&barrier->waiting, 1, memory_order_acq_rel) == team - 1) {
         atomic_store_explicit(&barrier->waiting, 0, memory_order_relaxed);
         atomic_store(&barrier->turn, turn + 1);

@@ -1,4 +1,4 @@
-/* The one piece of C: a vector of `real`s as wide as the instruction set, and what Cython cannot say about it.
+/* The only arithmetic in C: a vector of `real`s as wide as the instruction set, and what Cython cannot say about it.
  *
  * Macros given by setup.py:
  *   CBP_DOUBLE   `real` is double (else float)
