@@ -49,8 +49,8 @@ class Gradient:
 def relative_difference(D: Array, J: Callable[[], float], parameters: Array, *, smooth: bool) -> float:
     """‖D − D′‖ / (‖D‖ + ‖D′‖), with D′ from central differences of J while single parameters move.
 
-    Of the fourth order where J is smooth, of the second where it has kinks, which longer steps would meet. The
-    step is the root of the machine's epsilon, times max(1, |θ|), at which the errors of truncation and of
+    Of the fourth order where J is smooth, of the second where it has kinks, which longer steps would meet.
+    The step is the root of the machine's epsilon, times max(1, |θ|), at which the errors of truncation and of
     cancellation balance (W. H. Press et al., Numerical Recipes, 3rd ed., section 5.7).
     """
     points = {1: 8 / 12, 2: -1 / 12} if smooth else {1: 1 / 2}
