@@ -51,8 +51,8 @@ def shuffle(order: Array, source: np.random.Generator) -> None:
 
 
 def forward_rows(n_parameters: int, row_bytes: int) -> int:
-    """Examples to take through a network at a time: some 10⁹ multiply-adds, and no more than a part."""
-    return max(192, min(int(1e9 / n_parameters), PART_BYTES // row_bytes))
+    """Examples to take through a network at a time: some milliseconds of work, and no more than a part."""
+    return max(192, min(int(4e8 / n_parameters), PART_BYTES // row_bytes))
 
 
 def new_pass(

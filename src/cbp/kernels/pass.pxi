@@ -16,7 +16,7 @@ cdef enum:
     BLOCK_BYTES = 8 * 1024 * 1024       # bound on a round's activations and deltas
     STEP_WORK = 10_000                  # what a round costs besides, in multiply-adds: 0.2 us
     BLOCK_MOST = 4096                   # … and on its examples
-    ROUND_WORK = 1_000_000_000          # … and on its multiply-adds, 20 ms of one AVX2 thread: Python waits for no more
+    LANE_WORK = 125_000_000             # … and on its multiply-adds a lane, some 20 ms: Python waits for no more
 
 
 cdef struct Report:                     # of a thread
@@ -66,16 +66,17 @@ cdef void plan_rounds(Pass* run, Py_ssize_t at_hand) noexcept nogil:
     at_hand: examples that are bound at a time, in order; partial sums, which start all over the batch, need all of it.
     """
     cdef const Plan* plan = run.plan
+    cdef double most_work = <double> LANE_WORK * min(LANES, 8)  # wider vectors are not always faster
     cdef Py_ssize_t fit
     if plan.packed_size <= SMALL_NETWORK and 2 * PARTIAL_LEAST <= run.batch <= at_hand:
         run.n_partials = min(MOST_PARTIALS, run.batch // PARTIAL_LEAST)
         run.share = strip_count((run.batch + run.n_partials - 1) // run.n_partials) * STRIP
-        fit = <Py_ssize_t> (ROUND_WORK / 10 / (run.work * run.n_partials))
+        fit = <Py_ssize_t> (most_work / 10 / (run.work * run.n_partials))
         run.round = min(run.share, max(1, fit // TILE) * TILE)
         return
     run.n_partials = 0
     fit = min(BLOCK_MOST, BLOCK_BYTES // (plan.block_size * <Py_ssize_t> sizeof(real)))
-    fit = min(fit, <Py_ssize_t> (ROUND_WORK / run.work))
+    fit = min(fit, <Py_ssize_t> (most_work / run.work))
     run.round = min(at_hand, min(strip_count(run.batch) * STRIP, max(TILE, fit // TILE * TILE)))
 
 
