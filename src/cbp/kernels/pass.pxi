@@ -14,6 +14,7 @@ cdef enum:
     GROUP = 8                           # strips of W whose Delta is completed together
     SMALL_NETWORK = 16384               # reals of packed W up to which partial sums are worth their reduction
     BLOCK_BYTES = 8 * 1024 * 1024       # bound on a round's activations and deltas
+    UNIT_WORK = 50                      # what a unit costs besides its products, in multiply-adds: about 1 ns
     STEP_WORK = 10_000                  # what a round costs besides, in multiply-adds: 0.2 us
     BLOCK_MOST = 4096                   # … and on its examples
     LANE_WORK = 125_000_000             # … and on its multiply-adds a lane, some 20 ms: Python waits for no more
@@ -33,7 +34,7 @@ cdef struct Pass:
     Py_ssize_t n_partials               # 0: by rows of W
     Py_ssize_t share                    # examples of a partial sum, the last one's may be fewer
     Py_ssize_t round                    # examples of a round (of each partial sum)
-    double work                         # multiply-adds an example
+    double work                         # of an example, in multiply-adds
     Py_ssize_t tile_size                # reals of a thread's tile
     bint direct                         # Delta goes into the step at once, a group of strips at a time …
     Py_ssize_t group_size               # … in this many reals a thread
@@ -109,7 +110,8 @@ cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) n
 
 
 cdef void* new_pass(
-    void* plan, int mode, int optimizer, bint momentum, Py_ssize_t batch, bint inputs, Py_ssize_t at_hand, int n_threads,
+    void* plan, int mode, int optimizer, bint momentum, Py_ssize_t batch, bint inputs, Py_ssize_t at_hand,
+    int n_threads,
 ) noexcept nogil:
     """A pass with minibatches of `batch` examples, weights still to be packed; NULL where memory is short."""
     cdef Pass* run = <Pass*> calloc(1, sizeof(Pass))
@@ -120,8 +122,12 @@ cdef void* new_pass(
     run.mode = mode
     run.inputs = inputs
     run.batch = batch
+    run.work = UNIT_WORK * run.plan.layers[0].n_in
     for l in range(run.plan.n_layers):
-        run.work += (1 if mode == LOSS else 3) * <double> run.plan.layers[l].n_in * run.plan.layers[l].n_out
+        run.work += (
+            (1 if mode == LOSS else 3) * <double> run.plan.layers[l].n_in * run.plan.layers[l].n_out
+            + UNIT_WORK * run.plan.layers[l].n_out
+        )
     run.most_threads = useful_threads(run.work * batch, n_threads)
     ld_last = run.plan.layers[run.plan.n_layers - 1].ld_out
     # as `tile_of` cuts it up, to whole cache lines
