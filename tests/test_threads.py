@@ -192,7 +192,8 @@ def test_show_versions(capsys, machine):
     assert facts["cbp"] == cbp.__version__
     assert facts["NumPy"] == np.__version__
     assert facts["Python"] == sys.version.split()[0]
-    assert facts["threads"].startswith("2 (by the cgroup's CPU quota; ")
+    counted = "1 (by a build without OpenMP; " if SERIAL else "2 (by the cgroup's CPU quota; "
+    assert facts["threads"].startswith(counted)
     cbp.show_versions()
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == list(facts)

@@ -74,14 +74,11 @@ def count(n_threads: int | None, table: Any = None) -> tuple[int, str]:
     """The number of threads for a network with this `n_threads`, and the reason."""
     if _forked:
         return 1, "in a child of fork, where OpenMP's threads are missing"
-    table = table or kernels.table("float32")
-    if not _core.describe(table)["openmp"]:
-        return 1, "a build without OpenMP"
     if n_threads is not None:
         return min(n_threads, MOST_THREADS), "n_threads"
     if _process_wide is not None:
         return min(_process_wide, MOST_THREADS), "cbp.set_num_threads"
-    limits = [(min(MOST_THREADS, _core.most_threads(table)), "OpenMP")]
+    limits = [(min(MOST_THREADS, _core.most_threads(table or kernels.table("float32"))), "OpenMP")]
     if os.environ.get("OMP_NUM_THREADS"):
         return limits[0][0], "OMP_NUM_THREADS"
     if hasattr(os, "sched_getaffinity"):

@@ -35,6 +35,8 @@ def describe(dtype: str = "float32") -> dict[str, str]:
     """Facts by name, in the order in which `show_versions` prints them."""
     facts = _core.describe(kernels.table(dtype))
     n_threads, reason = threads.count(None, kernels.table(dtype))
+    if not facts["openmp"]:
+        n_threads, reason = 1, "a build without OpenMP"
     openmp = f"{facts['openmp']} ({openmp_runtime()})" if facts["openmp"] else "none: serial"
     chosen = "CBP_ISA" if os.environ.get("CBP_ISA") else "the best this processor has"
     return {
