@@ -46,6 +46,12 @@ cdef real burn_turns(int64_t turns) noexcept nogil:
     return lane[0]
 
 
+cdef void burn_share(int64_t turns, int me, int* team, double* kept) noexcept nogil:
+    kept[me] = burn_turns(turns)
+    if me == 0:
+        team[0] = team_size()
+
+
 cdef double burn(int n_threads, int64_t turns) noexcept nogil:
     """Do nothing but multiply-adds on n_threads threads: the number of operations done."""
     cdef double* kept = <double*> calloc(n_threads, sizeof(double))
@@ -57,9 +63,7 @@ cdef double burn(int n_threads, int64_t turns) noexcept nogil:
         kept[0] = burn_turns(turns)
     else:
         with parallel(num_threads=n_threads):
-            kept[threadid()] = burn_turns(turns)
-            if threadid() == 0:
-                team = team_size()
+            burn_share(turns, threadid(), &team, kept)
     # Every thread's result must be used, or its work would be optimised away.
     for t in range(team):
         total += kept[t]
