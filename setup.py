@@ -96,7 +96,7 @@ class build_kernels(build_ext):
     def common_flags(self):
         if self.compiler.compiler_type == "msvc":
             return ["/O2"], []
-        compile_args = ["-O3", "-fno-math-errno", "-ffp-contract=fast", "-fvisibility=hidden", "-Wno-psabi"]
+        compile_args = ["-O3", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-Wno-psabi"]
         compile_args.append("-g" if DEBUG or SANITIZE else "-g0")
         link_args = []
         if DEBUG:

@@ -11,6 +11,8 @@ from cbp import training
 NETS = {
     "784-128-10": ([784, 128, 10], {}),
     "4-32-16-4": ([4, 32, 16, 4], {"hidden": "tanh", "output": "identity"}),
+    # So small that one thread takes a minibatch of 32 through in one go, and two do not.
+    "50-90-30-5": ([50, 90, 30, 5], {"hidden": ["relu", "tanh"]}),
 }
 SIZES = [[1, 1], [3, 7, 2], [5, 8, 9, 3], [17, 33, 4], [31, 64, 15, 10], [784, 128, 10]]
 
@@ -34,7 +36,7 @@ def trained(name, m, *, dtype="float32", n_threads=1, batch_size=32, optimizer=N
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch_size", [32, 200, None])
-@pytest.mark.parametrize("optimizer", [cbp.SGD(0.05, momentum=0.9), cbp.Adam()])
+@pytest.mark.parametrize("optimizer", [cbp.SGD(0.05, momentum=0.9, nesterov=True), cbp.Adam()])
 @pytest.mark.parametrize("name", NETS)
 def test_training_with_any_number_of_threads(name, optimizer, batch_size, dtype):
     one, *others = (

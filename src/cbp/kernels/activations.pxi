@@ -5,11 +5,11 @@
 
 cdef inline vec next_power(vec total, vec x, real coefficient) noexcept nogil:
     """A step of Horner's rule."""
-    return total * x + broadcast(coefficient)
+    return mul_add(total, x, broadcast(coefficient))
 
 
-cdef inline vec exp_minus_1_of_remainder(vec r) noexcept nogil:
-    """e^r - 1 = r + r^2 P(r) for |r| <= ln(2) / 2."""
+cdef inline vec exp_series(vec r) noexcept nogil:
+    """P(r) with e^r = 1 + r + r^2 P(r), for |r| <= ln(2) / 2."""
     cdef vec P
     if sizeof(real) == 4:
         P = broadcast(<real> 0.0013926183587713494542)
@@ -28,57 +28,80 @@ cdef inline vec exp_minus_1_of_remainder(vec r) noexcept nogil:
         P = next_power(P, r, <real> 0.041666666666624127873)
         P = next_power(P, r, <real> 0.16666666666666667453)
         P = next_power(P, r, <real> 0.50000000000000010221)
-    return r * r * P + r
+    return P
 
 
-cdef inline vec split_exponent(vec x, wordvec* n) noexcept nogil:
-    """x = n ln(2) + r with n whole: returns r."""
-    cdef vec shifted = x * broadcast(<real> 1.4426950408889634074) + broadcast(MAGIC)
+cdef inline vec split_exponent(vec x, vec per_unit, vec unit, vec rest, wordvec* n) noexcept nogil:
+    """x = n (unit + rest) + r with n whole and r at most half a unit: returns r.
+
+    per_unit is 1 / (unit + rest); unit is short enough for n times it to be exact (Cody and Waite).
+    """
+    cdef vec shifted = mul_add(x, per_unit, broadcast(MAGIC))
     cdef vec n_real = shifted - broadcast(MAGIC)
     n[0] = as_words(shifted) - as_words(broadcast(MAGIC))
-    # ln(2) in two parts, the first short enough for n times it to be exact (Cody and Waite)
-    if sizeof(real) == 4:
-        x = x - n_real * broadcast(<real> 0.693359375)
-        return x - n_real * broadcast(<real> -2.12194440054690583e-4)
-    x = x - n_real * broadcast(<real> 6.93147180369123816490e-1)
-    return x - n_real * broadcast(<real> 1.90821492927058770002e-10)
+    return sub_mul(sub_mul(x, n_real, unit), n_real, rest)
+
+
+cdef inline vec split_by_log_2(vec x, wordvec* n) noexcept nogil:
+    """x = n ln(2) + r"""
+    return split_exponent(
+        x, broadcast(<real> 1.4426950408889634074),
+        broadcast(<real> (0.693359375 if sizeof(real) == 4 else 6.93147180369123816490e-1)),
+        broadcast(<real> (-2.12194440054690583e-4 if sizeof(real) == 4 else 1.90821492927058770002e-10)), n)
+
+
+cdef inline vec exp_of_remainder(vec r) noexcept nogil:
+    return next_power(next_power(exp_series(r), r, 1), r, 1)
 
 
 cdef inline vec vec_exp(vec x) noexcept nogil:
-    """e^x = 2^n (1 + (e^r - 1))"""
+    """e^x = 2^n e^r"""
     cdef wordvec n
     cdef vec r
     # Beyond these the result is 0 or infinity, which 2^n reaches by itself.
     x = at_most(at_least(x, broadcast(<real> (-105 if sizeof(real) == 4 else -746))),
                 broadcast(<real> (89 if sizeof(real) == 4 else 710)))
-    r = split_exponent(x, &n)
-    return scale(exp_minus_1_of_remainder(r) + broadcast(1), n)
+    r = split_by_log_2(x, &n)
+    return scale(exp_of_remainder(r), n)
 
 
-cdef inline vec vec_exp_down(vec x) noexcept nogil:
-    """e^x for x <= 0, all that the activations and losses need: two operations in three of `vec_exp`."""
+cdef inline vec lifted_exp(vec x) noexcept nogil:
+    """2^LIFT e^x for x <= 0: all that the activations and losses need, and never subnormal, so one factor is enough."""
     cdef wordvec n
-    cdef vec r = split_exponent(at_least(x, broadcast(<real> (-105 if sizeof(real) == 4 else -746))), &n)
-    return scale_down(exp_minus_1_of_remainder(r) + broadcast(1), n)
+    cdef vec r = split_by_log_2(at_least(x, broadcast(<real> (-105 if sizeof(real) == 4 else -746))), &n)
+    return exp_of_remainder(r) * power_of_two(n + LIFT)
+
+
+cdef inline vec lifted_one() noexcept nogil:
+    return power_of_two(as_words(broadcast(0)) + LIFT)
+
+
+cdef inline vec unlift(vec x) noexcept nogil:
+    return x * power_of_two(as_words(broadcast(0)) - LIFT)
 
 
 cdef inline vec sigmoid_from(vec z, vec e) noexcept nogil:
-    """1 / (1 + e^-z), from e = e^-|z| so that nothing overflows and small results keep their digits."""
-    return where_negative(z, e, broadcast(1)) / (broadcast(1) + e)
+    """1 / (1 + e^-z), from lifted e^-|z| so that nothing overflows and small results keep their digits: the division
+    takes the lift off, and rounds a subnormal result once."""
+    return where_negative(z, e, lifted_one()) / (lifted_one() + e)
 
 
 cdef inline vec vec_sigmoid(vec z) noexcept nogil:
-    return sigmoid_from(z, vec_exp_down(-magnitude(z)))
+    return sigmoid_from(z, lifted_exp(minus_magnitude(z)))
 
 
 cdef inline vec vec_tanh(vec z) noexcept nogil:
-    """-u / (u + 2) with u = e^-2|z| - 1, which is exact for small z too"""
+    """-u / (u + 2) with u = e^(2x) - 1 and x = -|z|, which is exact for small z too"""
     cdef wordvec n
-    # From here on the result rounds to 1.
-    cdef vec x = at_most(magnitude(z) + magnitude(z), broadcast(40))
-    cdef vec r = split_exponent(-x, &n)
-    cdef vec power = power_of_two(n)
-    cdef vec u = power * exp_minus_1_of_remainder(r) + (power - broadcast(1))
+    # From here on the result rounds to -1.
+    cdef vec x = at_least(minus_magnitude(z), broadcast(-20))
+    # x = n ln(2) / 2 + r / 2
+    cdef vec half_r = split_exponent(
+        x, broadcast(<real> 2.8853900817779268147),
+        broadcast(<real> (0.693359375 / 2 if sizeof(real) == 4 else 6.93147180369123816490e-1 / 2)),
+        broadcast(<real> (-2.12194440054690583e-4 / 2 if sizeof(real) == 4 else 1.90821492927058770002e-10 / 2)), &n)
+    cdef vec r = half_r + half_r, power = power_of_two(n)
+    cdef vec u = mul_add(power, mul_add(exp_series(r), r * r, r), power - broadcast(1))
     return with_sign(magnitude(u / (u + broadcast(2))), z)
 
 
@@ -103,7 +126,13 @@ cdef inline vec vec_log1p_unit(vec u) noexcept nogil:
         Q = next_power(Q, t, <real> 0.14285714283554378581)
         Q = next_power(Q, t, <real> 0.20000000000007291337)
         Q = next_power(Q, t, <real> 0.33333333333333329281)
-    return broadcast(2) * (s * t * Q + s)
+    return broadcast(2) * mul_add(s * t, Q, s)
+
+
+cdef inline vec vec_log(vec x) noexcept nogil:
+    """log x = k log(2) + log(1 + u) with x = 2^k (1 + u), for x >= 1; NaN stays NaN."""
+    cdef vec u = with_exponent_of_1(x) - broadcast(1)
+    return mul_add(exponent(x), broadcast(<real> 0.69314718055994530942), vec_log1p_unit(u)) + (x - x)
 
 
 cdef void activate(int g, real* z, Py_ssize_t n) noexcept nogil:
@@ -131,33 +160,47 @@ cdef void times_derivative(int g, real* delta, const real* a, Py_ssize_t n) noex
     elif g == TANH:                     # g' = 1 - a^2
         for i from 0 <= i < n by LANES:
             a_i = load(a + i)
-            store(delta + i, load(delta + i) * (broadcast(1) - a_i * a_i))
+            store(delta + i, load(delta + i) * sub_mul(broadcast(1), a_i, a_i))
     elif g == RELU:                     # g' = 1 where a > 0
         for i from 0 <= i < n by LANES:
             store(delta + i, where_positive(load(a + i), load(delta + i), broadcast(0)))
 
 
-cdef real softmax_row(real* z, Py_ssize_t n) noexcept nogil:
-    """a_j = e^(z_j) / sum_k e^(z_k), in place, for one row padded to whole vectors: returns log sum_k e^(z_k).
+cdef void softmax_rows(
+    real* z,                            # (n_rows, ld), ld whole vectors
+    real* log_sums,                     # (n_rows,), as the next to whole vectors; or NULL: not wanted
+    real* sums,                         # (n_rows,) workspace
+    Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n,
+) noexcept nogil:
+    """a_j = e^(z_j) / sum_k e^(z_k), in place; log_sums receives log sum_k e^(z_k). The padding comes back as zeros.
 
-    The padding comes back as zeros.
+    Step by step for all rows: taken one by one, each waits for its own long chain (54 ns for 10 columns, not 16).
     """
-    cdef real[64] lane
-    cdef real largest = z[0], total = 0
-    cdef vec sums = broadcast(0), e
-    cdef Py_ssize_t j
-    for j in range(1, n):
-        if z[j] > largest:
-            largest = z[j]
-    for j in range(n, padded(n)):
-        z[j] = -INFINITY
-    for j from 0 <= j < n by LANES:
-        e = vec_exp_down(load(z + j) - broadcast(largest))
-        store(z + j, e)
-        sums = sums + e
-    store(lane, sums)
-    for j in range(LANES):
-        total += lane[j]
-    for j from 0 <= j < n by LANES:
-        store(z + j, load(z + j) / broadcast(total))
-    return largest + <real> log(total)
+    cdef Py_ssize_t last = padded(n) - LANES, i, j
+    cdef real largest
+    cdef real* z_i
+    cdef vec top, sum_i
+    for i in range(n_rows):             # z_j - max_k z_k
+        z_i = z + i * ld
+        top = first_lanes(load(z_i + last), n - last, -INFINITY)
+        store(z_i + last, top)
+        for j from 0 <= j < last by LANES:
+            top = at_least(top, load(z_i + j))
+        largest = largest_lane(top)
+        for j from 0 <= j <= last by LANES:
+            store(z_i + j, load(z_i + j) - broadcast(largest))
+        if log_sums != NULL:
+            log_sums[i] = largest
+    for j from 0 <= j < n_rows * ld by LANES:
+        store(z + j, unlift(lifted_exp(load(z + j))))
+    for i in range(n_rows):
+        z_i = z + i * ld
+        sum_i = load(z_i)
+        for j from LANES <= j <= last by LANES:
+            sum_i = sum_i + load(z_i + j)
+        sums[i] = sum_of_lanes(sum_i)
+        for j from 0 <= j <= last by LANES:
+            store(z_i + j, load(z_i + j) / broadcast(sums[i]))
+    if log_sums != NULL:
+        for i from 0 <= i < n_rows by LANES:
+            store(log_sums + i, load(log_sums + i) + vec_log(load(sums + i)))

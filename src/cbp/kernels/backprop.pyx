@@ -11,7 +11,7 @@ The module exports one capsule, a `Table` of C functions; `_core` holds the bord
 """
 from cpython.pycapsule cimport PyCapsule_New
 from cython.parallel cimport parallel, threadid
-from libc.math cimport INFINITY, isfinite, log
+from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -157,6 +157,9 @@ cdef void advance(
         run.alone -= 1
         team = 1
     if team == 1:
+        if run.small:
+            work_small(run, data, rule, cursor, budget)
+            return
         work(run, data, rule, cursor, &end, budget, 0, 1)
     else:
         with parallel(num_threads=team):
@@ -178,6 +181,7 @@ cdef void look_at_waiting(Pass* run, int team, double elapsed) noexcept nogil:
         run.alone_next //= 2
 
 
+include "small.pxi"
 include "predict.pxi"
 include "probes.pxi"
 

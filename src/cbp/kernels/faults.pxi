@@ -7,7 +7,7 @@ cdef bint all_finite(const real* x, Py_ssize_t n) noexcept nogil:
     cdef vec total = broadcast(0)
     cdef Py_ssize_t i
     for i from 0 <= i < n by LANES:
-        total = load(x + i) * broadcast(0) + total      # 0, or NaN from the first infinity or NaN on
+        total = mul_add(load(x + i), broadcast(0), total)   # 0, or NaN from the first infinity or NaN on
     store(lane, total)
     for i in range(LANES):
         if lane[i] != 0:

@@ -7,7 +7,7 @@
 #                                                      delta = a - y for both
 #
 # Each function turns z, padded to whole vectors, into delta in place; y is padded with zeros and may be overwritten.
-# The padding of delta is left to the caller. Softmax goes row by row; elsewhere every output is a matter of its own, so
+# The padding of delta is left to the caller. Where the output is not softmax, every output is a matter of its own, so
 # that rows of few outputs can be taken together as one long one.
 
 cdef double row_sum(const real* x, Py_ssize_t n) noexcept nogil:
@@ -25,8 +25,8 @@ cdef void binary_cross_entropy(real* z, real* y, Py_ssize_t n) noexcept nogil:
     cdef vec z_j, y_j, e
     for j from 0 <= j < n by LANES:
         z_j, y_j = load(z + j), load(y + j)
-        e = vec_exp_down(-magnitude(z_j))
-        store(y + j, at_least(z_j, broadcast(0)) - z_j * y_j + vec_log1p_unit(e))
+        e = lifted_exp(minus_magnitude(z_j))
+        store(y + j, sub_mul(at_least(z_j, broadcast(0)), z_j, y_j) + vec_log1p_unit(unlift(e)))
         store(z + j, sigmoid_from(z_j, e) - y_j)
 
 
@@ -43,51 +43,26 @@ cdef void squared_error(int g, real* z, real* y, real* a, Py_ssize_t n) noexcept
     times_derivative(g, z, a, padded(n))
 
 
-cdef double label_cross_entropy_row(real* z, int64_t label, Py_ssize_t n) noexcept nogil:
-    cdef real z_label = z[label]
-    cdef real log_sum = softmax_row(z, n)
-    z[label] -= 1
-    return <double> log_sum - z_label
-
-
-cdef double categorical_cross_entropy_row(real* z, const real* y, Py_ssize_t n) noexcept nogil:
-    cdef double dot = 0
-    cdef real log_sum
-    cdef Py_ssize_t j
-    for j in range(n):
-        dot += <double> z[j] * y[j]
-    log_sum = softmax_row(z, n)
-    for j in range(n):
-        z[j] -= y[j]
-    return log_sum - dot
-
-
-cdef double softmax_squared_error_row(real* z, const real* y, real* a, Py_ssize_t n) noexcept nogil:
-    """dloss/dz_j = a_j (e_j - sum_k e_k a_k) with e = a - y; a receives the activations."""
+cdef double softmax_squared_error(real* a, const real* y, int64_t label, Py_ssize_t n) noexcept nogil:
+    """dloss/dz_j = a_j (e_j - sum_k e_k a_k) with e = a - y, for a row of softmax; y is NULL where there is a label."""
     cdef Py_ssize_t j
     cdef double loss = 0
-    cdef real mean = 0
-    softmax_row(z, n)
+    cdef real mean = 0, e_j
     for j in range(n):
-        a[j] = z[j]
-        z[j] -= y[j]
-        mean += z[j] * a[j]
-        loss += <double> z[j] * z[j]
+        e_j = a[j] - (y[j] if y != NULL else <real> (j == label))
+        mean += e_j * a[j]
+        loss += <double> e_j * e_j
     for j in range(n):
-        z[j] = a[j] * (z[j] - mean)
+        a[j] *= a[j] - (y[j] if y != NULL else <real> (j == label)) - mean
     return loss / 2
 
 
-cdef double output_delta_row(int g, int loss, real* z, real* y, int64_t label, real* a, Py_ssize_t n) noexcept nogil:
-    """The matching function's result for one row; label is -1 where y holds the targets."""
-    if g == SOFTMAX and loss == SQUARED_ERROR:
-        if label >= 0:
-            y[label] = 1
-        return softmax_squared_error_row(z, y, a, n)
-    if g == SOFTMAX:
-        return label_cross_entropy_row(z, label, n) if label >= 0 else categorical_cross_entropy_row(z, y, n)
-    elementwise_delta(g, loss, z, y, a, n)
-    return row_sum(y, n)
+cdef double dot(const real* z, const real* y, Py_ssize_t n) noexcept nogil:
+    cdef double total = 0
+    cdef Py_ssize_t j
+    for j in range(n):
+        total += <double> z[j] * y[j]
+    return total
 
 
 cdef void elementwise_delta(int g, int loss, real* z, real* y, real* a, Py_ssize_t n) noexcept nogil:

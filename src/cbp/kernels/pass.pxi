@@ -36,6 +36,7 @@ cdef struct Pass:
     Py_ssize_t round                    # examples of a round (of each partial sum)
     double work                         # of an example, in multiply-adds
     Py_ssize_t tile_size                # reals of a thread's tile
+    bint small                          # one thread takes a minibatch through in one go: see small.pxi
     bint direct                         # Delta goes into the step at once, a group of strips at a time …
     Py_ssize_t group_size               # … in this many reals a thread
     real* W                             # packed, as are the next four
@@ -136,7 +137,9 @@ cdef void* new_pass(
         + TILE * <Py_ssize_t> (sizeof(double) // sizeof(real)) + 15
     ) // 16 * 16
     plan_rounds(run, at_hand)
-    run.direct = mode == TRAIN and run.n_partials == 0 and run.round >= batch
+    run.small = mode == TRAIN and run.n_partials == 0 and batch <= min(TILE, at_hand) and (
+        run.plan.packed_size <= SMALL_NETWORK)
+    run.direct = mode == TRAIN and run.n_partials == 0 and run.round >= batch and not run.small
     run.group_size = GROUP * STRIP * run.plan.widest_out
     n_bytes = lay_out(run, NULL, optimizer, momentum)
     run.memory = calloc(n_bytes + 64, 1)

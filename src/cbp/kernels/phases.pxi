@@ -66,7 +66,7 @@ cdef double sum_of_squares(const real* W, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     for i from 0 <= i < n by LANES:
         W_i = load(W + i)
-        total = W_i * W_i + total
+        total = mul_add(W_i, W_i, total)
     store(lane, total)
     for i in range(LANES):
         result += lane[i]

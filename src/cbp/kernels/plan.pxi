@@ -8,6 +8,7 @@ cdef struct Layer:                      # of weights, from a(l) to a(l+1)
     Py_ssize_t n_in
     Py_ssize_t n_out
     int g                               # activation of the outputs
+    int g_in                            # … and of the inputs, IDENTITY for the first layer
     Py_ssize_t ld_in                    # row length of a(l) in a tile, in reals
     Py_ssize_t ld_out                   # … and of z(l+1), a(l+1), delta(l+1)
     # Offsets, in reals:
@@ -78,6 +79,7 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
         layer = &plan.layers[l]
         layer.n_in, layer.n_out = spec.sizes[l], spec.sizes[l + 1]
         layer.g = spec.activations[l]
+        layer.g_in = spec.activations[l - 1] if l > 0 else IDENTITY
         layer.ld_in, layer.ld_out = row_length(layer.n_in), row_length(layer.n_out)
         layer.flat = plan.n_parameters
         layer.packed = plan.packed_size

@@ -26,13 +26,12 @@ cdef void forward_rows(
             weights = packed_panels(<real*> W + layer.packed, layer.n_in + 1)
             multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
         elif n_rows == 1:
-            multiply_row(z.at, inputs.at, W + layer.flat, layer.n_out, layer.n_out, layer.n_in)
+            multiply_row_at_rest(z.at, inputs.at, W + layer.flat, layer.n_out, layer.n_out, layer.n_in)
         else:
             weights = row_panels(<real*> W + layer.flat, layer.n_out)
             multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
         if layer.g == SOFTMAX:
-            for i in range(n_rows):
-                softmax_row(z.at + i * z.row, layer.n_out)
+            softmax_rows(z.at, NULL, workspace + (l + 1) % 2 * n_rows * plan.widest, z.row, n_rows, layer.n_out)
         else:
             activate(layer.g, z.at, n_rows * z.row)
         if out[l] != NULL:

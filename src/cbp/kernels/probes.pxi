@@ -39,7 +39,7 @@ cdef real burn_turns(int64_t turns) noexcept nogil:
         total[k] = broadcast(<real> k)
     for i in range(turns):
         for k in range(12):
-            total[k] = total[k] * factor + more
+            total[k] = mul_add(total[k], factor, more)
     for k in range(1, 12):
         total[0] = total[0] + total[k]
     store(lane, total[0])

@@ -100,7 +100,7 @@ cdef inline void multiply_strips_body(const int n_rows, const int n_vectors, Py_
             for i in range(n_rows):
                 a = broadcast(A_k[i * of.A.row])
                 for v in range(n_vectors):
-                    total[i * n_vectors + v] = a * b[v] + total[i * n_vectors + v]
+                    total[i * n_vectors + v] = mul_add(a, b[v], total[i * n_vectors + v])
             A_k += of.A.col
             B_k += of.B_row
         for i in range(n_rows):
@@ -193,7 +193,41 @@ cdef void multiply(
         p += 1
 
 
-cdef void multiply_row(
+cdef inline void multiply_row(
+    real* C,                            # (n,), writable to whole vectors
+    const real* a,                      # (n_k,)
+    Panels B,                           # (n_k, n), and one row more where start is BIAS
+    Py_ssize_t n, Py_ssize_t n_k,
+    Start start,                        # not CONTINUE
+) noexcept nogil:
+    """C = start + a B for one row: `multiply` without what it takes to go through many."""
+    cdef Py_ssize_t j = 0, k, B_row
+    cdef const real* B_k = B.at
+    cdef const real* at
+    cdef vec left, right, a_k
+    while n - j > LANES:
+        at, B_row = B_k, B.row if B.row else 2 * LANES
+        left = right = broadcast(0)
+        if start == BIAS:
+            left, right = load(at + n_k * B_row), load(at + n_k * B_row + LANES)
+        for k in range(n_k):
+            a_k = broadcast(a[k])
+            left = mul_add(a_k, load(at), left)
+            right = mul_add(a_k, load(at + LANES), right)
+            at += B_row
+        store(C + j, left)
+        store(C + j + LANES, right)
+        B_k += B.panel
+        j += 2 * LANES
+    if j < n:
+        B_row = B.row if B.row else LANES
+        left = load(B_k + n_k * B_row) if start == BIAS else broadcast(0)
+        for k in range(n_k):
+            left = mul_add(broadcast(a[k]), load(B_k + k * B_row), left)
+        store(C + j, left)
+
+
+cdef void multiply_row_at_rest(
     real* C,                            # (n,), writable to whole vectors
     const real* a,                      # (n_k,)
     const real* B, Py_ssize_t ld,       # (n_k + 1, n), readable to whole vectors; the last row is the start
@@ -220,6 +254,34 @@ cdef void multiply_row(
         else:
             multiply_strips_body(1, 1, 1, strips)
             j += LANES
+
+
+cdef inline void outer_product(
+    Panels C,                           # (n_in + 1, n), packed
+    const real* a,                      # (n_in,)
+    const real* delta,                  # (n,), readable to whole vectors
+    Py_ssize_t n_in, Py_ssize_t n,
+) noexcept nogil:
+    """C = 0 + (a, 1)^T delta: the weight gradient of one example."""
+    cdef Py_ssize_t j = 0, k
+    cdef real* C_k
+    cdef vec left, right, a_k, zero = broadcast(0)      # which -0 is turned into 0 by, as in longer sums
+    while n - j > LANES:
+        C_k, left, right = C.at, load(delta + j), load(delta + j + LANES)
+        for k in range(n_in):
+            a_k = broadcast(a[k])
+            store(C_k, mul_add(a_k, left, zero))
+            store(C_k + LANES, mul_add(a_k, right, zero))
+            C_k += 2 * LANES
+        store(C_k, left + zero)
+        store(C_k + LANES, right + zero)
+        C.at += C.panel
+        j += 2 * LANES
+    if j < n:
+        left = load(delta + j)
+        for k in range(n_in):
+            store(C.at + k * LANES, mul_add(broadcast(a[k]), left, zero))
+        store(C.at + n_in * LANES, left + zero)
 
 
 cdef void pack_panels(

@@ -49,15 +49,18 @@ cdef void forward_tile(
     Py_ssize_t n_rows,
 ) noexcept nogil:
     cdef const Layer* layer
-    cdef Panels z
+    cdef Panels z, weights
     cdef Rows inputs = x
     cdef Py_ssize_t l
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
         z = row_panels(a + TILE * layer.a_tile, layer.ld_out)
         # z(l+1) = a(l) W(l) + b(l)
-        multiply(z, inputs, packed_panels(<real*> W + layer.packed, layer.n_in + 1), 0, n_rows,
-                 layer.n_out, layer.n_in, BIAS)
+        weights = packed_panels(<real*> W + layer.packed, layer.n_in + 1)
+        if n_rows == 1:
+            multiply_row(z.at, inputs.at, weights, layer.n_out, layer.n_in, BIAS)
+        else:
+            multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
         if l < plan.n_layers - 1:
             activate(layer.g, z.at, n_rows * layer.ld_out)
         inputs = rows_of(z.at, layer.ld_out)
@@ -73,60 +76,131 @@ cdef inline real weight_at(const Data* data, Py_ssize_t example) noexcept nogil:
 
 
 cdef void output_delta(
-    const Plan* plan, real* z,          # (n_rows, ld_out): z(L), which becomes delta(L)
+    const Plan* plan, real* z,          # (n_rows, ld_out): z(L), which becomes delta(L), its padding zeros
     double* losses,                     # (n_rows,)
     const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile, Fault* fault,
 ) noexcept nogil:
     cdef const Layer* last = &plan.layers[plan.n_layers - 1]
     cdef Py_ssize_t n = last.n_out, i, j
-    cdef int64_t label = -1
     cdef real weight
-    if last.g != SOFTMAX and n < LANES:
-        narrow_output_delta(plan, z, losses, data, first, n_rows, tile, fault)
-        return
-    for i in range(n_rows):
-        memset(tile.y, 0, padded(n) * sizeof(real))
-        if data.labels != NULL:
-            label = data.labels[row_of(data, first + i)]
-            CHECK(0 <= label < n)
-        else:
-            memcpy(tile.y, targets_of(data, first + i, n), n * sizeof(real))
-            if data.check:
-                check_targets(last.g, plan.loss, tile.y, n, row_of(data, first + i), fault)
-        losses[i] = output_delta_row(last.g, plan.loss, z, tile.y, label, tile.a_row, n)
-        if data.weights != NULL:
+    if data.check and data.labels == NULL:
+        for i in range(n_rows):
+            check_targets(last.g, plan.loss, targets_of(data, first + i, n), n, row_of(data, first + i), fault)
+    if last.g == SOFTMAX:
+        softmax_delta(plan, z, losses, data, first, n_rows, tile)
+    elif n < LANES and n_rows > 1:
+        narrow_delta(plan, z, losses, data, first, n_rows, tile)
+    else:
+        wide_delta(plan, z, losses, data, first, n_rows, tile)
+    if data.weights != NULL:
+        for i in range(n_rows):
             weight = weight_at(data, first + i)
             losses[i] *= weight
             for j in range(n):
-                z[j] *= weight
-        for j in range(n, padded(n)):   # padding must stay out of Delta
-            z[j] = 0
+                z[i * last.ld_out + j] *= weight
+
+
+cdef void softmax_delta(
+    const Plan* plan, real* z, double* losses,
+    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile,
+) noexcept nogil:
+    cdef const Layer* last = &plan.layers[plan.n_layers - 1]
+    cdef Py_ssize_t n = last.n_out, ld = last.ld_out, i, j
+    cdef real* log_sums = tile.delta[0]
+    cdef const real* y = NULL
+    cdef int64_t label = -1
+    for i in range(n_rows):             # while z is still there
+        if data.labels != NULL:
+            label = data.labels[row_of(data, first + i)]
+            CHECK(0 <= label < n)
+            losses[i] = -<double> z[i * ld + label]
+        else:
+            losses[i] = -dot(z + i * ld, targets_of(data, first + i, n), n)
+    softmax_rows(z, log_sums, tile.delta[1], ld, n_rows, n)
+    for i in range(n_rows):
+        if data.labels != NULL:
+            label = data.labels[row_of(data, first + i)]
+        else:
+            y = targets_of(data, first + i, n)
+        if plan.loss == SQUARED_ERROR:
+            losses[i] = softmax_squared_error(z + i * ld, y, label, n)
+            continue
+        # loss = log sum_k e^(z_k) - sum_j y_j z_j,  delta = a - y
+        losses[i] += log_sums[i]
+        if y == NULL:
+            z[i * ld + label] -= 1
+        else:
+            for j in range(n):
+                z[i * ld + j] -= y[j]
+
+
+cdef void wide_delta(
+    const Plan* plan, real* z, double* losses,
+    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile,
+) noexcept nogil:
+    """Row by row."""
+    cdef const Layer* last = &plan.layers[plan.n_layers - 1]
+    cdef Py_ssize_t n = last.n_out, end = padded(n) - LANES, i, j
+    cdef const real* targets
+    for i in range(n_rows):
+        targets = targets_of(data, first + i, n)
+        for j in range(n):
+            tile.y[j] = targets[j]
+        elementwise_delta(last.g, plan.loss, z, tile.y, tile.a_row, n)
+        store(z + end, first_lanes(load(z + end), n - end, 0))
+        losses[i] = row_sum(tile.y, n)
         z += last.ld_out
 
 
-cdef void narrow_output_delta(
+cdef void narrow_delta(
     const Plan* plan, real* z, double* losses,
-    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile, Fault* fault,
+    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile,
 ) noexcept nogil:
-    """`output_delta` for rows shorter than a vector, which are computed without the gaps between them: one output
-    on 8 lanes cost 0.5 of 2.6 us for 8-16-1 with 32 examples."""
+    """Rows shorter than a vector, without the gaps between them: one output on 8 lanes cost 0.5 of 2.6 us for 8-16-1
+    with 32 examples."""
     cdef const Layer* last = &plan.layers[plan.n_layers - 1]
     cdef Py_ssize_t n = last.n_out, ld = last.ld_out, i, j
     cdef real* dense = tile.delta[0]    # free until the recursion, as the other is
     cdef const real* targets
-    cdef real weight
     for i in range(n_rows):
         targets = targets_of(data, first + i, n)
-        if data.check:
-            check_targets(last.g, plan.loss, targets, n, row_of(data, first + i), fault)
         for j in range(n):
             dense[i * n + j], tile.y[i * n + j] = z[i * ld + j], targets[j]
     elementwise_delta(last.g, plan.loss, dense, tile.y, tile.delta[1], n_rows * n)
     for i in range(n_rows):
-        weight = weight_at(data, first + i)
-        losses[i] = weight * row_sum(tile.y + i * n, n)
+        losses[i] = row_sum(tile.y + i * n, n)
         for j in range(n):
-            z[i * ld + j] = weight * dense[i * n + j]
+            z[i * ld + j] = dense[i * n + j]
+
+
+cdef Panels recur(
+    const Pass* run, const Layer* layer, Panels delta,      # (n_rows, n_out)
+    const real* a, Py_ssize_t n_rows, real* to,             # (n_rows, ld_in)
+) noexcept nogil:
+    """delta(l) of a layer of weights that is not the first, from delta(l+1)."""
+    cdef Panels below = row_panels(to, layer.ld_in)
+    cdef Panels W_T = packed_panels(run.W_T + layer.transposed, layer.n_out)
+    # delta(l) = (delta(l+1) W(l)^T) * g'(z(l))
+    if n_rows == 1:
+        multiply_row(to, delta.at, W_T, layer.n_in, layer.n_out, ZERO)
+    else:
+        multiply(below, rows_of(delta.at, delta.row), W_T, 0, n_rows, layer.n_in, layer.n_out, ZERO)
+    times_derivative(layer.g_in, to, a, n_rows * layer.ld_in)
+    return below
+
+
+cdef void recur_to_inputs(
+    const Pass* run, Panels delta, Py_ssize_t n_rows, real* workspace,
+    real* inputs, real inverse_m,       # (n_rows, n_in)
+) noexcept nogil:
+    """dJ/dX = delta(1) / m, which has no g'."""
+    cdef const Layer* layer = &run.plan.layers[0]
+    cdef Py_ssize_t i, j
+    multiply(row_panels(workspace, layer.ld_in), rows_of(delta.at, delta.row),
+             packed_panels(run.W_T + layer.transposed, layer.n_out), 0, n_rows, layer.n_in, layer.n_out, ZERO)
+    for i in range(n_rows):
+        for j in range(layer.n_in):
+            inputs[i * layer.n_in + j] = workspace[i * layer.ld_in + j] * inverse_m
 
 
 cdef void backward_tile(
@@ -136,28 +210,33 @@ cdef void backward_tile(
     """delta(l) for all layers; strips of a(l) and panels of delta(l+1) go to the block, dJ/dX to inputs."""
     cdef const Plan* plan = run.plan
     cdef const Layer* layer = &plan.layers[plan.n_layers - 1]
-    cdef real* delta = tile.a + TILE * layer.a_tile
-    cdef real* a
-    cdef Panels below
-    cdef Py_ssize_t l, i, j
+    cdef Panels delta = row_panels(tile.a + TILE * layer.a_tile, layer.ld_out)
+    cdef Rows a
+    cdef Py_ssize_t l
     for l in range(plan.n_layers - 1, -1, -1):
         layer = &plan.layers[l]
-        a = tile.a + TILE * plan.layers[l - 1].a_tile if l > 0 else <real*> x.at
-        pack_panels(block + layer.panels * capacity, capacity, at, delta, layer.ld_out, n_rows, layer.n_out)
-        pack_strips(block + layer.strips * capacity, capacity, at, a, layer.ld_in if l > 0 else x.row, n_rows,
-                    layer.n_in)
-        if l == 0 and inputs == NULL:
-            return
-        # delta(l) = (delta(l+1) W(l)^T) * g'(z(l))
-        below = row_panels(<real*> tile.delta[l % 2], layer.ld_in)
-        multiply(below, rows_of(delta, layer.ld_out), packed_panels(run.W_T + layer.transposed, layer.n_out),
-                 0, n_rows, layer.n_in, layer.n_out, ZERO)
-        delta = below.at
+        a = rows_of(tile.a + TILE * plan.layers[l - 1].a_tile, layer.ld_in) if l > 0 else x
+        pack_panels(block + layer.panels * capacity, capacity, at, delta.at, delta.row, n_rows, layer.n_out)
+        pack_strips(block + layer.strips * capacity, capacity, at, a.at, a.row, n_rows, layer.n_in)
         if l > 0:
-            times_derivative(plan.layers[l - 1].g, delta, a, n_rows * layer.ld_in)
-    for i in range(n_rows):             # dJ/dX = delta(1) / m
-        for j in range(layer.n_in):
-            inputs[i * layer.n_in + j] = delta[i * layer.ld_in + j] * inverse_m
+            delta = recur(run, layer, delta, a.at, n_rows, <real*> tile.delta[l % 2])
+        elif inputs != NULL:
+            recur_to_inputs(run, delta, n_rows, <real*> tile.delta[0], inputs, inverse_m)
+
+
+cdef Rows forward_examples(
+    const Pass* run, const Data* data, const Tile* tile, Py_ssize_t first, Py_ssize_t n_rows, double* losses,
+    Fault* fault,
+) noexcept nogil:
+    """Examples first to first + n_rows to delta(L) and their losses: returns where their rows of X are."""
+    cdef const Plan* plan = run.plan
+    cdef Rows x = gather(data, first, n_rows, plan.layers[0].n_in, tile.x, plan.x_size)
+    if data.check:
+        check_inputs(data, x, first, n_rows, plan.layers[0].n_in, fault)
+    forward_tile(plan, tile.a, x, run.W, n_rows)
+    output_delta(plan, tile.a + TILE * plan.layers[plan.n_layers - 1].a_tile, losses, data, first, n_rows,
+                 tile, fault)
+    return x
 
 
 cdef void process_tile(
@@ -165,15 +244,9 @@ cdef void process_tile(
     real* block, Py_ssize_t capacity, Py_ssize_t at, double* losses, double m, Fault* fault,
 ) noexcept nogil:
     """Examples first to first + n_rows through the layers and back."""
-    cdef const Plan* plan = run.plan
-    cdef Rows x = gather(data, first, n_rows, plan.layers[0].n_in, tile.x, plan.x_size)
+    cdef Rows x = forward_examples(run, data, tile, first, n_rows, losses, fault)
     cdef real* inputs = NULL
-    if data.check:
-        check_inputs(data, x, first, n_rows, plan.layers[0].n_in, fault)
-    forward_tile(plan, tile.a, x, run.W, n_rows)
-    output_delta(plan, tile.a + TILE * plan.layers[plan.n_layers - 1].a_tile, losses, data, first, n_rows,
-                 tile, fault)
     if run.mode != LOSS:
         if run.inputs:
-            inputs = <real*> data.inputs + first * plan.layers[0].n_in
+            inputs = <real*> data.inputs + first * run.plan.layers[0].n_in
         backward_tile(run, block, capacity, at, tile, x, n_rows, inputs, <real> (1 / m))

@@ -42,7 +42,7 @@ cdef Step step_constants(const Rule* rule, int64_t updates, double m) noexcept n
 
 cdef inline vec gradient_at(const real* Delta, const real* W, vec decay, vec inverse_m) noexcept nogil:
     """D = (Delta + lambda W) / m"""
-    return (load(Delta) + decay * load(W)) * inverse_m
+    return mul_add(decay, load(W), load(Delta)) * inverse_m
 
 
 cdef void sgd_step(const Step* step, real* W, const real* Delta, real decay, Py_ssize_t n) noexcept nogil:
@@ -50,7 +50,7 @@ cdef void sgd_step(const Step* step, real* W, const real* Delta, real decay, Py_
     cdef vec eta = broadcast(step.learning_rate), lamda = broadcast(decay), inverse_m = broadcast(step.inverse_m)
     cdef Py_ssize_t i
     for i from 0 <= i < n by LANES:
-        store(W + i, load(W + i) - eta * gradient_at(Delta + i, W + i, lamda, inverse_m))
+        store(W + i, sub_mul(load(W + i), eta, gradient_at(Delta + i, W + i, lamda, inverse_m)))
 
 
 cdef void momentum_step(
@@ -63,10 +63,10 @@ cdef void momentum_step(
     cdef Py_ssize_t i
     for i from 0 <= i < n by LANES:
         D = gradient_at(Delta + i, W + i, lamda, inverse_m)
-        v = mu * load(velocity + i) + D
+        v = mul_add(mu, load(velocity + i), D)
         store(velocity + i, v)
-        direction = mu * v + D if step.nesterov else v
-        store(W + i, load(W + i) - eta * direction)
+        direction = mul_add(mu, v, D) if step.nesterov else v
+        store(W + i, sub_mul(load(W + i), eta, direction))
 
 
 cdef void adam_step(
@@ -84,8 +84,8 @@ cdef void adam_step(
     cdef Py_ssize_t i
     for i from 0 <= i < n by LANES:
         D = gradient_at(Delta + i, W + i, lamda, inverse_m)
-        m_i = b1 * load(m + i) + c1 * D
-        v_i = b2 * load(v + i) + c2 * (D * D)
+        m_i = mul_add(b1, load(m + i), c1 * D)
+        v_i = mul_add(b2, load(v + i), c2 * (D * D))
         store(m + i, m_i)
         store(v + i, v_i)
         store(W + i, load(W + i) - eta * m_i / (root(v_i * v_correction) + epsilon))

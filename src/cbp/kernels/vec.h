@@ -4,7 +4,7 @@
  *   CBP_DOUBLE   `real` is double (else float)
  *   VBYTES       bytes of a vector: 16, 32 or 64; 0 makes `vec` a plain `real` (LANES = 1), for compilers
  *                without the vector extension of GCC and clang: correct and slow.
- * `+ - * /` work on `vec` as they stand; `a * b + c` becomes one FMA where the instruction set has it.
+ * `+ - * /` work on `vec` as they stand.
  */
 #ifndef CBP_VEC_H
 #define CBP_VEC_H
@@ -39,12 +39,14 @@
 #ifdef CBP_DOUBLE
 typedef double real;
 typedef uint64_t word;
+typedef int64_t whole;
 #define MANTISSA_BITS 52
 #define EXPONENT_BIAS 1023
 #define SQRT sqrt
 #else
 typedef float real;
 typedef uint32_t word;
+typedef int32_t whole;
 #define MANTISSA_BITS 23
 #define EXPONENT_BIAS 127
 #define SQRT sqrtf
@@ -56,6 +58,7 @@ typedef uint32_t word;
 typedef real vec __attribute__((vector_size(VBYTES)));
 typedef word wordvec __attribute__((vector_size(VBYTES)));
 typedef real vec_anywhere __attribute__((vector_size(VBYTES), aligned(sizeof(real)), may_alias));
+typedef whole wholes __attribute__((vector_size(VBYTES)));
 
 CBP_INLINE vec load(const real *p) { return *(const vec_anywhere *)p; }
 CBP_INLINE void store(real *p, vec x) { *(vec_anywhere *)p = x; }
@@ -67,6 +70,12 @@ CBP_INLINE vec as_reals(wordvec w) { return (vec)w; }
 /* Comparisons of vectors give -1 or 0 a lane, so a choice is three logical operations. */
 #define CHOOSE(condition, yes, no) \
     as_reals(((wordvec)(condition) & as_words(yes)) | (~(wordvec)(condition) & as_words(no)))
+/* x in the first n lanes, `rest` in the others. */
+CBP_INLINE vec first_lanes(vec x, ptrdiff_t n, real rest)
+{
+    static const whole number[16] __attribute__((aligned(64))) = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return CHOOSE(*(const wholes *)number < (wholes){0} + (whole)n, x, broadcast(rest));
+}
 /* x86 has what follows in one instruction each, which compilers do not find in the general forms: sigmoid took
  * 0.85 ns an element with those, 0.61 with these. */
 #ifdef __AVX512F__
@@ -86,18 +95,37 @@ CBP_INLINE vec as_reals(wordvec w) { return (vec)w; }
 #else
 #define X86_SUFFIX _ps
 #endif
-#if X86_BYTES == VBYTES
+#if X86_BYTES
 #include <immintrin.h>
+#endif
 #define JOIN_(prefix, name, suffix) prefix##name##suffix
 #define JOIN(prefix, name, suffix) JOIN_(prefix, name, suffix)
 #define X86(name) JOIN(X86_PREFIX, name, X86_SUFFIX)
+#if X86_BYTES == VBYTES
 /* Where an operand is NaN, the second is the result. */
 #define AT_LEAST(x, low) X86(max)(low, x)
 #define AT_MOST(x, high) X86(min)(high, x)
 #define ROOT(x) X86(sqrt)(x)
+#ifdef __FMA__
+#define MUL_ADD(a, b, c) X86(fmadd)(a, b, c)
+#define SUB_MUL(c, a, b) X86(fnmadd)(a, b, c)
+#endif
 #if VBYTES < 64
 #define WHERE_NEGATIVE(x, yes, no) X86(blendv)(no, yes, x)
 #endif
+#elif defined(__FMA__) && 2 * X86_BYTES == VBYTES
+/* Two registers a vector, for tests. */
+typedef real half __attribute__((vector_size(X86_BYTES)));
+#define MUL_ADD(a, b, c) in_halves(a, b, c, 0)
+#define SUB_MUL(c, a, b) in_halves(a, b, c, 1)
+CBP_INLINE vec in_halves(vec a, vec b, vec c, int minus)
+{
+    half x[2], y[2], z[2];
+    memcpy(x, &a, sizeof x), memcpy(y, &b, sizeof y), memcpy(z, &c, sizeof z);
+    for (int i = 0; i < 2; i++) z[i] = minus ? X86(fnmadd)(x[i], y[i], z[i]) : X86(fmadd)(x[i], y[i], z[i]);
+    memcpy(&c, z, sizeof c);
+    return c;
+}
 #endif
 CBP_INLINE vec root(vec x)
 {
@@ -120,8 +148,28 @@ CBP_INLINE vec broadcast(real x) { return x; }
 CBP_INLINE wordvec as_words(vec x) { wordvec w; memcpy(&w, &x, sizeof w); return w; }
 CBP_INLINE vec as_reals(wordvec w) { vec x; memcpy(&x, &w, sizeof x); return x; }
 #define CHOOSE(condition, yes, no) ((condition) ? (yes) : (no))
+CBP_INLINE vec first_lanes(vec x, ptrdiff_t n, real rest) { return n > 0 ? x : rest; }
 CBP_INLINE vec root(vec x) { return SQRT(x); }
 #endif
+
+#if defined(__ARM_NEON) && defined(__aarch64__) && VBYTES == 16
+#include <arm_neon.h>
+#ifdef CBP_DOUBLE
+#define MUL_ADD(a, b, c) vfmaq_f64(c, a, b)
+#define SUB_MUL(c, a, b) vfmsq_f64(c, a, b)
+#else
+#define MUL_ADD(a, b, c) vfmaq_f32(c, a, b)
+#define SUB_MUL(c, a, b) vfmsq_f32(c, a, b)
+#endif
+#endif
+#ifndef MUL_ADD
+#define MUL_ADD(a, b, c) ((a) * (b) + (c))
+#define SUB_MUL(c, a, b) ((c) - (a) * (b))
+#endif
+/* a b + c and c - a b: with one rounding where the instruction set has it, everywhere alike. Left to fuse as they
+ * like, compilers do it one way here and another there where there are two products, and bits differ by the path. */
+CBP_INLINE vec mul_add(vec a, vec b, vec c) { return MUL_ADD(a, b, c); }
+CBP_INLINE vec sub_mul(vec c, vec a, vec b) { return SUB_MUL(c, a, b); }
 
 #ifndef AT_LEAST
 #define AT_LEAST(x, low) CHOOSE((x) < (low), low, x)
@@ -138,12 +186,40 @@ CBP_INLINE vec where_negative(vec x, vec yes, vec no) { return WHERE_NEGATIVE(x,
 CBP_INLINE vec where_positive(vec x, vec yes, vec no) { return CHOOSE(x > broadcast(0), yes, no); }
 
 CBP_INLINE vec magnitude(vec x) { return as_reals(as_words(x) & ~as_words(broadcast((real)-0.0))); }
+CBP_INLINE vec minus_magnitude(vec x) { return as_reals(as_words(x) | as_words(broadcast((real)-0.0))); }
 CBP_INLINE vec with_sign(vec size, vec sign) { return as_reals(as_words(size) | (as_words(sign) & as_words(broadcast((real)-0.0)))); }
 
+/* One result for all lanes, in halves: always the same order. */
+CBP_INLINE real sum_of_lanes(vec x)
+{
+    real lane[LANES];
+    store(lane, x);
+    for (ptrdiff_t half = LANES / 2; half > 0; half /= 2)
+        for (ptrdiff_t i = 0; i < half; i++) lane[i] += lane[i + half];
+    return lane[0];
+}
+CBP_INLINE real largest_lane(vec x)
+{
+    real lane[LANES];
+    store(lane, x);
+    for (ptrdiff_t half = LANES / 2; half > 0; half /= 2)
+        for (ptrdiff_t i = 0; i < half; i++) lane[i] = lane[i + half] > lane[i] ? lane[i + half] : lane[i];
+    return lane[0];
+}
 /* Adding MAGIC leaves round(x), in two's complement, in the low bits of the word. */
 #define MAGIC ((real)1.5 * (real)((int64_t)1 << MANTISSA_BITS))
 /* 2^n for -EXPONENT_BIAS < n <= EXPONENT_BIAS */
 CBP_INLINE vec power_of_two(wordvec n) { return as_reals((n + (word)EXPONENT_BIAS) << MANTISSA_BITS); }
+/* The parts of x = 2^n y with 1 <= y < 2, for normal x > 0. */
+CBP_INLINE vec with_exponent_of_1(vec x)
+{
+    const word fraction = ((word)1 << MANTISSA_BITS) - 1;
+    return as_reals((as_words(x) & fraction) | as_words(broadcast(1)));
+}
+CBP_INLINE vec exponent(vec x)
+{
+    return as_reals((as_words(x) >> MANTISSA_BITS) - (word)EXPONENT_BIAS + as_words(broadcast(MAGIC))) - broadcast(MAGIC);
+}
 /* x 2^n, subnormal results included: two factors, so that neither overflows where the product does not.
  * The offset keeps the halved number positive: 64-bit arithmetic shifts are missing below AVX-512. */
 CBP_INLINE vec scale(vec x, wordvec n)
@@ -151,11 +227,7 @@ CBP_INLINE vec scale(vec x, wordvec n)
     wordvec half = ((n + (word)(4 * EXPONENT_BIAS)) >> 1) - (word)(2 * EXPONENT_BIAS);
     return x * power_of_two(half) * power_of_two(n - half);
 }
-/* The same for n <= 0, where the second factor may be constant. */
-CBP_INLINE vec scale_down(vec x, wordvec n)
-{
-    const word half = EXPONENT_BIAS / 2;
-    return x * power_of_two(n + half) * power_of_two(as_words(broadcast(0)) - half);
-}
+/* 2^LIFT times the smallest subnormal number, and a few powers less, is normal still. */
+#define LIFT ((word)(EXPONENT_BIAS / 2))
 
 #endif

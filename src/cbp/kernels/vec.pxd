@@ -9,18 +9,26 @@ cdef extern from "vec.h" nogil:
     ctypedef unsigned int wordvec
     const Py_ssize_t LANES
     const real MAGIC
+    const unsigned int LIFT
     vec load(const real* p)
     void store(real* p, vec x)
     vec broadcast(real x)
+    vec mul_add(vec a, vec b, vec c)    # a b + c
+    vec sub_mul(vec c, vec a, vec b)    # c - a b
     vec root(vec x)
     vec at_least(vec x, vec low)
     vec at_most(vec x, vec high)
     vec where_negative(vec x, vec yes, vec no)
     vec where_positive(vec x, vec yes, vec no)
     vec magnitude(vec x)
+    vec minus_magnitude(vec x)
     vec with_sign(vec size, vec sign)
+    vec first_lanes(vec x, Py_ssize_t n, real rest)
+    real sum_of_lanes(vec x)
+    real largest_lane(vec x)
     wordvec as_words(vec x)
     vec power_of_two(wordvec n)
+    vec with_exponent_of_1(vec x)
+    vec exponent(vec x)
     vec scale(vec x, wordvec n)
-    vec scale_down(vec x, wordvec n)
     void CHECK(bint condition)
