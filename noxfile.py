@@ -129,7 +129,7 @@ def sanitized(session: nox.Session) -> None:
 def isas(session: nox.Session) -> None:
     """Run the suite with each other instruction set of the default build that this machine can run."""
     install(session, build(session)[0])
-    code = "from cbp import kernels; print(*(isa for isa in kernels.available() if isa != kernels.isa))"
+    code = "from cbp import kernels; print(*(isa for isa in kernels.available() if isa != kernels.isa()))"
     for isa in str(session.run("python", "-c", code, env=CLEAN, silent=True)).split():
         session.log(f"CBP_ISA={isa}")
         suite(session, CBP_ISA=isa)

@@ -1,6 +1,7 @@
 """The command line, from the arguments to the files it leaves and the status it ends with."""
 
 import csv
+import json
 import os
 import re
 import subprocess
@@ -70,7 +71,11 @@ def arrays(tmp_path):
 
 def test_without_arguments_the_digits_are_learnt():
     done = subprocess.run(
-        [sys.executable, "-m", "cbp", "train"], capture_output=True, encoding="utf-8", timeout=120
+        [sys.executable, "-m", "cbp", "train"],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        env={**os.environ, "COLUMNS": ""},
     )
     out = done.stdout
     assert done.returncode == 0
@@ -85,6 +90,27 @@ def test_without_arguments_the_digits_are_learnt():
         r"^share +[\d.]+% of the machine's peak: [\d.]+ of [\d.]+ GFLOP/s, \d+ threads?$",
     ):
         assert re.search(pattern, out, re.M)
+
+
+@pytest.mark.parametrize(
+    ("columns", "longest"), [("60", 59), ("80", 79), ("", 79), ("0", 79), ("10", 40), ("200", 199)]
+)
+def test_lines_are_cut_to_the_terminal(run, monkeypatch, columns, longest):
+    monkeypatch.setenv("COLUMNS", columns)
+    layers = ["--hidden", "8,8,8,8", "--activation", "sigmoid,tanh,relu,identity"]
+    _, out, _ = run("train", *layers, "--threads", 1, "--epochs", 1)
+    line = next(line for line in out.splitlines() if line.startswith("network"))
+    whole = (
+        "network   64-8-8-8-8-10, sigmoid and tanh and relu and identity and softmax; "
+        "826 parameters in float32, 1 thread"
+    )
+    assert len(line) <= longest
+    if longest < len(whole):
+        assert line.endswith(" ...")
+        assert whole.startswith(line.removesuffix(" ..."))
+        assert len(line) > longest - 15  # a word less
+    else:
+        assert line == whole
 
 
 def test_the_same_seed_gives_the_same_result(run):
@@ -221,6 +247,36 @@ def test_unknown_categories_are_told_on_stderr(run, animals, tmp_path):
     assert err == "cbp: column 'Fell': 'blau' unknown to the model, taken for none of the known categories\n"
 
 
+# --- bench -----------------------------------------------------------------------------------------------
+
+
+def test_bench_prints_a_table_and_writes_its_figures(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    path = tmp_path / "figures.json"
+    status, out, err = run("bench", "--seconds", 0.01, "--threads", 2, "--dtype", "float64", "--json", path)
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert all(len(line) < 80 for line in lines)
+    assert re.match(r"peak +[\d.,]+ GFLOP/s on 1 thread, [\d.,]+ GFLOP/s on 2 threads$", lines[3])
+    head, *rows = lines[5:]
+    assert head.split("  ")[0] == "network, batch"
+    assert len({len(line) for line in (head, *rows)}) == 1
+    figures = json.loads(path.read_text(encoding="utf-8"))
+    assert (figures["dtype"], figures["cbp"]) == ("float64", cbp.__version__)
+    assert list(figures["peak_gflops"]) == ["1", "2"]
+    assert len(rows) == len(figures["results"]) == 13
+    for row, result in zip(rows, figures["results"], strict=True):
+        *name, threads, step, rate, gflops, share = row.replace(",", "").split()
+        assert " ".join(name) == result["workload"].replace(",", "")
+        assert int(threads) == result["n_threads"]
+        assert float(step) == pytest.approx(result["step_us"], rel=0.01)
+        assert float(rate) == pytest.approx(result["examples_per_second"], abs=0.5)
+        assert float(gflops) == pytest.approx(result["gflops"], rel=0.01)
+        assert float(share[:-1]) == pytest.approx(100 * result["share_of_peak"], abs=0.051)
+        assert share[-1] == "%"
+        assert len(result["rounds_us"]) == 7
+
+
 # --- the rest --------------------------------------------------------------------------------------------
 
 
@@ -232,6 +288,6 @@ def test_info_and_version_and_help(run, capsys):
     status, out, _ = run()
     assert status == 0
     assert out == run("--help")[1]
-    for command in ("train", "predict", "info"):
+    for command in ("train", "predict", "bench", "info"):
         assert command in out
         assert f"usage: cbp {command}" in run(command, "--help")[1]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import cbp
+from cbp import benchmark
 from cbp.cli import main
 
 QUICK = ["--threads", "1", "--quiet", "--epochs", "1"]
@@ -78,6 +79,11 @@ def start(*arguments, **options):
         ("train .", ".: a .csv or .npz file is needed"),
         ("predict", "the following arguments are required: MODEL, FILE"),
         ("predict absent.npz absent.npz", "absent.npz: No such file or directory"),
+        ("bench more", "unrecognized arguments: more"),
+        ("bench --threads 0", "argument --threads: a whole number from 1 up is needed, not '0'"),
+        ("bench --seconds 0", "argument --seconds: a number above 0 is needed, not '0'"),
+        ("bench --dtype half", "argument --dtype: invalid choice: 'half'"),
+        ("bench --json absent/figures.json", ".*absent/figures.json: No such file or directory"),
     ],
 )
 def test_wrong_arguments_are_told(fails, arguments, message):
@@ -124,6 +130,21 @@ def test_models_of_another_kind_are_told(fails, arrays, tmp_path, capsys):
 
 def test_a_loss_that_diverges_is_told(fails, arrays):
     assert "finite" in fails("train", arrays, *QUICK, "--epochs", 9, "--optimizer", "sgd", "--lr", 1e38)
+
+
+def test_an_instruction_set_that_is_not_there_is_told():
+    process = start("info", env={**os.environ, "CBP_ISA": "x87"})
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "")
+    assert re.fullmatch("cbp: error: CBP_ISA='x87' is not to be had here; available: [^\n]+\n", err)
+
+
+def test_a_benchmark_of_wrong_results_is_told(capsys, monkeypatch):
+    monkeypatch.setattr(benchmark, "TOLERANCE", {"float32": 0.0})
+    assert main(["bench", "--threads", "1"]) == 2
+    out, err = capsys.readouterr()
+    assert "network, batch" not in out
+    assert re.fullmatch("cbp: error: 2-4-1, batch 4, n_threads=1: the result is not that of [^\n]+\n", err)
 
 
 # --- what is to be written -------------------------------------------------------------------------------
@@ -185,7 +206,11 @@ def test_what_can_still_be_written_is_written(tmp_path, arrays, capsys, monkeypa
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_keeps_what_was_reached(tmp_path):
     model, losses = tmp_path / "model.npz", tmp_path / "losses.csv"
-    process = start("train", "--epochs", 10**6, "--threads", 1, "--save", model, "--history", losses)
+    process = start(
+        *("train", "--epochs", 10**6, "--threads", 1, "--save", model, "--history", losses),
+        # A job in the background ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     # The first sign of progress.
     assert process.stderr.read(1)
     time.sleep(0.5)

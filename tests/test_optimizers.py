@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -56,6 +57,23 @@ def test_any_real_number_is_a_learning_rate(number):
             ValueError,
             "learning_rate must be at least 0 and finite, got inf",
         ),
+        (
+            cbp.SGD,
+            {"learning_rate": 10**400},
+            ValueError,
+            "learning_rate must be at least 0 and finite, got int that no float holds",
+        ),
+        (
+            cbp.SGD,
+            {"learning_rate": -(10**5000)},
+            ValueError,
+            "learning_rate must be at least 0 and finite, got",
+        ),
+        (cbp.SGD, {"momentum": 10**400}, ValueError, "momentum must be at least 0 and less than 1, got int"),
+        (cbp.Adam, {"learning_rate": Fraction(10**400)}, ValueError, "learning_rate .* got Fraction that no"),
+        (cbp.Adam, {"beta1": 10**400}, ValueError, "beta1 must be at least 0 and less than 1, got int that"),
+        (cbp.Adam, {"beta2": 10**400}, ValueError, "beta2 must be at least 0 and less than 1, got int that"),
+        (cbp.Adam, {"epsilon": 10**400}, ValueError, "epsilon must be at least 0 and finite, got int that"),
         (cbp.SGD, {"learning_rate": "0.1"}, TypeError, "learning_rate must be a number, got str"),
         (cbp.SGD, {"learning_rate": None}, TypeError, "learning_rate must be a number, got NoneType"),
         (cbp.SGD, {"learning_rate": True}, TypeError, "learning_rate must be a number, got bool"),

@@ -9,8 +9,8 @@ import pytest
 
 import cbp
 from cbp import threads, versions
+from cbp.cgroups import UNLIMITED
 
-UNLIMITED = 1 << 30
 SERIAL = versions.describe()["OpenMP"].startswith("none")
 
 
@@ -140,44 +140,43 @@ def test_threadpoolctl_limits(monkeypatch):
     assert cbp.get_num_threads() == before
 
 
-# --- quotas ----------------------------------------------------------------------------------------------
+@pytest.mark.skipif(SERIAL, reason="without OpenMP there is nothing to limit")
+def test_threadpoolctl_limits_without_omp_num_threads(monkeypatch):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    net = cbp.Network([2, 2])
+    with threadpoolctl.threadpool_limits(1, user_api="openmp"):
+        assert cbp.get_num_threads() == net._thread_count() == 1
+        assert threads.count(None) == (1, "OpenMP")
+    with threadpoolctl.threadpool_limits(1000, user_api="openmp"):  # more than the machine is good for
+        assert threads.count(None) == threads.machine()
 
 
-@pytest.mark.parametrize(
-    ("limits", "group", "expected"),
-    [
-        ({}, "0::/a/b\n", UNLIMITED),
-        ({"": "max 100000\n"}, "0::/\n", UNLIMITED),
-        ({"": "200000 100000\n"}, "0::/\n", 2),
-        ({"a": "120000 100000\n"}, "0::/a\n", 2),  # rounded up
-        ({"a": "100000 100000\n"}, "0::/a\n", 1),
-        ({"a": "1000 100000\n"}, "0::/a\n", 1),  # at least one
-        ({"a": "max 100000\n", "a/b": "300000 100000\n"}, "0::/a/b\n", 3),
-        ({"a": "300000 100000\n", "a/b": "max 100000\n"}, "0::/a/b\n", 3),  # that of a group above
-        ({"a": "300000 100000\n", "a/b": "900000 100000\n"}, "0::/a/b\n", 3),
-        ({"a": "100000 50000\n"}, "0::/a/b/c\n", 2),  # groups without the file
-        ({"other": "100000 100000\n"}, "0::/a\n", UNLIMITED),
-        ({"a": "nonsense\n"}, "0::/a\n", UNLIMITED),
-        ({"a": ""}, "0::/a\n", UNLIMITED),
-        ({"a": "200000 100000\n"}, "12:cpu,cpuacct:/elsewhere\n0::/a\n", 2),
-        ({"": "200000 100000\n"}, "", UNLIMITED),
-        ({"": "200000 100000\n"}, "no cgroups\n", UNLIMITED),
-    ],
-)
-def test_quotas(tmp_path, limits, group, expected):
-    root, own = tmp_path / "cgroup", tmp_path / "self"
-    root.mkdir()
-    (tmp_path / "cpu.max").write_text("100000 100000\n")  # above the root: not a limit
-    own.write_text(group)
-    for name, text in limits.items():
-        folder = root / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "cpu.max").write_text(text)
-    assert threads.quota(str(root), str(own)) == expected
+LOKY = """
+import os
+os.environ.pop("OMP_NUM_THREADS", None)
+import joblib
+import cbp
+
+if __name__ == "__main__":
+    for n in (1, 3):
+        with joblib.parallel_config("loky", n_jobs=2, inner_max_num_threads=n):
+            print(*joblib.Parallel()(joblib.delayed(cbp.get_num_threads)() for _ in range(2)))
+"""
 
 
-def test_no_cgroups(tmp_path):
-    assert threads.quota(str(tmp_path), str(tmp_path / "missing")) == UNLIMITED
+@pytest.mark.skipif(SERIAL, reason="without OpenMP there is nothing to limit")
+def test_joblib_limits_its_processes():
+    pytest.importorskip("joblib")
+    assert run(LOKY).split() == ["1", "1", "3", "3"]
+
+
+def test_limits_are_looked_up_each_time(machine):
+    for n in (5, 2, 7):
+        machine(affinity=n)
+        assert cbp.get_num_threads() == n
+        machine(openmp=n)
+        assert cbp.get_num_threads() == n
 
 
 # --- what is told ----------------------------------------------------------------------------------------
@@ -198,6 +197,14 @@ def test_show_versions(capsys, machine):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == list(facts)
     assert all(line.endswith(fact) for line, fact in zip(lines, facts.values(), strict=True))
+
+
+@pytest.mark.skipif(SERIAL, reason="without OpenMP its variable decides nothing")
+@pytest.mark.parametrize("affinity", [2, 8])
+def test_omp_num_threads_is_told(machine, monkeypatch, affinity):
+    machine(openmp=4, affinity=affinity)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert versions.describe()["threads"].startswith("4 (by OMP_NUM_THREADS; ")
 
 
 # --- fork ------------------------------------------------------------------------------------------------

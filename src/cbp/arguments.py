@@ -1,9 +1,6 @@
-"""Checks of what is no array of examples: names, sizes, numbers. Most return what the other code uses."""
+"""Checks of what is no array of examples: names, sizes. Most return what the other code uses."""
 
 import difflib
-import math
-import numbers
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +8,7 @@ import numpy as np
 
 from cbp.arrays import Array, numeric
 from cbp.optimizers import SGD, Adam, Optimizer
+from cbp.scalars import count as count  # so that all checks of a network are found here
 
 HIDDEN = ("sigmoid", "tanh", "relu", "identity")
 OUTPUT = (*HIDDEN, "softmax")
@@ -26,32 +24,6 @@ def name(value: Any, known: Sequence[str], argument: str) -> str:
     near = difflib.get_close_matches(value, known, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"{argument} must be one of {', '.join(map(repr, known))}, got {value!r}{hint}")
-
-
-def count(value: Any, argument: str, least: int) -> int:
-    """A whole number of at least `least`."""
-    if isinstance(value, bool):
-        raise TypeError(f"{argument} must be a whole number, got {value}")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{argument} must be a whole number, got {value!r}") from None
-    if number < least:
-        raise ValueError(f"{argument} must be at least {least}, got {number}")
-    return number
-
-
-def non_negative(value: Any, argument: str) -> float:
-    """A finite number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{argument} must be a number, got {value!r}")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not (number >= 0 and math.isfinite(number)):
-        raise ValueError(f"{argument} must be at least 0 and finite, got {value!r}")
-    return number
 
 
 def sizes(values: Any) -> tuple[int, ...]:

@@ -16,9 +16,9 @@ from cbp.arrays import Array, Examples
 from cbp.gradients import Gradient, relative_difference
 from cbp.history import Epoch, History
 from cbp.initialization import generator, spawn
-from cbp.optimizers import Adam, Optimizer
+from cbp.optimizers import Adam, Optimizer, OptimizerState
 from cbp.structure import Structure
-from cbp.training import OptimizerState, Training
+from cbp.training import Training
 
 
 class Network(Structure):

@@ -1,19 +1,11 @@
-"""The optimisers' hyper-parameters; the steps themselves are compiled (kernels/updates.pxi)."""
+"""The optimisers: hyper-parameters, and the state they keep; the steps are compiled (kernels/updates.pxi)."""
 
-import math
-import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from numpy.typing import NDArray
 
-def _check(name: str, value: Any, below: float = math.inf) -> None:
-    """Refuse what is no finite number of at least 0 and less than `below`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
-    number = float(value)
-    if not (0 <= number < below and math.isfinite(number)):
-        limit = "finite" if below == math.inf else f"less than {below:g}"
-        raise ValueError(f"{name} must be at least 0 and {limit}, got {value!r}")
+from cbp.scalars import kind, non_negative
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +41,8 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        _check("learning_rate", self.learning_rate)
-        _check("momentum", self.momentum, below=1)
+        non_negative(self.learning_rate, "learning_rate", got=kind)
+        non_negative(self.momentum, "momentum", below=1, got=kind)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs a momentum above 0, got momentum=0.0")
 
@@ -93,11 +85,10 @@ class Adam:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        _check("learning_rate", self.learning_rate)
-        _check("beta1", self.beta1, below=1)
-        _check("beta2", self.beta2, below=1)
-        _check("epsilon", self.epsilon)
-        if self.epsilon == 0:
+        non_negative(self.learning_rate, "learning_rate", got=kind)
+        non_negative(self.beta1, "beta1", below=1, got=kind)
+        non_negative(self.beta2, "beta2", below=1, got=kind)
+        if non_negative(self.epsilon, "epsilon", got=kind) == 0:
             raise ValueError("epsilon must be above 0, got 0")
 
     def rule(self) -> dict[str, Any]:
@@ -112,3 +103,12 @@ class Adam:
 
 Optimizer = SGD | Adam
 NAMES: dict[type[Optimizer], str] = {SGD: "sgd", Adam: "adam"}
+
+
+@dataclass(slots=True)
+class OptimizerState:
+    """An optimiser, and what it has gathered: steps, and moments at rest as the parameters lie."""
+
+    optimizer: Optimizer
+    updates: int = 0
+    moments: list[NDArray[Any]] = field(default_factory=list)

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from cbp import _core, arguments, arrays, kernels, layout, threads
+from cbp import _core, arguments, arrays, kernels, layout
 from cbp.arrays import Array
 from cbp.history import History
 from cbp.initialization import draw_weights, generator, spawn
-from cbp.training import OptimizerState
+from cbp.optimizers import OptimizerState
+from cbp.scalars import count_or_none, non_negative
 
 
 class Structure:
@@ -99,7 +100,7 @@ class Structure:
 
     @l2.setter
     def l2(self, value: float) -> None:
-        self._l2 = arguments.non_negative(value, "l2")
+        self._l2 = non_negative(value, "l2")
 
     @property
     def n_threads(self) -> int | None:
@@ -108,7 +109,7 @@ class Structure:
 
     @n_threads.setter
     def n_threads(self, value: int | None) -> None:
-        self._n_threads = threads.check_count(value)
+        self._n_threads = count_or_none(value, "n_threads")
 
     @property
     def n_parameters(self) -> int:

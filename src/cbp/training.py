@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,22 +17,13 @@ import numpy as np
 from cbp import _core
 from cbp.arrays import Array, Examples
 from cbp.history import Epoch, History
-from cbp.optimizers import NAMES, SGD, Optimizer
+from cbp.optimizers import NAMES, SGD, OptimizerState
 from cbp.progress import Progress
 
 SLICE_SECONDS = 0.02
 FIRST_BUDGET = 2e7  # multiply-adds: less than a millisecond
 SHUFFLE_PART = 1 << 20  # examples: some milliseconds
 PART_BYTES = 1 << 24  # of X that is converted at a time
-
-
-@dataclass(slots=True)
-class OptimizerState:
-    """An optimiser, and what it has gathered: steps, and moments at rest as the parameters lie."""
-
-    optimizer: Optimizer
-    updates: int = 0
-    moments: list[Array] = field(default_factory=list)
 
 
 def part_rows(examples: Examples) -> int:

@@ -31,17 +31,30 @@ def openmp_runtime() -> str:
     return ", ".join(sorted(found)) or "none"
 
 
+def processor() -> str:
+    """The processor's name, where the system tells."""
+    try:
+        with open("/proc/cpuinfo") as facts:
+            found = re.search(r"^model name\s*: *(.+)$", facts.read(), re.M)
+    except OSError:
+        found = None
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
 def describe(dtype: str = "float32") -> dict[str, str]:
     """Facts by name, in the order in which `show_versions` prints them."""
     facts = _core.describe(kernels.table(dtype))
     n_threads, reason = threads.count(None, kernels.table(dtype))
+    if reason == "OpenMP" and os.environ.get("OMP_NUM_THREADS"):
+        reason = "OMP_NUM_THREADS"
     if not facts["openmp"]:
         n_threads, reason = 1, "a build without OpenMP"
     openmp = f"{facts['openmp']} ({openmp_runtime()})" if facts["openmp"] else "none: serial"
     chosen = "CBP_ISA" if os.environ.get("CBP_ISA") else "the best this processor has"
+    runnable = ", ".join(kernels.available())
     return {
         "cbp": package_version(),
-        "instruction set": f"{kernels.isa} ({chosen}; built and runnable: {', '.join(kernels.available())})",
+        "instruction set": f"{kernels.isa()} ({chosen}; built and runnable: {runnable})",
         "threads": f"{n_threads} (by {reason}; {os.cpu_count()} processors)",
         "compiler": facts["compiler"],
         "OpenMP": openmp,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from cbp.cli import commands
+from cbp.cli.bench import bench
 from cbp.cli.report import complain
 from cbp.versions import package_version
 
@@ -34,6 +35,7 @@ def build_parser() -> Parser:
     subparsers = parser.add_subparsers(metavar="COMMAND", title="commands")
     add_train(subparsers)
     add_predict(subparsers)
+    add_bench(subparsers)
     info = subparsers.add_parser(
         "info",
         help="print versions, instruction set and threads",
@@ -171,6 +173,31 @@ def add_predict(subparsers: argparse._SubParsersAction[Parser]) -> None:
         help=".csv with the columns of the training data, in any order; or .npz with x_test, x or one array",
     )
     parser.add_argument("--output", metavar="CSV", type=Path, help="where to write (default: stdout)")
+
+
+def add_bench(subparsers: argparse._SubParsersAction[Parser]) -> None:
+    """Describe the arguments of ``cbp bench``."""
+    parser = subparsers.add_parser(
+        "bench",
+        help="measure how fast this machine trains",
+        description="Measure how fast this machine trains networks of several sizes, by plain SGD on "
+        "synthetic data, and predicts with one; beside the peak of multiply-adds that it reaches.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=bench)
+    parser.add_argument(
+        "--dtype", choices=("float32", "float64"), default="float32", help="precision (default: float32)"
+    )
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=positive,
+        help="measure with one and with N (default: with one and with as many as cbp info says)",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write every round of every network")
+    parser.add_argument(
+        "--seconds", metavar="X", type=positive_real, default=10.0, help="time to measure for (default: 10)"
+    )
 
 
 def whole(text: str) -> int:

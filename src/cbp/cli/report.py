@@ -4,24 +4,44 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
-from itertools import pairwise
 
 import cbp
+from cbp import flops
 from cbp.tabular import Columns, Examples
 from cbp.threads import count
 from cbp.versions import peak_gflops
 
-__all__ = ["complain", "describe_data", "describe_network", "note", "say", "say_score", "say_speed"]
+__all__ = [
+    "complain",
+    "counted",
+    "describe_data",
+    "describe_network",
+    "note",
+    "put",
+    "say",
+    "say_score",
+    "say_speed",
+]
 
-WIDTH = 79
+LEAST_WIDTH = 40  # in a narrower terminal lines may wrap, which loses less than to cut them
+
+
+def width() -> int:
+    """Return how long a line may be: a column less than the terminal has, or than 80 where there is none."""
+    return max(LEAST_WIDTH, shutil.get_terminal_size((80, 24)).columns - 1)
 
 
 def say(subject: str, words: str) -> None:
-    """Print a line at once, so that it comes before the progress on stderr; cut it to fit a terminal."""
-    line = f"{subject:<10}" + textwrap.shorten(words, WIDTH - 10, placeholder=" ...")
+    """Print what there is to say about a subject, cut to fit a terminal."""
+    put(f"{subject:<10}" + textwrap.shorten(words, width() - 10, placeholder=" ..."))
+
+
+def put(line: str) -> None:
+    """Print a line at once, so that it comes before the progress on stderr."""
     try:
         print(line, flush=True)
     except UnicodeEncodeError:
@@ -81,7 +101,7 @@ def say_speed(net: cbp.Network, n_examples: int, seconds: float) -> None:
     if not epochs:
         return
     rate = epochs * n_examples / net.history.seconds
-    gflops = rate * flops(net.sizes) / 1e9
+    gflops = rate * flops.training(net.sizes) / 1e9
     # One thread is measured and the others are taken for its like: several are disturbed by other programs.
     peak = peak_gflops(str(net.dtype)) * min(threads_of(net), processors())
     threads = counted(threads_of(net), "thread")
@@ -99,12 +119,6 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def flops(sizes: Sequence[int]) -> int:
-    """Return the operations of one training example: three products a layer, but for the first two."""
-    products = [n_in * n_out for n_in, n_out in pairwise(sizes)]
-    return 2 * (3 * sum(products) - products[0])
 
 
 def counted(number: int, thing: str) -> str:

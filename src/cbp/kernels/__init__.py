@@ -1,6 +1,6 @@
 """The compiled kernels, one module a precision and instruction set, and the choice among them.
 
-The choice is made once, at import: the best that the processor can run, or what ``CBP_ISA`` names.
+The choice is made once: the best that the processor can run, or what ``CBP_ISA`` names.
 """
 
 import importlib
@@ -49,10 +49,13 @@ def choose(wanted: str | None) -> str:
     return wanted or usable[0]
 
 
-isa = choose(os.environ.get("CBP_ISA"))
+@cache
+def isa() -> str:
+    """The instruction set in use, chosen when it is first asked for."""
+    return choose(os.environ.get("CBP_ISA"))
 
 
 @cache
 def table(dtype: str) -> Any:
     """The capsule of C functions for float32 or float64; the module is loaded with its first use."""
-    return importlib.import_module(_module(isa, dtype)).capsule
+    return importlib.import_module(_module(isa(), dtype)).capsule

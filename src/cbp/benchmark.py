@@ -1,0 +1,279 @@
+"""How fast this machine trains and predicts, beside its own peak: what ``cbp bench`` prints.
+
+Networks of several sizes, on synthetic data in memory, by plain SGD in order. One step of each is compared
+with `cbp.reference` before anything is timed. The rounds of all settings are interleaved, so that whatever
+else the machine does falls on all of them, and a figure is the median of its rounds.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from cbp import flops, reference, threads
+from cbp.arrays import Array
+from cbp.network import Network
+from cbp.optimizers import SGD
+from cbp.versions import peak_gflops
+
+ROUNDS = 7
+ROWS = 16_000  # of 784 columns are 50 MB in float32: more than most caches hold, as real data are
+LEARNING_RATE = 0.1
+# Of the largest change of a parameter, or of the largest output. Rounding alone makes 2e-6 and 2e-15.
+TOLERANCE = {"float32": 1e-4, "float64": 1e-11}
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A network and what is done with it: minibatches of training or, without a batch, predict of one."""
+
+    sizes: tuple[int, ...]
+    batch: int | None
+
+    @property
+    def name(self) -> str:
+        """As it is printed."""
+        return "-".join(map(str, self.sizes)) + (f", batch {self.batch}" if self.batch else ", predict one")
+
+    @property
+    def examples(self) -> int:
+        """Examples of a step."""
+        return self.batch or 1
+
+    @property
+    def step_flops(self) -> int:
+        """Operations of a step."""
+        return self.examples * (flops.training if self.batch else flops.prediction)(self.sizes)
+
+
+WORKLOADS = (
+    Workload((2, 4, 1), 4),
+    Workload((8, 16, 1), 32),
+    Workload((784, 30, 10), 10),
+    Workload((784, 128, 10), 32),
+    Workload((784, 128, 10), 200),
+    Workload((784, 256, 256, 10), 256),
+    Workload((4, 16, 2), None),
+)
+
+
+@dataclass(slots=True)
+class Setting:
+    """A workload on a number of threads: how to run it, and what its rounds took."""
+
+    workload: Workload
+    n_threads: int
+    net: Network
+    X: Array
+    Y: Array
+    steps: int = 1  # a round
+    rounds_us: list[float] = field(default_factory=list)  # a step
+
+    @property
+    def step_us(self) -> float:
+        """Median time of a step."""
+        return median(self.rounds_us)
+
+    @property
+    def examples_per_second(self) -> float:
+        """By the median."""
+        return self.workload.examples / self.step_us * 1e6
+
+    @property
+    def gflops(self) -> float:
+        """10⁹ operations a second, by the median."""
+        return self.workload.step_flops / self.step_us / 1e3
+
+    def run(self) -> float:
+        """Seconds of a round, a step."""
+        batch = self.workload.batch
+        return self.predict() if batch is None else self.train(batch)
+
+    def train(self, batch: int) -> float:
+        """Seconds of a step of training, from the same parameters each time."""
+        steps = min(self.steps, ROWS // batch)
+        epochs = round(self.steps / steps)
+        X, Y = self.X[: steps * batch], self.Y[: steps * batch]
+        before = self.net.parameters.copy()
+        started = time.perf_counter()
+        self.net.fit(
+            X,
+            Y,
+            epochs=epochs,
+            batch_size=batch,
+            optimizer=SGD(LEARNING_RATE),
+            shuffle=False,
+            progress=False,
+        )
+        seconds = time.perf_counter() - started
+        self.net.parameters = before
+        return seconds / (epochs * steps)
+
+    def predict(self) -> float:
+        """Seconds of a prediction, the array to write to given."""
+        predict, x = self.net.predict, self.X[0]
+        out = predict(x)
+        started = time.perf_counter()
+        for _ in repeat(None, self.steps):
+            predict(x, out=out)
+        return (time.perf_counter() - started) / self.steps
+
+    def check(self) -> None:
+        """Compare one step's result with the reference.
+
+        Raises
+        ------
+        ArithmeticError
+            If it is another.
+        """
+        before, expected = self.expected()
+        if self.workload.batch is None:
+            x = self.X[0]
+            found = self.net.predict(x, out=np.empty_like(self.net.predict(x)))
+        else:
+            X, Y, batch = self.X, self.Y, self.workload.batch
+            rule = SGD(LEARNING_RATE)
+            self.net.partial_fit(X[:batch], Y[:batch], optimizer=rule, batch_size=batch, shuffle=False)
+            found = self.net.parameters.copy()
+            self.net.parameters = before
+        error = float(abs(found - expected).max() / abs(expected - before).max())
+        if not error < TOLERANCE[self.net.dtype.name]:
+            raise ArithmeticError(
+                f"{self.workload.name}, n_threads={self.n_threads}: "
+                f"the result is not that of cbp.reference, the relative error is {error:.1e}"
+            )
+
+    def expected(self) -> tuple[Array, Array]:
+        """What the reference makes of one step, in double precision, and what that changes."""
+        net, batch = self.net, self.workload.batch
+        weights = [W.astype(np.float64) for W in net.weights]
+        biases = [b.astype(np.float64) for b in net.biases]
+        g = (*net.hidden, net.output)
+        if batch is None:
+            a = reference.forward(weights, biases, g, self.X[:1].astype(np.float64))[1][-1][0]
+            return np.zeros_like(a), a
+        X, Y = self.X[:batch], self.Y[:batch]
+        _, D_W, D_b, _ = reference.gradient(weights, biases, g, net.loss_name, X, Y)
+        D = np.concatenate([D.ravel() for pair in zip(D_W, D_b, strict=True) for D in pair])
+        before = net.parameters.astype(np.float64)
+        return before, before - LEARNING_RATE * D
+
+    def calibrate(self, seconds: float) -> None:
+        """Choose the steps of a round so that it takes about so long; warms up as well."""
+        while (took := max(1e-9, self.run() * self.steps)) < seconds / 2:
+            self.steps *= max(2, min(16, int(seconds / took)))
+        self.steps = max(1, math.ceil(self.steps * min(1.0, seconds / took)))
+
+    def as_dict(self, peak: float) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "workload": self.workload.name,
+            "sizes": list(self.workload.sizes),
+            "batch": self.workload.batch,
+            "n_threads": self.n_threads,
+            "step_us": self.step_us,
+            "examples_per_second": self.examples_per_second,
+            "gflops": self.gflops,
+            "share_of_peak": self.gflops / peak,
+            "rounds_us": self.rounds_us,
+        }
+
+
+def data(n_inputs: int, n_outputs: int, dtype: str) -> tuple[Array, Array]:
+    """Noise, (ROWS, n_inputs), in which the label raises a column, and the labels."""
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((ROWS, n_inputs), dtype=np.dtype(dtype).type)
+    labels = rng.integers(0, max(2, n_outputs), ROWS)
+    X[np.arange(ROWS), labels % n_inputs] += 2
+    return X, labels if n_outputs > 1 else labels.astype(dtype)[:, None]
+
+
+def settings(workloads: Sequence[Workload], dtype: str, counts: Sequence[int]) -> list[Setting]:
+    """Every workload on every number of threads; predict of one example is on one thread always."""
+    made: list[Setting] = []
+    shared: dict[tuple[int, int], tuple[Array, Array]] = {}
+    for workload in workloads:
+        ends = workload.sizes[0], workload.sizes[-1]
+        if ends not in shared:
+            shared[ends] = data(*ends, dtype)
+        output = "softmax" if ends[1] > 1 else "sigmoid"
+        for n in counts if workload.batch else (1,):
+            net = Network(workload.sizes, output=output, dtype=dtype, rng=2, n_threads=n)
+            made.append(Setting(workload, n, net, *shared[ends]))
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The settings with their figures, and by number of threads the machine's peak in GFLOP/s."""
+
+    settings: list[Setting]
+    peaks: dict[int, float]
+
+
+def thread_counts(n_threads: int | None = None) -> list[int]:
+    """One thread and all, or as many as are wanted."""
+    return sorted({1, threads.count(n_threads)[0]})
+
+
+def measure(
+    dtype: str = "float32",
+    n_threads: int | None = None,
+    seconds: float = 10.0,
+    *,
+    rounds: int = ROUNDS,
+    workloads: Sequence[Workload] = WORKLOADS,
+) -> Report:
+    """Measure how fast this machine trains and predicts.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}, default "float32"
+    n_threads : int, optional
+        Measure with one thread and with so many. Default: see `cbp.get_num_threads`.
+    seconds : float, default 10.0
+        About how long to measure, besides a second or two to prepare.
+    rounds : int, default 7
+        How often each is measured.
+    workloads : sequence of Workload
+        What to measure.
+
+    Returns
+    -------
+    Report
+        A peak is the best of all rounds.
+
+    Raises
+    ------
+    ArithmeticError
+        If one step of a network has not the result of `cbp.reference`.
+
+    Examples
+    --------
+    >>> report = measure(n_threads=1, seconds=0.01, rounds=1, workloads=[Workload((2, 4, 1), 4)])
+    >>> report.settings[0].step_us > 0
+    True
+    """
+    counts = thread_counts(n_threads)
+    todo = settings(workloads, dtype, counts)
+    for setting in todo:
+        setting.check()
+    share = seconds / ((rounds + 1) * (len(todo) + len(counts)))
+    for setting in todo:
+        setting.calibrate(share)
+    peaks = dict.fromkeys(counts, 0.0)
+    for turn in range(rounds):
+        for n in counts:
+            # Several threads are at least as good as one, whatever else is running.
+            peaks[n] = max(peaks[1], peaks[n], peak_gflops(dtype, n, share))
+        first = turn % max(1, len(todo))
+        for setting in todo[first:] + todo[:first]:
+            setting.rounds_us.append(setting.run() * 1e6)
+    return Report(todo, peaks)

@@ -1,0 +1,68 @@
+"""How much processor time the control groups (Linux cgroups) that this process is in allow it."""
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from functools import cache
+
+UNLIMITED = 1 << 30
+
+# Version 1 has one tree a controller; that of the cpu is mounted under one of these names, or several.
+CPU_TREES = ("cpu", "cpu,cpuacct", "cpuacct,cpu")
+
+
+@cache
+def quota(root: str = "/sys/fs/cgroup", self_cgroup: str = "/proc/self/cgroup") -> int:
+    """Processors' worth of time that is allowed, rounded up; UNLIMITED where there is no limit.
+
+    Source: cgroups(7) of the Linux manual; Documentation/admin-guide/cgroup-v2.rst (cpu.max) and
+    Documentation/scheduler/sched-bwc.rst (cpu.cfs_quota_us) of Linux.
+    """
+    try:
+        lines = read(self_cgroup).splitlines()
+    except OSError:
+        return UNLIMITED
+    allowed = min((limit for line in lines for limit in limits(root, line)), default=math.inf)
+    return max(1, math.ceil(allowed)) if allowed < math.inf else UNLIMITED
+
+
+def limits(root: str, line: str) -> Iterator[float]:
+    """The limits of the group of a line "number:controllers:path", and of the groups above it."""
+    _, controllers, path = [*line.split(":", 2), "", ""][:3]
+    if not path:
+        return
+    if not controllers:
+        yield from limits_upwards(root, path, version_2)
+    elif "cpu" in controllers.split(","):
+        for tree in CPU_TREES:
+            yield from limits_upwards(os.path.join(root, tree), path, version_1)
+
+
+def limits_upwards(mount: str, path: str, limit_of: Callable[[str], float]) -> Iterator[float]:
+    """The limits of a group and of those above it; in a container all but the mount may be out of sight."""
+    parts = [part for part in path.split("/") if part]
+    if ".." in parts:  # a group outside of what the mount shows
+        parts = []
+    for depth in range(len(parts), -1, -1):
+        try:
+            yield limit_of(os.path.join(mount, *parts[:depth]))
+        except (OSError, ValueError, ZeroDivisionError):  # a group without the files, or with other contents
+            continue
+
+
+def version_2(folder: str) -> float:
+    """Quota over period of cpu.max: "max 100000" or "50000 100000"."""
+    limit, period = read(os.path.join(folder, "cpu.max")).split()
+    return math.inf if limit == "max" else int(limit) / int(period)
+
+
+def version_1(folder: str) -> float:
+    """Quota over period, each in a file; a negative quota is none."""
+    limit = int(read(os.path.join(folder, "cpu.cfs_quota_us")))
+    return math.inf if limit < 0 else limit / int(read(os.path.join(folder, "cpu.cfs_period_us")))
+
+
+def read(path: str) -> str:
+    """A file's text, with whatever bytes the names in it have."""
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()

@@ -1,0 +1,57 @@
+"""Checks of single numbers: how many of something there are, or how large a quantity is."""
+
+import math
+import numbers
+import operator
+from collections.abc import Callable
+from typing import Any
+
+
+def kind(value: Any) -> str:
+    """The name of its type: what to tell of a value that may be of any length."""
+    return type(value).__name__
+
+
+def count(
+    value: Any,
+    argument: str,
+    least: int,
+    *,
+    wanted: str = "a whole number",
+    got: Callable[[Any], str] = repr,
+) -> int:
+    """A whole number of at least `least`; `wanted` and `got` are words for the TypeError."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{argument} must be {wanted}, got {got(value)}") from None
+    if number < least:
+        raise ValueError(f"{argument} must be at least {least}, got {number}")
+    return number
+
+
+def count_or_none(value: Any, argument: str) -> int | None:
+    """A whole number of at least 1, or None."""
+    if value is None:
+        return None
+    return count(value, argument, 1, wanted="a whole number or None", got=kind)
+
+
+def non_negative(
+    value: Any, argument: str, *, below: float = math.inf, got: Callable[[Any], str] = repr
+) -> float:
+    """A finite number of at least 0 and less than `below`; `got` makes a word for the TypeError."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{argument} must be a number, got {got(value)}")
+    limit = "finite" if below == math.inf else f"less than {below:g}"
+    try:
+        number = float(value)
+    except OverflowError:  # its digits would fill the screen
+        raise ValueError(
+            f"{argument} must be at least 0 and {limit}, got {kind(value)} that no float holds"
+        ) from None
+    if not (0 <= number < below and math.isfinite(number)):
+        raise ValueError(f"{argument} must be at least 0 and {limit}, got {value!r}")
+    return number
