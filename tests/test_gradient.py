@@ -203,6 +203,23 @@ def test_labels_are_probabilities_of_one():
             assert difference(a, b) < 1e-13
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_ready_arrays_take_a_short_way_to_the_same_bits(dtype):
+    net = network([5, 9, 3], hidden="tanh", output="sigmoid", dtype=dtype)
+    rng = np.random.default_rng(3)
+    for m in (1, 40, 40, 300):  # a new number, and one that was there just before
+        X, Y = rng.normal(size=(m, 5)).astype(dtype), rng.uniform(size=(m, 3)).astype(dtype)
+        for net.l2 in (0.0, 0.5):
+            short, long = net.gradient(X, Y), net.gradient(X[::1].tolist(), Y.tolist())
+            assert short.parameters.tobytes() == long.parameters.tobytes()
+            assert short.loss == long.loss == net.loss(X, Y) == net.loss(X.tolist(), Y.tolist())
+        X[-1, 2] = np.nan
+        with pytest.raises(ValueError, match=f"X must be finite, got nan in row {m - 1}, column 2"):
+            net.gradient(X, Y)
+        with pytest.raises(ValueError, match=r"Y must have shape"):
+            net.loss(X, Y[:, :2])
+
+
 def test_examples_without_weight_count_for_nothing():
     net = network([3, 4, 2], dtype="float64", l2=0.3, hidden="tanh")
     rng = np.random.default_rng(6)

@@ -32,6 +32,29 @@ MODES = {"loss": t.LOSS, "gradient": t.GRADIENT, "train": t.TRAIN}
 FUNCTIONS = {"exp": 0, "sigmoid": 1, "tanh": 2, "log1p_unit": 3}
 
 
+cdef bint view_ready(object array, Py_buffer* view, Py_ssize_t itemsize, bint writable):
+    """Take a view of an array of native, aligned floats of that size, C-contiguous; False where it is none."""
+    if not PyObject_CheckBuffer(array):
+        return False
+    try:
+        PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0))
+    except (ValueError, BufferError):
+        return False
+    if view.format[0] == (c'f' if itemsize == 4 else c'd') and view.format[1] == 0:
+        return True
+    PyBuffer_Release(view)
+    return False
+
+
+cdef bint is_row(Py_buffer* view, Py_ssize_t n):
+    """Whether it is (n,) or (1, n)."""
+    return view.ndim == 1 and view.shape[0] == n or has_shape(view, 1, n)
+
+
+cdef bint has_shape(Py_buffer* view, Py_ssize_t m, Py_ssize_t n):
+    return view.ndim == 2 and view.shape[0] == m and view.shape[1] == n
+
+
 cdef class Array:
     """A C-contiguous array kept alive, and its address; NULL for None."""
 
@@ -157,18 +180,12 @@ cdef class Engine:
         cdef void* pointers[MOST_LAYERS_OF_A_ROW]
         cdef Py_ssize_t l
         cdef bint done = False
-        if self.n_layers > MOST_LAYERS_OF_A_ROW or not PyObject_CheckBuffer(X) or not PyObject_CheckBuffer(out):
+        if self.n_layers > MOST_LAYERS_OF_A_ROW or not view_ready(X, &x, self.itemsize, False):
             return False
-        try:
-            PyObject_GetBuffer(X, &x, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
-        except (ValueError, BufferError):
-            return False
-        try:
-            PyObject_GetBuffer(out, &y, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
-        except (ValueError, BufferError):
+        if not view_ready(out, &y, self.itemsize, True):
             PyBuffer_Release(&x)
             return False
-        if x.ndim == y.ndim and self.is_row(&x, self.n_in) and self.is_row(&y, self.n_out):
+        if x.ndim == y.ndim and is_row(&x, self.n_in) and is_row(&y, self.n_out):
             for l in range(self.n_layers - 1):
                 pointers[l] = NULL
             pointers[self.n_layers - 1] = y.buf
@@ -179,12 +196,6 @@ cdef class Engine:
         PyBuffer_Release(&x)
         PyBuffer_Release(&y)
         return done
-
-    cdef bint is_row(self, Py_buffer* view, Py_ssize_t n):
-        """Whether it is (n,) or (1, n), of native, aligned floats of the network's precision."""
-        if view.format[0] != (c'f' if self.itemsize == 4 else c'd') or view.format[1] != 0:
-            return False
-        return (view.ndim == 1 or view.ndim == 2 and view.shape[0] == 1) and view.shape[view.ndim - 1] == n
 
 
 cdef class Pass:
@@ -214,12 +225,15 @@ cdef class Pass:
     cdef t.Rule rule
     cdef t.Cursor cursor
     cdef tuple arrays                   # what `data` points to
+    cdef Py_ssize_t batch
+    cdef int n_threads
     cdef readonly int n_moments
 
     def __cinit__(self, Engine engine, int mode, Py_ssize_t batch, int n_threads, int optimizer=t.SGD,
                   bint momentum=False, bint inputs=False, Py_ssize_t at_hand=0):
         self.engine = engine
         self.table = engine.table
+        self.batch, self.n_threads = batch, n_threads
         self.rule.optimizer = optimizer
         self.n_moments = 2 if optimizer == t.ADAM else 1 if momentum else 0
         with nogil:
@@ -280,6 +294,39 @@ cdef class Pass:
         """Go on for about `budget` multiply-adds, or until the bound examples are used up or a fault is found."""
         with nogil:
             self.engine.table.advance(self.state, &self.data, &self.rule, &self.cursor, budget, n_threads)
+
+    def evaluate(self, object X, object Y, object gradient, double l2):
+        """J of the examples of one batch, (m, s(1)) and (m, s(L)), and in mode GRADIENT D at rest; all in one go.
+
+        Returns None where X or Y needs conversion, or holds what it must not.
+        """
+        cdef Engine engine = self.engine
+        cdef Py_buffer x, y
+        cdef Array D = Array(gradient, engine.itemsize, True)
+        cdef bint fits
+        D.expect(engine.n_parameters)
+        if not view_ready(X, &x, engine.itemsize, False):
+            return None
+        if not view_ready(Y, &y, engine.itemsize, False):
+            PyBuffer_Release(&x)
+            return None
+        fits = has_shape(&x, self.batch, engine.n_in) and has_shape(&y, self.batch, engine.n_out)
+        if fits:
+            memset(&self.data, 0, sizeof(self.data))
+            memset(&self.cursor, 0, sizeof(self.cursor))
+            self.data.X, self.data.Y, self.data.m, self.data.available = x.buf, y.buf, self.batch, self.batch
+            self.data.check = True
+            self.rule.l2 = l2
+            with nogil:
+                self.table.pack(self.state, engine.parameters.at)
+                while self.cursor.fault.kind == t.NONE and self.cursor.first < self.batch:
+                    self.table.advance(self.state, &self.data, &self.rule, &self.cursor, 1e300, self.n_threads)
+                fits = self.cursor.fault.kind == t.NONE
+                if fits and D.at != NULL:
+                    self.table.read_gradient(self.state, D.at, engine.parameters.at, self.rule.l2, self.cursor.weight)
+        PyBuffer_Release(&x)
+        PyBuffer_Release(&y)
+        return self.loss if fits else None
 
     def read_gradient(self, object gradient):
         """D at rest, after a whole batch in mode GRADIENT."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cbp import arguments, arrays, layout, persistence, threads, training
+from cbp import _core, arguments, arrays, layout, persistence, threads, training
 from cbp.arrays import Array, Examples
 from cbp.gradients import Gradient, relative_difference
 from cbp.history import Epoch, History
@@ -19,6 +19,9 @@ from cbp.initialization import generator, spawn
 from cbp.optimizers import Adam, Optimizer, OptimizerState
 from cbp.structure import Structure
 from cbp.training import Training
+
+AT_ONCE_PARAMETERS = 20_000  # what is kept is small too
+AT_ONCE_WORK = 5_000_000  # examples times parameters: less than a millisecond, so that Ctrl-C can wait
 
 
 class Network(Structure):
@@ -200,6 +203,8 @@ class Network(Structure):
 
         X, Y, sample_weight and the errors as for `fit`; a J that is not finite is returned as it is.
         """
+        if sample_weight is None and (J := self._at_once("loss", X, Y, None)) is not None:
+            return J
         examples = self._examples(X, Y, sample_weight)
         return training.loss(self._engine, examples, self._thread_count(), self._l2)
 
@@ -221,11 +226,34 @@ class Network(Structure):
             `parameters` flat, `weights` and `biases` views of it, `thetas`, `loss` J, `inputs` (m, s(1)) or
             None.
         """
-        examples = self._examples(X, Y, sample_weight)
         D = np.empty_like(self._parameters)
+        if sample_weight is None and not inputs and (J := self._at_once("gradient", X, Y, D)) is not None:
+            return Gradient(D, J, None, self._sizes)
+        examples = self._examples(X, Y, sample_weight)
         to_inputs = np.empty((examples.m, self._sizes[0]), dtype=self._dtype) if inputs else None
         J = training.gradient(self._engine, examples, self._thread_count(), self._l2, D, to_inputs)
         return Gradient(D, J, to_inputs, self._sizes)
+
+    def _at_once(self, mode: str, X: Any, Y: Any, D: Array | None) -> float | None:
+        """J, and D its gradient, of ready arrays and little work, where all else would take longer than that.
+
+        None: take the long way, which also says what may be wrong. Passes are kept for the next such call.
+        """
+        if type(X) is not np.ndarray or type(Y) is not np.ndarray or X.ndim != 2:
+            return None
+        m, n = len(X), len(self._parameters)
+        if m == 0 or n > AT_ONCE_PARAMETERS or m * n > AT_ONCE_WORK:
+            return None
+        key = (mode, m, self._thread_count())
+        try:
+            kept, run = self._spare.pop()
+        except IndexError:
+            kept = None
+        if kept != key:
+            run = _core.Pass(self._engine, _core.MODES[mode], m, key[2])
+        J: float | None = run.evaluate(X, Y, D, self._l2)
+        self._spare.append((key, run))
+        return J
 
     def check_gradient(self, X: ArrayLike, Y: ArrayLike) -> float:
         """Relative difference ‖D − D′‖ / (‖D‖ + ‖D′‖) between `gradient` and central differences.

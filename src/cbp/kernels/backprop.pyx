@@ -48,6 +48,7 @@ include "activations.pxi"
 include "losses.pxi"
 include "updates.pxi"
 include "plan.pxi"
+include "data.pxi"
 include "faults.pxi"
 include "pass.pxi"
 include "tiles.pxi"
@@ -105,6 +106,37 @@ cdef void work(
     run.reports[me].waited = waited
     if me == 0:
         end[0] = cursor
+
+
+cdef void work_small(
+    const Pass* run, const Data* data, const Rule* rule, Cursor* cursor, double budget,
+) noexcept nogil:
+    """The same on one thread, where a minibatch of a small network is a tile: there is nothing to share or to pack."""
+    cdef Tile tile = tile_of(run, 0)
+    cdef Rows x
+    cdef Step step
+    cdef const Layer* layer
+    cdef Py_ssize_t n_rows, l
+    cursor.starved = False
+    while cursor.first < data.m and budget > 0:
+        n_rows = min(run.batch, data.m - cursor.first)
+        if cursor.first + n_rows > data.available:
+            cursor.starved = True
+            return
+        cursor.m = weight_of(data, cursor.first, n_rows)
+        x = forward_examples(run, data, &tile, cursor.first, n_rows, run.losses, &cursor.fault)
+        if cursor.fault.kind != NONE or not sum_losses(run, n_rows, cursor):
+            return
+        if cursor.m != 0:
+            accumulate_tile(run, run.Delta, &tile, x, n_rows, ZERO, NULL, 0)
+            step = step_constants(rule, cursor.updates, cursor.m)
+            for l in range(run.plan.n_layers):
+                layer = &run.plan.layers[l]
+                finish_rows(run, layer, Delta_in(run.Delta, layer), 0, layer.n_in + 1, 0, &step)
+        budget -= run.work * n_rows + STEP_WORK
+        complete_batch(run, rule, n_rows, cursor)
+        if cursor.fault.kind != NONE:
+            return
 
 
 cdef void complete_batch(const Pass* run, const Rule* rule, Py_ssize_t batch, Cursor* cursor) noexcept nogil:
@@ -181,7 +213,6 @@ cdef void look_at_waiting(Pass* run, int team, double elapsed) noexcept nogil:
         run.alone_next //= 2
 
 
-include "small.pxi"
 include "predict.pxi"
 include "probes.pxi"
 

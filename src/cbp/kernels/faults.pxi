@@ -2,15 +2,19 @@
 # the one in the lowest row of X and Y counts; with shuffling there may be others in lower rows still.
 
 cdef bint all_finite(const real* x, Py_ssize_t n) noexcept nogil:
-    """n a multiple of LANES"""
-    cdef real[64] lane
-    cdef vec total = broadcast(0)
-    cdef Py_ssize_t i
-    for i from 0 <= i < n by LANES:
-        total = mul_add(load(x + i), broadcast(0), total)   # 0, or NaN from the first infinity or NaN on
-    store(lane, total)
-    for i in range(LANES):
-        if lane[i] != 0:
+    cdef vec total[4]                   # chains, so that none waits for itself
+    cdef Py_ssize_t i = 0, whole = n // (4 * LANES) * (4 * LANES)
+    cdef int c
+    for c in range(4):
+        total[c] = broadcast(0)
+    while i < whole:
+        for c in range(4):              # 0, or NaN from the first infinity or NaN on
+            total[c] = mul_add(load(x + i + c * LANES), broadcast(0), total[c])
+        i += 4 * LANES
+    if sum_of_lanes((total[0] + total[1]) + (total[2] + total[3])) != 0:
+        return False
+    for i in range(whole, n):
+        if not isfinite(x[i]):
             return False
     return True
 
@@ -20,30 +24,26 @@ cdef void report(Fault* fault, int kind, Py_ssize_t row, Py_ssize_t column) noex
         fault.kind, fault.row, fault.column = kind, row, column
 
 
-cdef void check_row(const real* x, Py_ssize_t n, int kind, Py_ssize_t row, Fault* fault) noexcept nogil:
-    cdef Py_ssize_t whole = n // LANES * LANES, j
-    if not all_finite(x, whole):
-        whole = 0
-    for j in range(whole, n):
-        if not isfinite(x[j]):
-            report(fault, kind, row, j)
-            return
-
-
-cdef void check_inputs(
-    const Data* data, Rows x, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n, Fault* fault,
+cdef void check_rows(
+    const real* x, Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n,     # (n_rows, n)
+    int kind, const Data* data, Py_ssize_t first, Fault* fault,
 ) noexcept nogil:
-    cdef Py_ssize_t i
+    """Report the first value that is not finite."""
+    cdef Py_ssize_t i, j
+    if ld == n and all_finite(x, n_rows * n):
+        return
     for i in range(n_rows):
-        check_row(x.at + i * x.row, n, X_NOT_FINITE, row_of(data, first + i), fault)
+        if not all_finite(x + i * ld, n):
+            for j in range(n):
+                if not isfinite(x[i * ld + j]):
+                    report(fault, kind, row_of(data, first + i), j)
+                    return
 
 
-cdef void check_targets(int g, int loss, const real* y, Py_ssize_t n, Py_ssize_t row, Fault* fault) noexcept nogil:
+cdef void check_probabilities(int g, const real* y, Py_ssize_t n, Py_ssize_t row, Fault* fault) noexcept nogil:
+    """Report targets of cross-entropy that are none."""
     cdef double total = 0
     cdef Py_ssize_t j
-    check_row(y, n, Y_NOT_FINITE, row, fault)
-    if g != SOFTMAX and loss != CROSS_ENTROPY:
-        return
     for j in range(n):
         if y[j] < 0 or (y[j] > 1 and g != SOFTMAX):
             report(fault, Y_NOT_IN_UNIT_INTERVAL, row, j)
@@ -51,6 +51,23 @@ cdef void check_targets(int g, int loss, const real* y, Py_ssize_t n, Py_ssize_t
         total += y[j]
     if g == SOFTMAX and not -1e-3 <= total - 1 <= 1e-3:
         report(fault, Y_NOT_SUMMING_TO_ONE, row, 0)
+
+
+cdef void check_targets(
+    const Plan* plan, const Data* data, Py_ssize_t first, Py_ssize_t n_rows, Fault* fault,
+) noexcept nogil:
+    cdef const Layer* last = &plan.layers[plan.n_layers - 1]
+    cdef Py_ssize_t n = last.n_out, i
+    if data.labels != NULL:
+        return
+    if data.order == NULL or data.Y_gathered:
+        check_rows(targets_of(data, first, n), n, n_rows, n, Y_NOT_FINITE, data, first, fault)
+    else:
+        for i in range(n_rows):
+            check_rows(targets_of(data, first + i, n), n, 1, n, Y_NOT_FINITE, data, first + i, fault)
+    if last.g == SOFTMAX or plan.loss == CROSS_ENTROPY:
+        for i in range(n_rows):
+            check_probabilities(last.g, targets_of(data, first + i, n), n, row_of(data, first + i), fault)
 
 
 cdef void keep_first(Fault* kept, const Fault* other) noexcept nogil:

@@ -9,8 +9,9 @@
 # one chain over all the examples, whoever computes it.
 
 cdef enum:
-    MOST_PARTIALS = 64
-    PARTIAL_LEAST = 64                  # examples that a partial sum should have at least
+    MOST_PARTIALS = 64                  # a power of 2, as every number of them: most teams share it evenly
+    PARTIALS_FROM = 128                 # examples of a batch
+    PARTIAL_LEAST = 48                  # … and of a partial sum
     GROUP = 8                           # strips of W whose Delta is completed together
     SMALL_NETWORK = 16384               # reals of packed W up to which partial sums are worth their reduction
     BLOCK_BYTES = 8 * 1024 * 1024       # bound on a round's activations and deltas
@@ -36,7 +37,7 @@ cdef struct Pass:
     Py_ssize_t round                    # examples of a round (of each partial sum)
     double work                         # of an example, in multiply-adds
     Py_ssize_t tile_size                # reals of a thread's tile
-    bint small                          # one thread takes a minibatch through in one go: see small.pxi
+    bint small                          # a minibatch is one tile of a small network: see `work_small`
     bint direct                         # Delta goes into the step at once, a group of strips at a time …
     Py_ssize_t group_size               # … in this many reals a thread
     real* W                             # packed, as are the next four
@@ -45,7 +46,7 @@ cdef struct Pass:
     real* moment2
     real* W_T                           # packed
     real* tiles                         # (most_threads, tile_size)
-    real* block                         # by rows: (round, block_size); else (most_threads, TILE, block_size)
+    real* block                         # by rows: (round, block_size)
     double* losses                      # by rows: (round,), one an example; else (n_partials,)
     double* squares                     # (n_strips,), sum of W^2 a strip
     Report* reports                     # (most_threads,)
@@ -70,8 +71,10 @@ cdef void plan_rounds(Pass* run, Py_ssize_t at_hand) noexcept nogil:
     cdef const Plan* plan = run.plan
     cdef double most_work = <double> LANE_WORK * min(LANES, 8)  # wider vectors are not always faster
     cdef Py_ssize_t fit
-    if plan.packed_size <= SMALL_NETWORK and 2 * PARTIAL_LEAST <= run.batch <= at_hand:
-        run.n_partials = min(MOST_PARTIALS, run.batch // PARTIAL_LEAST)
+    if plan.packed_size <= SMALL_NETWORK and PARTIALS_FROM <= run.batch <= at_hand:
+        run.n_partials = MOST_PARTIALS
+        while run.n_partials * PARTIAL_LEAST > run.batch:
+            run.n_partials //= 2
         run.share = strip_count((run.batch + run.n_partials - 1) // run.n_partials) * STRIP
         fit = <Py_ssize_t> (most_work / 10 / (run.work * run.n_partials))
         run.round = min(run.share, max(1, fit // TILE) * TILE)
@@ -88,7 +91,6 @@ cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) n
     cdef char* at = memory
     cdef Py_ssize_t w_bytes = plan.packed_size * sizeof(real)
     cdef Py_ssize_t t_size = plan.transposed_size
-    cdef Py_ssize_t blocks = run.round if run.n_partials == 0 else run.most_threads * <Py_ssize_t> TILE
     if run.inputs:
         t_size += plan.layers[0].n_out * padded(plan.layers[0].n_in)
     run.W = <real*> aligned(&at, w_bytes)
@@ -106,7 +108,8 @@ cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) n
     if run.mode != LOSS:
         run.Delta = <real*> aligned(&at, run.most_threads * run.group_size * <Py_ssize_t> sizeof(real) if run.direct
                                     else max(1, run.n_partials) * w_bytes)
-        run.block = <real*> aligned(&at, blocks * plan.block_size * sizeof(real))
+        if run.n_partials == 0:
+            run.block = <real*> aligned(&at, run.round * plan.block_size * sizeof(real))
     return at - memory
 
 

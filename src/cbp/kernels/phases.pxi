@@ -11,17 +11,13 @@ cdef void accumulate_Delta(
     multiply(Delta, a, delta, first, last, layer.n_out, n_rows, start)
 
 
-cdef Panels Delta_of(const Pass* run, const Layer* layer, Py_ssize_t partial) noexcept nogil:
-    """A layer's Delta in the vector of all layers'."""
-    return packed_panels(run.Delta + partial * run.plan.packed_size + layer.packed, layer.n_in + 1)
-
-
 cdef void examples_phase(
     const Pass* run, const Data* data, const Cursor* cursor, Py_ssize_t batch, int me, int team,
 ) noexcept nogil:
     """This thread's examples of the round."""
     cdef Tile tile = tile_of(run, me)
-    cdef Py_ssize_t n, first, last, i, next, t, tiles, p
+    cdef Py_ssize_t n, first, last, i, next, at, t, tiles, p
+    cdef Rows x
     cdef Fault* fault = &run.reports[me].fault
     if run.n_partials == 0:
         n = min(run.round, batch - cursor.done)
@@ -29,34 +25,38 @@ cdef void examples_phase(
         tiles = tile_count(last - first)
         for t in range(tiles):
             i, next = first + (last - first) * t // tiles, first + (last - first) * (t + 1) // tiles
-            process_tile(run, data, &tile, cursor.first + cursor.done + i, next - i,
-                         run.block, run.round, i, run.losses + i, cursor.m, fault)
+            at = cursor.first + cursor.done + i
+            x = forward_examples(run, data, &tile, at, next - i, run.losses + i, fault)
+            if run.mode != LOSS:
+                backward_tile(run, run.block, run.round, i, &tile, x, next - i, inputs_of(run, data, at),
+                              <real> (1 / cursor.m))
         return
     for p in range(run.n_partials * me // team, run.n_partials * (me + 1) // team):
-        sum_partial(run, data, &tile, run.block + me * TILE * run.plan.block_size, p, cursor, batch, fault)
+        sum_partial(run, data, &tile, p, cursor, batch, fault)
 
 
 cdef void sum_partial(
-    const Pass* run, const Data* data, const Tile* tile, real* block, Py_ssize_t p, const Cursor* cursor,
-    Py_ssize_t batch, Fault* fault,
+    const Pass* run, const Data* data, const Tile* tile, Py_ssize_t p, const Cursor* cursor, Py_ssize_t batch,
+    Fault* fault,
 ) noexcept nogil:
     """The round's examples of partial sum p, into its Delta and its loss."""
-    cdef const Plan* plan = run.plan
     cdef Py_ssize_t first = p * run.share + cursor.done
     cdef Py_ssize_t last = min(first + run.round, min((p + 1) * run.share, batch))
-    cdef Py_ssize_t i, n_rows, l, t, tiles = tile_count(last - first)
+    cdef Py_ssize_t i, at, n_rows, t, tiles = tile_count(last - first)
+    cdef Rows x
     if cursor.done == 0:
         run.losses[p] = 0
     for t in range(tiles):
         i = first + (last - first) * t // tiles
         n_rows = first + (last - first) * (t + 1) // tiles - i
-        process_tile(run, data, tile, cursor.first + i, n_rows, block, TILE, 0, tile.losses, cursor.m, fault)
-        for l in range(n_rows):
-            run.losses[p] += tile.losses[l]
+        at = cursor.first + i
+        x = forward_examples(run, data, tile, at, n_rows, tile.losses, fault)
+        for i in range(n_rows):
+            run.losses[p] += tile.losses[i]
         if run.mode != LOSS:
-            for l in range(plan.n_layers):
-                accumulate_Delta(Delta_of(run, &plan.layers[l], p), &plan.layers[l], block, TILE, n_rows,
-                                 0, plan.layers[l].n_in + 1, ZERO if i == p * run.share else CONTINUE)
+            accumulate_tile(run, run.Delta + p * run.plan.packed_size, tile, x, n_rows,
+                            ZERO if at == cursor.first + p * run.share else CONTINUE,
+                            inputs_of(run, data, at), <real> (1 / cursor.m))
 
 
 cdef double sum_of_squares(const real* W, Py_ssize_t n) noexcept nogil:
@@ -140,7 +140,7 @@ cdef void weights_phase(
             if run.direct:
                 Delta = packed_panels(run.Delta + me * run.group_size, GROUP * STRIP, first)
             else:
-                Delta = Delta_of(run, layer, 0)
+                Delta = Delta_in(run.Delta, layer)
             if run.n_partials == 0 and run.mode != LOSS:
                 accumulate_Delta(Delta, layer, run.block, run.round, n_rows, first, last,
                                  ZERO if cursor.done == 0 else CONTINUE)

@@ -15,9 +15,10 @@ cdef void forward_rows(
     cdef const Layer* layer
     cdef Panels z, weights
     cdef Rows inputs = rows_of(X + first * plan.layers[0].n_in, plan.layers[0].n_in)
+    cdef Data data                      # for the numbers of rows
     cdef Py_ssize_t l, i
-    for i in range(n_rows):
-        check_row(inputs.at + i * inputs.row, plan.layers[0].n_in, X_NOT_FINITE, first + i, fault)
+    data.order = NULL
+    check_rows(inputs.at, inputs.row, n_rows, plan.layers[0].n_in, X_NOT_FINITE, &data, first, fault)
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
         z = row_panels(workspace + l % 2 * n_rows * plan.widest, layer.ld_out)

@@ -284,6 +284,45 @@ cdef inline void outer_product(
         store(C.at + n_in * LANES, left + zero)
 
 
+cdef inline Rows transposed(Rows a) noexcept nogil:
+    """Columns of a matrix as rows."""
+    cdef Rows columns
+    columns.at, columns.row, columns.col, columns.strip = a.at, a.col, a.row, STRIP * a.col
+    return columns
+
+
+cdef inline void sum_rows(
+    Panels total, Py_ssize_t row,       # of (row + 1, n), packed
+    Panels of, Py_ssize_t n_rows,       # (n_rows, n), row by row
+    Py_ssize_t n, Start start,          # ZERO or CONTINUE
+) noexcept nogil:
+    """A row of panels as the sum of others, in order."""
+    cdef Py_ssize_t j = 0, i
+    cdef const real* of_i
+    cdef real* to
+    cdef vec left, right
+    while n - j > LANES:
+        to = total.at + row * 2 * LANES
+        left, right = broadcast(0), broadcast(0)
+        if start == CONTINUE:
+            left, right = load(to), load(to + LANES)
+        of_i = of.at + j
+        for i in range(n_rows):
+            left = left + load(of_i)
+            right = right + load(of_i + LANES)
+            of_i += of.row
+        store(to, left)
+        store(to + LANES, right)
+        total.at += total.panel
+        j += 2 * LANES
+    if j < n:
+        to = total.at + row * LANES
+        left = load(to) if start == CONTINUE else broadcast(0)
+        for i in range(n_rows):
+            left = left + load(of.at + j + i * of.row)
+        store(to, left)
+
+
 cdef void pack_panels(
     real* panels,                       # (capacity, n) in panels; rows at to at + n_rows are written
     Py_ssize_t capacity, Py_ssize_t at,

@@ -23,10 +23,6 @@ cdef Tile tile_of(const Pass* run, int thread) noexcept nogil:
     return tile
 
 
-cdef inline Py_ssize_t row_of(const Data* data, Py_ssize_t example) noexcept nogil:
-    return <Py_ssize_t> data.order[example] if data.order != NULL else example
-
-
 cdef Rows gather(
     const Data* data, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n,
     real* to, Py_ssize_t ld,            # (n_rows, ld)
@@ -66,26 +62,14 @@ cdef void forward_tile(
         inputs = rows_of(z.at, layer.ld_out)
 
 
-cdef inline const real* targets_of(const Data* data, Py_ssize_t example, Py_ssize_t n) noexcept nogil:
-    """An example's row of Y."""
-    return <const real*> data.Y + (example - data.offset if data.Y_gathered else row_of(data, example)) * n
-
-
-cdef inline real weight_at(const Data* data, Py_ssize_t example) noexcept nogil:
-    return (<const real*> data.weights)[row_of(data, example)] if data.weights != NULL else 1
-
-
 cdef void output_delta(
     const Plan* plan, real* z,          # (n_rows, ld_out): z(L), which becomes delta(L), its padding zeros
     double* losses,                     # (n_rows,)
-    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile, Fault* fault,
+    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile,
 ) noexcept nogil:
     cdef const Layer* last = &plan.layers[plan.n_layers - 1]
     cdef Py_ssize_t n = last.n_out, i, j
     cdef real weight
-    if data.check and data.labels == NULL:
-        for i in range(n_rows):
-            check_targets(last.g, plan.loss, targets_of(data, first + i, n), n, row_of(data, first + i), fault)
     if last.g == SOFTMAX:
         softmax_delta(plan, z, losses, data, first, n_rows, tile)
     elif n < LANES and n_rows > 1:
@@ -224,6 +208,11 @@ cdef void backward_tile(
             recur_to_inputs(run, delta, n_rows, <real*> tile.delta[0], inputs, inverse_m)
 
 
+cdef inline real* inputs_of(const Pass* run, const Data* data, Py_ssize_t first) noexcept nogil:
+    """Where dJ/dX of an example goes; NULL where it is not wanted."""
+    return <real*> data.inputs + first * run.plan.layers[0].n_in if run.inputs else NULL
+
+
 cdef Rows forward_examples(
     const Pass* run, const Data* data, const Tile* tile, Py_ssize_t first, Py_ssize_t n_rows, double* losses,
     Fault* fault,
@@ -232,21 +221,40 @@ cdef Rows forward_examples(
     cdef const Plan* plan = run.plan
     cdef Rows x = gather(data, first, n_rows, plan.layers[0].n_in, tile.x, plan.x_size)
     if data.check:
-        check_inputs(data, x, first, n_rows, plan.layers[0].n_in, fault)
+        check_rows(x.at, x.row, n_rows, plan.layers[0].n_in, X_NOT_FINITE, data, first, fault)
+        check_targets(plan, data, first, n_rows, fault)
     forward_tile(plan, tile.a, x, run.W, n_rows)
     output_delta(plan, tile.a + TILE * plan.layers[plan.n_layers - 1].a_tile, losses, data, first, n_rows,
-                 tile, fault)
+                 tile)
     return x
 
 
-cdef void process_tile(
-    const Pass* run, const Data* data, const Tile* tile, Py_ssize_t first, Py_ssize_t n_rows,
-    real* block, Py_ssize_t capacity, Py_ssize_t at, double* losses, double m, Fault* fault,
+cdef inline Panels Delta_in(real* Delta, const Layer* layer) noexcept nogil:
+    """A layer's Delta in the vector of all layers'."""
+    return packed_panels(Delta + layer.packed, layer.n_in + 1)
+
+
+cdef void accumulate_tile(
+    const Pass* run, real* Delta,       # (packed_size,)
+    const Tile* tile, Rows x, Py_ssize_t n_rows, Start start, real* inputs, real inverse_m,
 ) noexcept nogil:
-    """Examples first to first + n_rows through the layers and back."""
-    cdef Rows x = forward_examples(run, data, tile, first, n_rows, losses, fault)
-    cdef real* inputs = NULL
-    if run.mode != LOSS:
-        if run.inputs:
-            inputs = <real*> data.inputs + first * run.plan.layers[0].n_in
-        backward_tile(run, block, capacity, at, tile, x, n_rows, inputs, <real> (1 / m))
+    """As `backward_tile`, with Delta(l) = start + a(l)^T delta(l+1) at once, from rows as they lie: in small networks
+    packing costs more than it saves. The chains are the same, and so are the bits."""
+    cdef const Plan* plan = run.plan
+    cdef const Layer* layer = &plan.layers[plan.n_layers - 1]
+    cdef Panels delta = row_panels(tile.a + TILE * layer.a_tile, layer.ld_out), Delta_l
+    cdef Rows a
+    cdef Py_ssize_t l
+    for l in range(plan.n_layers - 1, -1, -1):
+        layer = &plan.layers[l]
+        a = rows_of(tile.a + TILE * plan.layers[l - 1].a_tile, layer.ld_in) if l > 0 else x
+        Delta_l = Delta_in(Delta, layer)
+        if n_rows == 1 and start == ZERO:
+            outer_product(Delta_l, a.at, delta.at, layer.n_in, layer.n_out)
+        else:
+            multiply(Delta_l, transposed(a), delta, 0, layer.n_in, layer.n_out, n_rows, start)
+            sum_rows(Delta_l, layer.n_in, delta, n_rows, layer.n_out, start)
+        if l > 0:
+            delta = recur(run, layer, delta, a.at, n_rows, <real*> tile.delta[l % 2])
+        elif inputs != NULL:
+            recur_to_inputs(run, delta, n_rows, <real*> tile.delta[0], inputs, inverse_m)
