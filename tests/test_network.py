@@ -73,6 +73,7 @@ def test_repr(arguments, options, text):
         ([3, 2.0], {}, TypeError, r"sizes\[1\] must be a whole number, got 2.0"),
         ([True, 2], {}, TypeError, r"sizes\[0\] must be a whole number, got True"),
         ([2**31, 2**31], {}, ValueError, r"sizes \[2147483648, .* more parameters than can be addressed"),
+        ([1, 2**31], {}, ValueError, "sizes must be at most 2147483647, got 2147483648"),
         ([10**200, 10**200], {}, ValueError, "sizes .* more parameters than can be addressed"),
         (
             [2, 2],

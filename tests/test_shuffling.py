@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import cbp
+from cbp import training
 
 
 def orders(seed, *epochs, m=10, **options):
@@ -92,3 +93,12 @@ def test_what_belongs_together_stays_together(shuffle):
     untouched = cbp.Network([12, 12], rng=0)
     changed = (net.weights[0] != untouched.weights[0]).any(axis=1)
     assert changed.tolist() == [i == 7 for i in range(12)]
+
+
+def test_more_examples_than_can_be_numbered_are_refused(monkeypatch):
+    monkeypatch.setattr(training, "MOST_SHUFFLED", 3)
+    net = cbp.Network([1, 2], rng=0)
+    net.fit([[0.0]] * 3, [0, 1, 1], epochs=1)
+    net.fit([[0.0]] * 4, [0, 1, 1, 0], epochs=1, shuffle=False)
+    with pytest.raises(ValueError, match="shuffle=True is for at most 3 examples, got 4"):
+        net.fit([[0.0]] * 4, [0, 1, 1, 0], epochs=1)

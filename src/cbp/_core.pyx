@@ -7,7 +7,7 @@ from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
 )
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
@@ -260,7 +260,7 @@ cdef class Pass:
         cdef Engine engine = self.engine
         cdef Array x = Array(X, engine.itemsize), y = Array(Y, engine.itemsize)
         cdef Array w = Array(weights, engine.itemsize), dx = Array(inputs, engine.itemsize, True)
-        cdef Array c = Array(labels, sizeof(int64_t)), o = Array(order, sizeof(int64_t))
+        cdef Array c = Array(labels, sizeof(int32_t)), o = Array(order, sizeof(uint32_t))
         cdef Py_ssize_t part = m - offset if available < 0 else available - offset
         x.expect(part * engine.n_in if X_gathered else m * engine.n_in)
         y.expect(part * engine.n_out if Y_gathered else m * engine.n_out)
@@ -270,7 +270,7 @@ cdef class Pass:
         dx.expect(m * engine.n_in)
         self.arrays = (x, y, w, dx, c, o)
         self.data.X, self.data.Y, self.data.weights, self.data.inputs = x.at, y.at, w.at, dx.at
-        self.data.labels, self.data.order = <const int64_t*> c.at, <const int64_t*> o.at
+        self.data.labels, self.data.order = <const int32_t*> c.at, <const uint32_t*> o.at
         self.data.m, self.data.check = m, check
         self.data.X_gathered, self.data.Y_gathered = X_gathered, Y_gathered
         self.data.offset, self.data.available = offset, m if available < 0 else available
@@ -393,14 +393,14 @@ cdef class Pass:
 
 
 def shuffle(object order, Py_ssize_t start, Py_ssize_t stop, uint64_t state):
-    """Fisher and Yates's shuffle of items stop - 1 down to start of an int64 array with those before them.
+    """Fisher and Yates's shuffle of items stop - 1 down to start of a uint32 array with those before them.
 
     The numbers are SplitMix64's (Steele, Lea and Flood, 2014) from `state`, which is returned as it then stands;
     Lemire's method (2019) makes them even in their range.
     """
-    cdef Array array = Array(order, sizeof(int64_t), True)
-    cdef int64_t* items = <int64_t*> array.at
-    cdef int64_t kept
+    cdef Array array = Array(order, sizeof(uint32_t), True)
+    cdef uint32_t* items = <uint32_t*> array.at
+    cdef uint32_t kept
     cdef Py_ssize_t i
     cdef uint64_t j
     array.expect(stop)
@@ -423,14 +423,8 @@ cdef inline uint64_t next_number(uint64_t* state) noexcept nogil:
 
 
 cdef inline uint64_t below(uint64_t n, uint64_t* state) noexcept nogil:
-    """A whole number from 0 to n - 1, each as likely as the others."""
-    cdef uint64_t product, number
-    if n >> 32:                         # rejection of the numbers past the last whole multiple of n
-        number = next_number(state)
-        while number >= <uint64_t> 0 - (<uint64_t> 0 - n) % n and (<uint64_t> 0 - n) % n != 0:
-            number = next_number(state)
-        return number % n
-    product = (next_number(state) >> 32) * n
+    """A whole number from 0 to n - 1 < 2^32, each as likely as the others."""
+    cdef uint64_t product = (next_number(state) >> 32) * n
     while (product & 0xFFFFFFFFULL) < n and (product & 0xFFFFFFFFULL) < (<uint64_t> 0x100000000ULL - n) % n:
         product = (next_number(state) >> 32) * n
     return product >> 32

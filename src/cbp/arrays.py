@@ -90,7 +90,7 @@ def finite(array: Array, name: str) -> Array:
     return array
 
 
-def labels(array: Array, n_classes: int, name: str) -> NDArray[np.int64]:
+def labels(array: Array, n_classes: int, name: str) -> NDArray[np.int32]:
     """Class labels 0 … n_classes - 1."""
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
@@ -100,15 +100,17 @@ def labels(array: Array, n_classes: int, name: str) -> NDArray[np.int64]:
         if (array != np.floor(array)).any():
             row = _first(array != np.floor(array))
             raise ValueError(f"{name} must hold whole class labels, got {array[row].item()!r} in row {row}")
-    with np.errstate(invalid="ignore"):  # what does not fit into int64 is out of range there too
-        # Always a copy: kernels take labels for places in memory, and the caller may write into his later.
-        found = np.array(array, dtype=np.int64, order="C")
-    if found.size and (found.min() < 0 or found.max() >= n_classes):
-        row = _first((found < 0) | (found >= n_classes))
-        raise ValueError(
-            f"{name} must hold class labels from 0 to {n_classes - 1}, got {array[row].item()!r} in row {row}"
-        )
-    return found
+    # Always a copy: kernels take labels for places in memory, and the caller may write into his any time.
+    with np.errstate(invalid="ignore"):
+        copied = np.array(array, dtype=np.int32, order="C")
+    for found in (array, copied):  # numbers that do not fit into the copy, and what came into it
+        if found.size and (found.min() < 0 or found.max() >= n_classes):
+            row = _first((found < 0) | (found >= n_classes))
+            raise ValueError(
+                f"{name} must hold class labels from 0 to {n_classes - 1}, "
+                f"got {array[row].item()!r} in row {row}"
+            )
+    return copied
 
 
 def _first(where: Array) -> int:
@@ -116,7 +118,7 @@ def _first(where: Array) -> int:
 
 
 def targets(values: Any, m: int, n_outputs: int, softmax: bool, name: str) -> Array:
-    """Targets: 1-D for labels of softmax or for a single output, else 2-D; int64 means labels."""
+    """Targets: 1-D for labels of softmax or for a single output, else 2-D; int32 means labels."""
     array = numeric(values, name)
     expected = f"({m}, {n_outputs})"
     if softmax:
@@ -166,7 +168,7 @@ class Examples:
     ----------
     X : array, (m, s(1))
     Y : array, (m, s(L)), or None where there are labels
-    labels : array of int64, (m,), or None
+    labels : array of int32, (m,), or None
     weights : array, (m,), or None
     dtype : dtype
         The network's.
@@ -178,7 +180,7 @@ class Examples:
 
     X: Array
     Y: Array | None
-    labels: NDArray[np.int64] | None
+    labels: NDArray[np.int32] | None
     weights: Array | None
     dtype: np.dtype[Any]
     given_X: Array

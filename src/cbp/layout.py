@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike
 
 from cbp.arrays import Array, numeric
 
+MOST_UNITS = 2**31 - 1  # kernels take labels for int32
 SLACK_BYTES = 128  # kernels read up to two vectors past the end, and use nothing of it
 
 
@@ -21,6 +22,8 @@ def n_parameters(sizes: Sequence[int], dtype: DTypeLike) -> int:
     n = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
     if n * np.dtype(dtype).itemsize * 8 > sys.maxsize:
         raise ValueError(f"sizes {list(sizes)} make more parameters than can be addressed")
+    if max(sizes) > MOST_UNITS:
+        raise ValueError(f"sizes must be at most {MOST_UNITS}, got {max(sizes)}")
     return n
 
 

@@ -314,7 +314,7 @@ class Network(Structure):
         optimizer : cbp.SGD or cbp.Adam, optional
             Default: ``cbp.Adam()``.
         shuffle : bool, default True
-            Go through the examples in a new order each epoch, drawn from `rng`.
+            Go through the examples in a new order each epoch, drawn from `rng`; for up to 2³² − 1 of them.
         sample_weight : array-like, (m,), optional
             Weights of the examples: at least 0, not all 0.
         validation_data : (X, Y) or (X, Y, sample_weight), optional

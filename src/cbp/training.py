@@ -23,6 +23,7 @@ from cbp.progress import Progress
 SLICE_SECONDS = 0.02
 FIRST_BUDGET = 2e7  # multiply-adds: less than a millisecond
 SHUFFLE_PART = 1 << 20  # examples: some milliseconds
+MOST_SHUFFLED = 2**32 - 1  # their numbers are uint32
 PART_BYTES = 1 << 24  # of X that is converted at a time
 
 
@@ -167,7 +168,9 @@ class Training:
         self.run.updates = state.updates
         for which, moment in enumerate(state.moments):
             self.run.write_moment(which, moment)
-        self.order = np.arange(examples.m, dtype=np.int64) if shuffler is not None else None
+        if shuffler is not None and examples.m > MOST_SHUFFLED:
+            raise ValueError(f"shuffle=True is for at most {MOST_SHUFFLED} examples, got {examples.m}")
+        self.order = np.arange(examples.m, dtype=np.uint32) if shuffler is not None else None
         self.failed = False
         self.check = True
         self.budget = FIRST_BUDGET

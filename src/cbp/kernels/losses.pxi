@@ -43,7 +43,7 @@ cdef void squared_error(int g, real* z, real* y, real* a, Py_ssize_t n) noexcept
     times_derivative(g, z, a, padded(n))
 
 
-cdef double softmax_squared_error(real* a, const real* y, int64_t label, Py_ssize_t n) noexcept nogil:
+cdef double softmax_squared_error(real* a, const real* y, Py_ssize_t label, Py_ssize_t n) noexcept nogil:
     """dloss/dz_j = a_j (e_j - sum_k e_k a_k) with e = a - y, for a row of softmax; y is NULL where there is a label."""
     cdef Py_ssize_t j
     cdef double loss = 0

@@ -3,7 +3,7 @@
 A kernel module is compiled for one precision and one instruction set, `_core` for the baseline; `void*` stands
 for `real*` here, since only the module knows its `real`.
 """
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 
 
 cdef enum Activation:
@@ -66,9 +66,9 @@ ctypedef struct Rule:                   # the optimiser's hyper-parameters, and 
 ctypedef struct Data:                   # the examples of one call, each array C-contiguous
     const void* X                       # (n_rows, s(1))
     const void* Y                       # (n_rows, s(L)), or NULL with labels
-    const int64_t* labels               # (n_rows,) or NULL
+    const int32_t* labels               # (n_rows,) or NULL
     const void* weights                 # (n_rows,) or NULL: all ones
-    const int64_t* order                # (m,) rows in the order of training, or NULL: 0, 1, 2, …
+    const uint32_t* order               # (m,) rows in the order of training, or NULL: 0, 1, 2, …
     Py_ssize_t m                        # examples to go through
     bint X_gathered                     # X and Y may hold a part of the m examples instead, in the order of
     bint Y_gathered                     # training: those from offset …

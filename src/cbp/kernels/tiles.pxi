@@ -92,7 +92,7 @@ cdef void softmax_delta(
     cdef Py_ssize_t n = last.n_out, ld = last.ld_out, i, j
     cdef real* log_sums = tile.delta[0]
     cdef const real* y = NULL
-    cdef int64_t label = -1
+    cdef Py_ssize_t label = -1
     for i in range(n_rows):             # while z is still there
         if data.labels != NULL:
             label = data.labels[row_of(data, first + i)]
