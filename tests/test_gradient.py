@@ -220,6 +220,14 @@ def test_ready_arrays_take_a_short_way_to_the_same_bits(dtype):
             net.loss(X, Y[:, :2])
 
 
+def test_targets_of_one_output_go_the_short_way_too():
+    net = network([4, 3, 1], output="identity")
+    X, Y = np.random.default_rng(0).normal(size=(2, 50, 4)).astype(np.float32)
+    flat = net.gradient(X, Y[:, 0].copy()).parameters
+    np.testing.assert_array_equal(flat, net.gradient(X, Y[:, :1].copy()).parameters)
+    np.testing.assert_array_equal(flat, net.gradient(X, Y[:, 0].tolist()).parameters)
+
+
 def test_examples_without_weight_count_for_nothing():
     net = network([3, 4, 2], dtype="float64", l2=0.3, hidden="tanh")
     rng = np.random.default_rng(6)

@@ -215,3 +215,10 @@ def test_accuracy_refuses_what_is_no_target():
     net = cbp.Network([2, 3], rng=0)
     with pytest.raises(ValueError, match=r"Y must be finite, got nan at \(1, 2\)"):
         net.accuracy(np.ones((2, 2)), [[0, 0, 1], [0, 1, np.nan]])
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (2,), (4, 2), (2, 2, 3)])
+def test_arrays_of_other_shapes_are_refused(shape):
+    net = cbp.Network([3, 2], rng=0)
+    with pytest.raises(ValueError, match="X must .* 3 columns, got"):
+        net.predict(np.zeros(shape, np.float32))

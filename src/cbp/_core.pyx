@@ -14,7 +14,7 @@ from libc.string cimport memset
 from cbp.kernels cimport table as t
 
 cdef enum:
-    MOST_LAYERS_OF_A_ROW = 16           # of weights, for the path of `predict_row`
+    MOST_READY_LAYERS = 16              # of weights, for `predict_ready`
 
 FAULTS = {
     t.X_NOT_FINITE: "X_NOT_FINITE",
@@ -46,12 +46,10 @@ cdef bint view_ready(object array, Py_buffer* view, Py_ssize_t itemsize, bint wr
     return False
 
 
-cdef bint is_row(Py_buffer* view, Py_ssize_t n):
-    """Whether it is (n,) or (1, n)."""
-    return view.ndim == 1 and view.shape[0] == n or has_shape(view, 1, n)
-
-
 cdef bint has_shape(Py_buffer* view, Py_ssize_t m, Py_ssize_t n):
+    """Whether it is (m, n), or (n,) for m = 1."""
+    if view.ndim == 1:
+        return m == 1 and view.shape[0] == n
     return view.ndim == 2 and view.shape[0] == m and view.shape[1] == n
 
 
@@ -170,28 +168,30 @@ cdef class Engine:
             free(pointers)
         return (fault.row, fault.column) if fault.kind != t.NONE else None
 
-    def predict_row(self, object X, object out):
-        """One example's outputs, where X and out need no conversion: ready, s(1) and s(L) items, as many dimensions.
+    def predict_ready(self, object X, object out):
+        """Outputs of one example or some, on one thread, where X and out need no conversion: (s(1),) and (s(L),), or
+        (m, s(1)) and (m, s(L)).
 
         Returns False where they do, or where X holds what it must not, with nothing promised of `out`.
         """
         cdef Py_buffer x, y
         cdef t.Fault fault
-        cdef void* pointers[MOST_LAYERS_OF_A_ROW]
-        cdef Py_ssize_t l
+        cdef void* pointers[MOST_READY_LAYERS]
+        cdef Py_ssize_t l, m
         cdef bint done = False
-        if self.n_layers > MOST_LAYERS_OF_A_ROW or not view_ready(X, &x, self.itemsize, False):
+        if self.n_layers > MOST_READY_LAYERS or not view_ready(X, &x, self.itemsize, False):
             return False
         if not view_ready(out, &y, self.itemsize, True):
             PyBuffer_Release(&x)
             return False
-        if x.ndim == y.ndim and is_row(&x, self.n_in) and is_row(&y, self.n_out):
+        m = x.shape[0] if x.ndim == 2 else 1
+        if has_shape(&x, m, self.n_in) and has_shape(&y, m, self.n_out) and x.ndim == y.ndim:
             for l in range(self.n_layers - 1):
                 pointers[l] = NULL
             pointers[self.n_layers - 1] = y.buf
             fault.kind = t.NONE
             with nogil:
-                done = self.table.forward(self.plan, pointers, self.parameters.at, x.buf, 1, 1, &fault)
+                done = self.table.forward(self.plan, pointers, self.parameters.at, x.buf, m, 1, &fault)
             done = done and fault.kind == t.NONE
         PyBuffer_Release(&x)
         PyBuffer_Release(&y)
@@ -296,7 +296,7 @@ cdef class Pass:
             self.engine.table.advance(self.state, &self.data, &self.rule, &self.cursor, budget, n_threads)
 
     def evaluate(self, object X, object Y, object gradient, double l2):
-        """J of the examples of one batch, (m, s(1)) and (m, s(L)), and in mode GRADIENT D at rest; all in one go.
+        """J of the examples of one batch, (m, s(1)) and (m, s(L)) or (m,), and in mode GRADIENT D at rest; all in one go.
 
         Returns None where X or Y needs conversion, or holds what it must not.
         """
@@ -310,7 +310,9 @@ cdef class Pass:
         if not view_ready(Y, &y, engine.itemsize, False):
             PyBuffer_Release(&x)
             return None
-        fits = has_shape(&x, self.batch, engine.n_in) and has_shape(&y, self.batch, engine.n_out)
+        fits = x.ndim == 2 and has_shape(&x, self.batch, engine.n_in) and (
+            y.ndim == 2 and has_shape(&y, self.batch, engine.n_out)
+            or y.ndim == 1 and y.shape[0] == self.batch and engine.n_out == 1)
         if fits:
             memset(&self.data, 0, sizeof(self.data))
             memset(&self.cursor, 0, sizeof(self.cursor))

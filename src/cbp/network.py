@@ -21,6 +21,7 @@ from cbp.structure import Structure
 from cbp.training import Training
 
 AT_ONCE_PARAMETERS = 20_000  # what is kept is small too
+AT_ONCE_PREDICTIONS = 100_000  # examples times parameters: where one thread is enough
 AT_ONCE_WORK = 5_000_000  # examples times parameters: less than a millisecond, so that Ctrl-C can wait
 
 
@@ -125,10 +126,12 @@ class Network(Structure):
         TypeError, ValueError
             If X does not fit, or holds NaN or infinity; if out does not fit.
         """
-        if type(X) is np.ndarray and (X.ndim == 1 if out is None else type(out) is np.ndarray):
-            ready = np.empty(self._sizes[-1], dtype=self._dtype) if out is None else out
-            if self._engine.predict_row(X, ready):
-                return ready
+        if type(X) is np.ndarray and (out is None or type(out) is np.ndarray):
+            n = self._sizes[-1]
+            if X.ndim == 1 or (X.ndim == 2 and len(X) * len(self._parameters) < AT_ONCE_PREDICTIONS):
+                ready = np.empty(n if X.ndim == 1 else (len(X), n), self._dtype) if out is None else out
+                if self._engine.predict_ready(X, ready):
+                    return ready
         array = arrays.numeric(X, "X")
         one = array.ndim == 1
         array = arrays.rows(array.reshape(1, -1) if one else array, self._sizes[0], "X")
