@@ -325,7 +325,7 @@ cdef class Pass:
                     self.table.advance(self.state, &self.data, &self.rule, &self.cursor, 1e300, self.n_threads)
                 fits = self.cursor.fault.kind == t.NONE
                 if fits and D.at != NULL:
-                    self.table.read_gradient(self.state, D.at, engine.parameters.at, self.rule.l2, self.cursor.weight)
+                    self.table.read_gradient(self.state, D.at, engine.parameters.at, l2, self.cursor.weight)
         PyBuffer_Release(&x)
         PyBuffer_Release(&y)
         return self.loss if fits else None

@@ -139,7 +139,7 @@ cdef void work_small(
             return
 
 
-cdef void complete_batch(const Pass* run, const Rule* rule, Py_ssize_t batch, Cursor* cursor) noexcept nogil:
+cdef inline void complete_batch(const Pass* run, const Rule* rule, Py_ssize_t batch, Cursor* cursor) noexcept nogil:
     """Take the cursor past a minibatch."""
     cdef Py_ssize_t i
     if cursor.m != 0:
@@ -163,7 +163,7 @@ cdef Py_ssize_t round_end(const Pass* run, const Cursor* cursor, Py_ssize_t batc
     return cursor.first + (batch if run.n_partials else min(cursor.done + run.round, batch))
 
 
-cdef bint sum_losses(const Pass* run, Py_ssize_t batch, Cursor* cursor) noexcept nogil:
+cdef inline bint sum_losses(const Pass* run, Py_ssize_t batch, Cursor* cursor) noexcept nogil:
     """Add the round's losses up in order; False where training has come to a sum that is not finite."""
     cdef Py_ssize_t i
     if run.n_partials == 0:

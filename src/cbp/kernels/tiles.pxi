@@ -23,7 +23,7 @@ cdef Tile tile_of(const Pass* run, int thread) noexcept nogil:
     return tile
 
 
-cdef Rows gather(
+cdef inline Rows gather(
     const Data* data, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n,
     real* to, Py_ssize_t ld,            # (n_rows, ld)
 ) noexcept nogil:
@@ -39,7 +39,7 @@ cdef Rows gather(
     return rows_of(to, ld)
 
 
-cdef void forward_tile(
+cdef inline void forward_tile(
     const Plan* plan, real* a,          # layer after layer, (TILE, ld_out): the activations, of the last layer z
     Rows x, const real* W,              # packed
     Py_ssize_t n_rows,
@@ -62,7 +62,7 @@ cdef void forward_tile(
         inputs = rows_of(z.at, layer.ld_out)
 
 
-cdef void output_delta(
+cdef inline void output_delta(
     const Plan* plan, real* z,          # (n_rows, ld_out): z(L), which becomes delta(L), its padding zeros
     double* losses,                     # (n_rows,)
     const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile,
@@ -118,7 +118,7 @@ cdef void softmax_delta(
                 z[i * ld + j] -= y[j]
 
 
-cdef void wide_delta(
+cdef inline void wide_delta(
     const Plan* plan, real* z, double* losses,
     const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile,
 ) noexcept nogil:
@@ -128,8 +128,11 @@ cdef void wide_delta(
     cdef const real* targets
     for i in range(n_rows):
         targets = targets_of(data, first + i, n)
-        for j in range(n):
-            tile.y[j] = targets[j]
+        if n == 1:                      # a load around a number stored alone would have to wait for the cache
+            store(tile.y, broadcast(targets[0]))
+        else:
+            for j in range(n):
+                tile.y[j] = targets[j]
         elementwise_delta(last.g, plan.loss, z, tile.y, tile.a_row, n)
         store(z + end, first_lanes(load(z + end), n - end, 0))
         losses[i] = row_sum(tile.y, n)
@@ -157,7 +160,7 @@ cdef void narrow_delta(
             z[i * ld + j] = dense[i * n + j]
 
 
-cdef Panels recur(
+cdef inline Panels recur(
     const Pass* run, const Layer* layer, Panels delta,      # (n_rows, n_out)
     const real* a, Py_ssize_t n_rows, real* to,             # (n_rows, ld_in)
 ) noexcept nogil:
@@ -213,7 +216,7 @@ cdef inline real* inputs_of(const Pass* run, const Data* data, Py_ssize_t first)
     return <real*> data.inputs + first * run.plan.layers[0].n_in if run.inputs else NULL
 
 
-cdef Rows forward_examples(
+cdef inline Rows forward_examples(
     const Pass* run, const Data* data, const Tile* tile, Py_ssize_t first, Py_ssize_t n_rows, double* losses,
     Fault* fault,
 ) noexcept nogil:
@@ -234,7 +237,7 @@ cdef inline Panels Delta_in(real* Delta, const Layer* layer) noexcept nogil:
     return packed_panels(Delta + layer.packed, layer.n_in + 1)
 
 
-cdef void accumulate_tile(
+cdef inline void accumulate_tile(
     const Pass* run, real* Delta,       # (packed_size,)
     const Tile* tile, Rows x, Py_ssize_t n_rows, Start start, real* inputs, real inverse_m,
 ) noexcept nogil:
