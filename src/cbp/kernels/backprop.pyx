@@ -117,6 +117,7 @@ cdef void work_small(
     cdef Step step
     cdef const Layer* layer
     cdef Py_ssize_t n_rows, l
+    cdef double m = 0                   # that of the step's constants
     cursor.starved = False
     while cursor.first < data.m and budget > 0:
         n_rows = min(run.batch, data.m - cursor.first)
@@ -129,7 +130,9 @@ cdef void work_small(
             return
         if cursor.m != 0:
             accumulate_tile(run, run.Delta, &tile, x, n_rows, ZERO, NULL, 0)
-            step = step_constants(rule, cursor.updates, cursor.m)
+            if cursor.m != m or rule.optimizer == ADAM:
+                m = cursor.m
+                step = step_constants(rule, cursor.updates, m)
             for l in range(run.plan.n_layers):
                 layer = &run.plan.layers[l]
                 finish_rows(run, layer, Delta_in(run.Delta, layer), 0, layer.n_in + 1, 0, &step)

@@ -104,7 +104,9 @@ cdef void finish_rows(
             for s in range(strip_count(rows_of_W)):
                 squares[s] = (squares[s] if p > 0 else 0) + sum_of_squares(
                     run.W + at + s * STRIP * width, min(STRIP, rows_of_W - s * STRIP) * width)
-        if run.mode == TRAIN:
+        if run.mode == TRAIN and step.decay == 0:
+            update_run(run, step, D, at, n + n_bias, 0)
+        elif run.mode == TRAIN:
             update_run(run, step, D, at, n, step.decay)
             update_run(run, step, D + n, at + n, n_bias, 0)
         j += 2 * LANES

@@ -154,18 +154,17 @@ cdef void transpose_weights(
     const Layer* layer, real* transposed, const real* packed, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
     """Rows first to last of W, from panels into the panels of W^T, whose padding is zero from the start."""
-    cdef Py_ssize_t j = 0, i, k, width, used, width_T
+    cdef Py_ssize_t start = first // (2 * LANES) * (2 * LANES), stop, i, j, k, width, width_T
     cdef const real* at
     cdef real* to
-    while j < layer.n_out:
-        width = panel_width(layer.n_out - j)
-        used = min(width, layer.n_out - j)
-        at = packed + j * (layer.n_in + 1)
-        for i in range(first, last):
-            # W^T_ji lies in panel i / (2 LANES), row j, column i % (2 LANES)
-            k = i // (2 * LANES)
-            width_T = panel_width(layer.n_in - k * 2 * LANES)
-            to = transposed + k * 2 * LANES * layer.n_out + j * width_T + i % (2 * LANES)
-            for k in range(used):
-                to[k * width_T] = at[i * width + k]
-        j += 2 * LANES
+    while start < last:                 # a panel of W^T: columns start to stop
+        stop = min(start + 2 * LANES, last)
+        width_T = panel_width(layer.n_in - start)
+        for j from 0 <= j < layer.n_out by 2 * LANES:
+            width = panel_width(layer.n_out - j)
+            at = packed + j * (layer.n_in + 1)
+            to = transposed + start * layer.n_out + j * width_T
+            for i in range(max(first, start), stop):
+                for k in range(min(width, layer.n_out - j)):
+                    to[k * width_T + i - start] = at[i * width + k]
+        start += 2 * LANES
