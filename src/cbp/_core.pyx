@@ -29,7 +29,10 @@ ACTIVATIONS = {
 LOSSES = {"cross_entropy": t.CROSS_ENTROPY, "squared_error": t.SQUARED_ERROR}
 OPTIMIZERS = {"sgd": t.SGD, "adam": t.ADAM}
 MODES = {"loss": t.LOSS, "gradient": t.GRADIENT, "train": t.TRAIN}
-FUNCTIONS = {"exp": 0, "sigmoid": 1, "tanh": 2, "log1p_unit": 3}
+FUNCTIONS = {
+    "exp": t.EXP, "sigmoid": t.LOGISTIC, "tanh": t.HYPERBOLIC_TANGENT, "log1p_unit": t.LOG1P_UNIT,
+}
+PRODUCTS = {"forward": t.FORWARD, "accumulation": t.ACCUMULATION}
 
 
 cdef bint view_ready(object array, Py_buffer* view, Py_ssize_t itemsize, bint writable):
@@ -296,7 +299,7 @@ cdef class Pass:
             self.engine.table.advance(self.state, &self.data, &self.rule, &self.cursor, budget, n_threads)
 
     def evaluate(self, object X, object Y, object gradient, double l2):
-        """J of the examples of one batch, (m, s(1)) and (m, s(L)) or (m,), and in mode GRADIENT D at rest; all in one go.
+        """J of one batch, (m, s(1)) and (m, s(L)) or (m,), in one go; in mode GRADIENT also D, at rest.
 
         Returns None where X or Y needs conversion, or holds what it must not.
         """
@@ -456,10 +459,19 @@ def burn(object capsule, int n_threads, int64_t turns):
     return operations
 
 
-def elementwise(object capsule, Py_ssize_t itemsize, int function, object out, object x):
-    """A function of FUNCTIONS as the kernels compute it, from one contiguous array to another."""
+def elementwise(object capsule, Py_ssize_t itemsize, int function, object out, object x, int64_t times=1):
+    """A function of FUNCTIONS as the kernels compute it, from one contiguous array to another, some times over."""
     cdef const t.Table* table = <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
     cdef Array a = Array(out, itemsize, True), b = Array(x, itemsize)
     a.expect(b.length)
     with nogil:
-        table.elementwise(function, a.at, b.at, b.length)
+        table.elementwise(function, a.at, b.at, b.length, times)
+
+
+def product(object capsule, int kind, Py_ssize_t n, int64_t times):
+    """A product of PRODUCTS of (n, n) matrices of ones, some times over; returns the smallest element, which is n."""
+    cdef const t.Table* table = <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
+    cdef double least
+    with nogil:
+        least = table.product(kind, n, times)
+    return least

@@ -238,5 +238,6 @@ table.write_moment = write_moment
 table.read_gradient = read_gradient
 table.advance = advance
 table.elementwise = elementwise
+table.product = product
 
 capsule = PyCapsule_New(&table, "cbp.kernels.Table", NULL)

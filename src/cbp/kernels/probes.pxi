@@ -1,31 +1,70 @@
-# What tests and benchmarks ask of the machine and of single functions.
+# What tests and benchmarks ask of the machine and of single functions and products.
 
-cdef enum Function:
-    EXP
-    SIGMOID_FUNCTION
-    TANH_FUNCTION
-    LOG1P_UNIT
+cdef inline vec function_of(int function, vec x) noexcept nogil:
+    if function == EXP:
+        return vec_exp(x)
+    if function == LOGISTIC:
+        return vec_sigmoid(x)
+    return vec_tanh(x) if function == HYPERBOLIC_TANGENT else vec_log1p_unit(x)
 
 
-cdef void elementwise(int function, void* out, const void* x, Py_ssize_t n) noexcept nogil:
-    """A function of n reals, as the kernels compute it."""
+cdef inline void elementwise_body(const int function, real* out, const real* x, Py_ssize_t n) noexcept nogil:
     cdef real[64] lane
-    cdef Py_ssize_t i
-    cdef vec y
-    for i from 0 <= i < n by LANES:
-        memset(lane, 0, sizeof(lane))
-        memcpy(lane, <const real*> x + i, min(LANES, n - i) * sizeof(real))
-        y = load(lane)
+    cdef Py_ssize_t whole = n // LANES * LANES, i
+    if function == LOGISTIC:
+        sigmoid(out, x, whole)
+    elif function == HYPERBOLIC_TANGENT:
+        tanh(out, x, whole)
+    else:
+        for i from 0 <= i < whole by LANES:
+            store(out + i, function_of(function, load(x + i)))
+    memset(lane, 0, sizeof(lane))
+    memcpy(lane, x + whole, (n - whole) * sizeof(real))
+    store(lane, function_of(function, load(lane)))
+    memcpy(out + whole, lane, (n - whole) * sizeof(real))
+
+
+cdef void elementwise(int function, void* out, const void* x, Py_ssize_t n, int64_t times) noexcept nogil:
+    """A function of n reals, as the kernels compute it, some times over."""
+    cdef int64_t i
+    for i in range(times):
         if function == EXP:
-            y = vec_exp(y)
-        elif function == SIGMOID_FUNCTION:
-            y = vec_sigmoid(y)
-        elif function == TANH_FUNCTION:
-            y = vec_tanh(y)
+            elementwise_body(EXP, <real*> out, <const real*> x, n)
+        elif function == LOGISTIC:
+            elementwise_body(LOGISTIC, <real*> out, <const real*> x, n)
+        elif function == HYPERBOLIC_TANGENT:
+            elementwise_body(HYPERBOLIC_TANGENT, <real*> out, <const real*> x, n)
         else:
-            y = vec_log1p_unit(y)
-        store(lane, y)
-        memcpy(<real*> out + i, lane, min(LANES, n - i) * sizeof(real))
+            elementwise_body(LOG1P_UNIT, <real*> out, <const real*> x, n)
+
+
+cdef double product(int kind, Py_ssize_t n, int64_t times) noexcept nogil:
+    """Products of (n, n) matrices of ones, as in training by rows of W: FORWARD from a packed W, ACCUMULATION with
+    the packing of a and delta. Returns the smallest element of the last one; 0 where memory is short."""
+    cdef Py_ssize_t ld = row_length(n), rows = strip_count(n + 1) * STRIP, size = rows * ld + LANES, i
+    cdef real* ones = <real*> calloc(4 * size, sizeof(real))
+    cdef real* C = ones + size
+    cdef real* panels = C + size
+    cdef double least = n
+    cdef Rows a
+    cdef int64_t t
+    if ones == NULL:
+        return 0
+    for i in range(size):
+        ones[i] = 1
+    pack_panels(panels, n, 0, ones, ld, n, n)
+    a.at, a.row, a.col, a.strip = panels + size, 1, STRIP, STRIP * n
+    for t in range(times):
+        if kind == FORWARD:
+            multiply(row_panels(C, ld), rows_of(ones, ld), packed_panels(panels, n), 0, n, n, n, ZERO)
+        else:
+            pack_strips(panels + size, n, 0, ones, ld, n, n)
+            pack_panels(panels, n, 0, ones, ld, n, n)
+            multiply(packed_panels(C, n), a, packed_panels(panels, n), 0, n, n, n, ZERO)
+    for i in range(n):
+        least = min(least, C[i * ld] if kind == FORWARD else C[i * panel_width(n)])
+    free(ones)
+    return least
 
 
 cdef real burn_turns(int64_t turns) noexcept nogil:

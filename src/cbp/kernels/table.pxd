@@ -30,6 +30,18 @@ cdef enum Mode:
     TRAIN               # … and the optimiser's step
 
 
+cdef enum Function:                     # that probes compute
+    EXP
+    LOGISTIC
+    HYPERBOLIC_TANGENT
+    LOG1P_UNIT
+
+
+cdef enum Product:
+    FORWARD
+    ACCUMULATION
+
+
 cdef enum FaultKind:
     NONE
     X_NOT_FINITE
@@ -116,4 +128,5 @@ ctypedef struct Table:
     void (*advance)(void* state, const Data* data, const Rule* rule, Cursor* cursor, double budget,
                     int n_threads) noexcept nogil
 
-    void (*elementwise)(int function, void* out, const void* x, Py_ssize_t n) noexcept nogil
+    void (*elementwise)(int function, void* out, const void* x, Py_ssize_t n, int64_t times) noexcept nogil
+    double (*product)(int kind, Py_ssize_t n, int64_t times) noexcept nogil
