@@ -90,7 +90,7 @@ def clang(session: nox.Session) -> None:
 @nox.session(tags=["matrix"])
 def debug(session: nox.Session) -> None:
     """Run the suite with bounds checks, initialisation checks and assertions."""
-    install(session, build(session, CBP_DEBUG="1")[0])
+    install(session, build(session, CBP_DEBUG="1")[0], compiler=".*debug build")
     suite(session)
 
 

@@ -32,12 +32,17 @@ cdef extern from "team.h" nogil:
 
 cdef extern from *:
     """
-    #if defined(__clang__)
-    #define COMPILER __VERSION__
-    #elif defined(__GNUC__)
-    #define COMPILER "GCC " __VERSION__
+    #ifdef CBP_DEBUG
+    #define KIND ", debug build"
     #else
-    #define COMPILER "MSVC"
+    #define KIND ""
+    #endif
+    #if defined(__clang__)
+    #define COMPILER __VERSION__ KIND
+    #elif defined(__GNUC__)
+    #define COMPILER "GCC " __VERSION__ KIND
+    #else
+    #define COMPILER "MSVC" KIND
     #endif
     """
     const char* COMPILER
