@@ -28,7 +28,9 @@ cdef extern from "team.h" nogil:
     double seconds()
     void open_barrier(Barrier* barrier)
     void close_barrier(Barrier* barrier)
-    double meet(Barrier* barrier, int team)
+    double meet(Barrier* barrier, int team, int* stop)
+    bint is_resting()
+    void note_crowd(bint crowded)
 
 cdef extern from *:
     """
@@ -47,6 +49,9 @@ cdef extern from *:
     """
     const char* COMPILER
     int VBYTES
+
+cdef enum:
+    MOST_WAITED_MS = 1                  # that a thread should wait for others in a slice, unless the slice is long
 
 include "products.pxi"
 include "activations.pxi"
@@ -72,17 +77,18 @@ cdef double weight_of(const Data* data, Py_ssize_t first, Py_ssize_t n) noexcept
 
 
 cdef void work(
-    const Pass* run, const Data* data, const Rule* rule, const Cursor* start, Cursor* end, double budget,
+    const Pass* run, const Data* data, const Rule* rule, const Cursor* start, Cursor* end, double* budget,
     int me, int team,
 ) noexcept nogil:
-    """Rounds until the data or the budget is used up: every thread keeps the same cursor, the first hands it back."""
+    """Rounds until the data or the budget is used up, or a thread has had to wait too long: every thread keeps the same
+    cursor and budget, the first hands them back."""
     cdef Cursor cursor = start[0]
     cdef Step step
     cdef Py_ssize_t batch, n
-    cdef double waited = 0
-    cdef int i
+    cdef double left = budget[0], waited = 0, started = seconds()
+    cdef int stop = False, i
     cursor.starved = False
-    while cursor.first < data.m and budget > 0:
+    while cursor.first < data.m and left > 0 and not stop:
         batch = min(run.batch, data.m - cursor.first)
         if round_end(run, &cursor, batch) > data.available:
             cursor.starved = True
@@ -91,7 +97,7 @@ cdef void work(
             cursor.m = weight_of(data, cursor.first, batch)
         step = step_constants(rule, cursor.updates, cursor.m)
         examples_phase(run, data, &cursor, batch, me, team)
-        waited += meet(run.barrier, team)
+        waited += meet(run.barrier, team, &stop)
         if data.check:
             for i in range(team):
                 keep_first(&cursor.fault, &run.reports[i].fault)
@@ -99,18 +105,24 @@ cdef void work(
             break
         if cursor.m != 0:               # a minibatch without weight has been looked at, and is skipped
             weights_phase(run, &cursor, batch, &step, me, team)
-        waited += meet(run.barrier, team)
+        stop = too_long(waited, started)
+        waited += meet(run.barrier, team, &stop)
         n = min(run.round, batch - cursor.done) if run.n_partials == 0 else run.round * run.n_partials
-        budget -= run.work * n + STEP_WORK
+        left -= run.work * n + STEP_WORK
         cursor.done += run.round
         if cursor.done < (batch if run.n_partials == 0 else run.share):
             continue
         complete_batch(run, rule, batch, &cursor)
         if cursor.fault.kind != NONE:
             break
-    run.reports[me].waited = waited
+    run.reports[me].crowded = too_long(waited, started)
     if me == 0:
-        end[0] = cursor
+        end[0], budget[0] = cursor, left
+
+
+cdef inline bint too_long(double waited, double started) noexcept nogil:
+    """Whether a thread has waited so long since it started that it must be other programs that it waits for."""
+    return waited > 1e-3 * MOST_WAITED_MS and waited > (seconds() - started) / 4
 
 
 cdef void work_small(
@@ -189,36 +201,27 @@ cdef void advance(
     void* state, const Data* data, const Rule* rule, Cursor* cursor, double budget, int n_threads,
 ) noexcept nogil:
     """Go on with a pass from where the cursor stands, for about `budget` multiply-adds."""
-    cdef Pass* run = <Pass*> state
+    cdef const Pass* run = <const Pass*> state
     cdef int team = useful_threads(run.work * min(run.batch, data.m), min(n_threads, run.most_threads))
-    cdef double started = seconds()
     cdef Cursor end
-    if team > 1 and run.alone > 0:
-        run.alone -= 1
-        team = 1
-    if team == 1:
-        if run.small:
-            work_small(run, data, rule, cursor, budget)
-            return
-        work(run, data, rule, cursor, &end, budget, 0, 1)
-    else:
+    cdef bint crowded = False
+    cdef int i
+    if team > 1 and not is_resting():
+        for i in range(team):           # OpenMP may give fewer
+            run.reports[i].crowded = False
         with parallel(num_threads=team):
-            work(run, data, rule, cursor, &end, budget, threadid(), team_size())
-        look_at_waiting(run, team, seconds() - started)
-    cursor[0] = end
-
-
-cdef void look_at_waiting(Pass* run, int team, double elapsed) noexcept nogil:
-    """Where others have the processors, threads that wait for each other lose more than they gain: if a slice was
-    mostly waiting, the next go on one thread, the more of them the more often it was. The bits are the same."""
-    cdef double waited = 0
-    cdef int t
-    for t in range(team):
-        waited = max(waited, run.reports[t].waited)
-    if waited > elapsed / 2:
-        run.alone = run.alone_next = min(256, max(8, 2 * run.alone_next))
+            work(run, data, rule, cursor, &end, &budget, threadid(), team_size())
+        cursor[0] = end
+        for i in range(team):
+            crowded = crowded or run.reports[i].crowded
+        note_crowd(crowded)
+        if budget <= 0 or cursor.first >= data.m or cursor.starved or cursor.fault.kind != NONE:
+            return
+    if run.small:
+        work_small(run, data, rule, cursor, budget)
     else:
-        run.alone_next //= 2
+        work(run, data, rule, cursor, &end, &budget, 0, 1)
+        cursor[0] = end
 
 
 include "predict.pxi"

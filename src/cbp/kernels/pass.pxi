@@ -22,8 +22,8 @@ cdef enum:
 
 
 cdef struct Report:                     # of a thread
-    Fault fault
-    double waited                       # seconds it has waited for others, beyond a moment
+    Fault fault                         # the first that it has found
+    bint crowded                        # it has waited for others too long
 
 
 cdef struct Pass:
@@ -50,8 +50,6 @@ cdef struct Pass:
     double* losses                      # by rows: (round,), one an example; else (n_partials,)
     double* squares                     # (n_strips,), sum of W^2 a strip
     Report* reports                     # (most_threads,)
-    int alone                           # slices still to go on one thread, the team having waited for processors
-    int alone_next                      # … and how many next time
     Barrier* barrier
     void* memory
 

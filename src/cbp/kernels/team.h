@@ -26,6 +26,7 @@ typedef struct {
     _Alignas(64) atomic_int waiting;
     _Alignas(64) atomic_uint turn;      /* wraps around */
     atomic_int asleep;
+    atomic_int wish[2];                 /* to stop after this turn, and after the next */
 #ifndef _WIN32
     pthread_mutex_t mutex;
     pthread_cond_t awake;
@@ -74,24 +75,49 @@ static inline void wake(Barrier *barrier)
 }
 #endif
 
-/* Returns when all `team` threads have come, with all that they wrote before: the seconds waited, beyond a moment. */
-static inline double meet(Barrier *barrier, int team)
+/* Returns when all `team` threads have come, with all that they wrote before: the seconds waited, beyond a moment.
+ * `stop` is this thread's wish to stop, and becomes whether any had it: the same for all. */
+static inline double meet(Barrier *barrier, int team, int *stop)
 {
     if (team == 1) return 0;
+    double waited = 0;
     unsigned turn = atomic_load_explicit(&barrier->turn, memory_order_relaxed);
+    atomic_int *wish = &barrier->wish[turn % 2];
+    if (*stop) atomic_store_explicit(wish, 1, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&barrier->waiting, 1, memory_order_acq_rel) == team - 1) {
         atomic_store_explicit(&barrier->waiting, 0, memory_order_relaxed);
+        /* The next turn's, which all have read when it was the last one's. */
+        atomic_store_explicit(&barrier->wish[(turn + 1) % 2], 0, memory_order_relaxed);
         atomic_store(&barrier->turn, turn + 1);
         wake(barrier);
-        return 0;
+    } else {
+        int spins = 0;
+        while (spins < SPINS && atomic_load_explicit(&barrier->turn, memory_order_acquire) == turn) {
+            PAUSE();
+            spins++;
+        }
+        if (spins == SPINS) {
+            double start = seconds();
+            sleep_until_past(barrier, turn);
+            waited = seconds() - start;
+        }
     }
-    for (int spins = 0; spins < SPINS; spins++) {
-        if (atomic_load_explicit(&barrier->turn, memory_order_acquire) != turn) return 0;
-        PAUSE();
-    }
-    double start = seconds();
-    sleep_until_past(barrier, turn);
-    return seconds() - start;
+    *stop = atomic_load_explicit(wish, memory_order_relaxed);
+    return waited;
+}
+
+/* Where others have the processors, threads that wait for each other lose more than they gain, and take from the
+ * others. Whoever finds it so works alone for a while, the longer the more often; a matter of the process. */
+#define LEAST_REST 0.01                 /* seconds */
+#define MOST_REST 3.0
+static _Atomic double rest, rest_until;
+static inline int is_resting(void) { return seconds() < atomic_load_explicit(&rest_until, memory_order_relaxed); }
+static inline void note_crowd(int crowded)
+{
+    double last = atomic_load_explicit(&rest, memory_order_relaxed), next = last / 2;
+    if (crowded) next = last < LEAST_REST / 2 ? LEAST_REST : last < MOST_REST / 2 ? 2 * last : MOST_REST;
+    if (next != last) atomic_store_explicit(&rest, next, memory_order_relaxed);
+    if (crowded) atomic_store_explicit(&rest_until, seconds() + next, memory_order_relaxed);
 }
 #else
 typedef int Barrier;
@@ -101,7 +127,9 @@ static inline int openmp_version(void) { return 0; }
 static inline double seconds(void) { return 0; }
 static inline void open_barrier(Barrier *barrier) { (void)barrier; }
 static inline void close_barrier(Barrier *barrier) { (void)barrier; }
-static inline double meet(Barrier *barrier, int team) { (void)barrier; (void)team; return 0; }
+static inline double meet(Barrier *barrier, int team, int *stop) { (void)barrier; (void)team; (void)stop; return 0; }
+static inline int is_resting(void) { return 0; }
+static inline void note_crowd(int crowded) { (void)crowded; }
 #endif
 
 #endif
