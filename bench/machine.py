@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import functools
 import json
 import os
 import platform
@@ -12,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from harness import clean_environment, n_cpus
+from harness import Timing, clean_environment, n_cpus
 
 PACKAGES = ("cython-backprop", "numpy", "scipy", "torch", "jax", "jaxlib", "scikit-learn")
 
@@ -71,6 +73,7 @@ def in_cbp(code: str, n_threads: int) -> Any:
     return json.loads(done.stdout)
 
 
+@functools.cache
 def peaks(dtype: str) -> dict[int, float]:
     """Measured FMA peak in GFLOP/s for one thread and for all: the best of five probes each.
 
@@ -84,7 +87,7 @@ def peaks(dtype: str) -> dict[int, float]:
     return found
 
 
-def describe(dtype: str) -> dict[str, Any]:
+def describe(timing: Timing) -> dict[str, Any]:
     return {
         "cpu": cpu_model(),
         "cpus": n_cpus(),
@@ -93,5 +96,7 @@ def describe(dtype: str) -> dict[str, Any]:
         "versions": versions(),
         "cbp": in_cbp("cbp.versions.describe()", n_cpus()),
         "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "peak_gflops": peaks(dtype),
+        "peak_gflops": {dtype: peaks(dtype) for dtype in ("float32", "float64")},
+        "date": datetime.date.today().isoformat(),
+        "rounds": timing.rounds,
     }

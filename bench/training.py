@@ -1,86 +1,87 @@
-"""How fast is a training step beside other libraries? `python bench/training.py --help`."""
+"""How fast a training step is beside other libraries."""
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import json
-import sys
-from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
+from itertools import pairwise
 
+import command
 import harness
 import machine
 import report
-from rivals import RIVALS, supports
-from workloads import GRID
+from check import Reference
+from command import Options
+from harness import Setting, Timing
+from report import Part, Results, figure
+from rivals import TRAINERS
+from rivals.base import Rival
+from workloads import MNIST_EXAMPLES, SHUFFLED, Workload, chosen
+
+TITLE = "A training step"
+MOST_JUMP = 1.3  # of the time for a FLOP, from one width of workload 8 to the next
 
 
-def names(text: str) -> list[str]:
-    return [name.strip().lower() for name in text.split(",")]
+def settings_of(w: Workload, rivals: list[type[Rival]], timing: Timing) -> list[Setting]:
+    return harness.run([w], rivals, lambda: [Reference(w).judge], timing)[0]
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    known = {
-        "workloads": list(dict.fromkeys(w.number for w in GRID)),
-        "competitors": [r.name for r in RIVALS],
-    }
-    parser = argparse.ArgumentParser(description="How fast is a training step beside other libraries?")
-    for option, values in known.items():
-        parser.add_argument(f"--{option}", type=names, metavar="A,B",
-                            help=f"of {', '.join(values)}; all unless given")  # fmt: skip
-    parser.add_argument("--rounds", type=int, default=7, help="at least 7 for figures to publish")
-    parser.add_argument("--seconds", type=float, default=0.1, help="how long a round lasts at least")
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="every round of every setting")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="the report that is also printed")
-    options = parser.parse_args(argv)
-    for option, values in known.items():
-        for name in getattr(options, option) or ():
-            if name not in map(str.lower, values):
-                parser.error(f"--{option}: {name!r} is none of {', '.join(values)}")
-    if options.rounds < 1:
-        parser.error("--rounds: at least 1")
-    return options
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    options = arguments(argv)
-    wanted = [r for r in RIVALS if not options.competitors or r.name.lower() in options.competitors]
-    rivals, absent = harness.present(wanted)
-    grid = [
-        replace(w, dtype=options.dtype)
-        for w in GRID
-        if supports(w) and (not options.workloads or w.number in options.workloads)
+def epochs(results: Results) -> str:
+    """Workload 4 as seconds an epoch."""
+    rivals = list(dict.fromkeys(s.rival for _, settings in results for s in settings))
+    rows = [
+        [w.name, *(figure(s.step_us * MNIST_EXAMPLES / w.batch / 1e6) if s else "-" for s in best)]
+        for w, settings in results
+        if w.number == "4"
+        for best in [[report.best(settings, name) for name in rivals]]
     ]
-    if absent:
-        say(f"not installed, skipped: {', '.join(absent)}")
-    head = machine.describe(options.dtype) | {
-        "date": datetime.date.today().isoformat(),
-        "rounds": options.rounds,
-        "dtype": options.dtype,
-        "absent": absent,
-    }
-    results = [(w, harness.run_workload(w, rivals, options.rounds, options.seconds, say)) for w in grid]
-    text = report.markdown(head, results)
-    print(text)
-    if options.markdown:
-        options.markdown.write_text(text + "\n")
-    if options.json:
-        record = head | {
-            "workloads": [
-                asdict(w) | {"name": w.name, "settings": [harness.as_dict(s) for s in settings]}
-                for w, settings in results
-            ]
-        }
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
-    return int(any(s.failure for _, settings in results for s in settings))
+    title = f"Seconds an epoch of MNIST's {MNIST_EXAMPLES:,} examples"
+    return f"{title}\n\n{report.table(['network', *rivals], rows)}" if rows else ""
+
+
+def cliffs(results: Results) -> str:
+    """Workload 8: how the time for a FLOP changes from one width to the next, for cbp with its best count."""
+    found = [(w, s) for w, settings in results if w.number == "8" if (s := report.best(settings, "cbp"))]
+    rows = []
+    for (w, s), (wider, t) in pairwise(found):
+        jump = t.step_us / s.step_us / (wider.flop / w.flop)
+        verdict = "yes" if jump <= MOST_JUMP else "**no**"
+        widths = f"{w.sizes[1]} to {wider.sizes[1]}"
+        rows.append([widths, str(s.n_threads), str(t.n_threads), figure(jump), verdict])
+    columns = ["widths", "threads", "then", "ratio of times / of FLOP", f"at most {MOST_JUMP}"]
+    title = "Cliffs of cbp between the widths w of 10-w-w-10"
+    return f"{title}\n\n{report.table(columns, rows)}" if rows else ""
+
+
+def shuffling(results: Results) -> str:
+    """What a new order each epoch costs, beside the same workload in order."""
+    by_workload = {replace(w, number=""): settings for w, settings in results}
+    rows = []
+    for w, shuffled in by_workload.items():
+        ordered = by_workload.get(replace(w, shuffle=False)) if w.shuffle else None
+        for name in dict.fromkeys(s.rival for s in shuffled if ordered):
+            a, b = report.best(ordered or [], name), report.best(shuffled, name)
+            if a and b:
+                rows.append([name, figure(a.step_us), figure(b.step_us), figure(b.step_us / a.step_us)])
+    title = f"What shuffling costs: {replace(SHUFFLED, shuffle=False).name}, µs a step"
+    return f"{title}\n\n{report.table(['competitor', 'in order', 'shuffled', 'ratio'], rows)}" if rows else ""
+
+
+def run(options: Options) -> Part:
+    rivals, absent = options.rivals(TRAINERS)
+    part = Part("training", TITLE, absent=absent)
+    for dtype in options.dtypes:
+        grid = chosen(options.workloads, dtype)
+        results = [(w, settings_of(w, rivals, options.timing)) for w in grid]
+        peaks = machine.peaks(dtype)
+        part.text.append(f"### {dtype}")
+        part.text += [report.summary(results, peaks), epochs(results), cliffs(results), shuffling(results)]
+        for w, settings in results:
+            part.text += [f"#### {w.name}, {dtype}", report.workload_table(w, settings, peaks)]
+            part.compare(f"{w.name}, {dtype}", "µs a step", settings)
+            kept = [harness.as_dict(s) for s in settings]
+            part.record.append(asdict(w) | {"name": w.name, "settings": kept})
+    return part
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.start(__file__)

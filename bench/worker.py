@@ -1,4 +1,4 @@
-"""One competitor in one process: trains when asked over its pipe, and sleeps on the pipe otherwise."""
+"""One competitor in one process: works when asked over its pipe, and sleeps on the pipe otherwise."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import os
 import pickle
 import sys
 import time
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rivals import RIVALS
+from harness import Failure
 
 
 def memory(field: str) -> float:
@@ -43,6 +45,55 @@ def settle() -> None:
             return
 
 
+class Bench:
+    """The rivals of one class, one for each case, and the time they take."""
+
+    def __init__(self, module: str, name: str, cases: list[Any], n_threads: int | None) -> None:
+        rival = getattr(import_module(module), name)
+        import_module(rival.package)
+        self.imported = memory("VmRSS")
+        self.rivals = [case and rival(case, n_threads) for case in cases]
+        self.tuned = [False] * len(cases)
+        self.idle, self.rounds = 0.0, 0
+
+    def ready(self) -> dict[str, Any]:
+        results = [rival and rival.result() for rival in self.rivals]
+        return {"results": results, "blas": blas(), "rss_imported_mb": self.imported}
+
+    def round(self, i: int, n: int) -> tuple[float, float, Any]:
+        rival = self.rivals[i]
+        if not self.tuned[i]:
+            rival.tune()
+        # others have had the caches; one long unit fills them by itself
+        if not self.tuned[i] or (n > 1 and rival.warm_up):
+            rival.reset()
+            rival.run(max(1, n // 10))
+        self.tuned[i] = True
+        rival.reset()  # every round does the same work
+        cpu, start = time.process_time(), time.perf_counter()
+        returned = rival.run(n)
+        return time.perf_counter() - start, time.process_time() - cpu, returned
+
+
+def serve(hear: Callable[[], Any], reply: Callable[[Any], None]) -> None:
+    bench = Bench(*hear())
+    idle, rounds, ready = 0.0, 0, bench.ready()
+    settle()
+    asleep_since = time.process_time()
+    reply(ready)
+    while (asked := hear()) is not None:
+        idle += time.process_time() - asleep_since  # of every thread: did any spin while others ran?
+        rounds += 1
+        try:
+            answer: Any = bench.round(*asked)
+        except Exception as error:
+            answer = Failure(f"{type(error).__name__}: {error}")
+        settle()
+        asleep_since = time.process_time()
+        reply(answer)
+    reply({"peak_rss_mb": memory("VmHWM"), "idle_cpu_ms": idle / max(1, rounds) * 1e3})
+
+
 def main() -> None:
     replies, requests = os.fdopen(os.dup(1), "wb"), sys.stdin.buffer
     os.dup2(2, 1)  # what a library prints must not end up among the replies
@@ -51,33 +102,11 @@ def main() -> None:
         pickle.dump(message, replies)
         replies.flush()
 
-    name, w, n_threads = pickle.load(requests)
-    rival_class = next(r for r in RIVALS if r.name == name)
-    __import__(rival_class.package)
-    imported = memory("VmRSS")
-    rival = rival_class(w, *w.data(), n_threads)
-    initial = w.parameters()
-    rival.load(initial)
-    rival.train(1)
-    ready = {"parameters": rival.parameters(), "blas": blas(), "rss_imported_mb": imported}
-    settle()
-    idle, rounds, asleep_since = 0.0, 0, time.process_time()
-    reply(ready)
-    while epochs := pickle.load(requests):
-        idle += time.process_time() - asleep_since  # of every thread: did any spin while others ran?
-        rounds += 1
-        if rounds == 1:
-            rival.tune()
-        rival.load(initial)  # every round does the same work
-        rival.train(max(1, epochs // 10))  # others have had the caches
-        rival.load(initial)
-        cpu, start = time.process_time(), time.perf_counter()
-        rival.train(epochs)
-        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-        settle()
-        asleep_since = time.process_time()
-        reply((seconds, cpu))
-    reply({"peak_rss_mb": memory("VmHWM"), "idle_cpu_ms": idle / max(1, rounds) * 1e3})
+    try:
+        serve(lambda: pickle.load(requests), reply)
+    except Exception as error:
+        reply(Failure(f"{type(error).__name__}: {error}"))
+        raise
 
 
 if __name__ == "__main__":

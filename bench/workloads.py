@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -15,26 +17,36 @@ Parameters = list[tuple[Array, Array]]  # (W (s(l), s(l+1)), b (s(l+1),)) for ea
 
 @dataclass(frozen=True)
 class Workload:
-    """One network and how it is trained: plain SGD, minibatches in order, every batch full."""
+    """One network and how it is trained: minibatches in order unless `shuffle`, every batch full."""
 
     number: str  # as --workloads selects it
     sizes: tuple[int, ...]
     batch: int
     n: int  # examples, a multiple of batch: an epoch is n / batch steps
-    output: str = "softmax"  # softmax: integer labels; sigmoid: a column of 0 and 1
-    hidden: str = "sigmoid"
-    loss: str = "cross_entropy"
-    optimizer: str = "sgd"
+    output: str = "softmax"  # softmax: integer labels; sigmoid: columns of 0 and 1; identity: any numbers
+    hidden: str = "sigmoid"  # sigmoid, tanh or relu
+    loss: str = "cross_entropy"  # or, with identity, squared_error: sum_j (a_j - y_j)^2 / 2
+    optimizer: str = "sgd"  # momentum is SGD with 0.9
     learning_rate: float = 0.1
     dtype: Literal["float32", "float64"] = "float32"
+    shuffle: bool = False  # a new order each epoch, by the competitor's own means
 
     @property
     def name(self) -> str:
-        return f"{'-'.join(map(str, self.sizes))}, batch {self.batch}"
+        how = {"sgd": "", "momentum": ", momentum", "adam": ", Adam"}[self.optimizer]
+        batch = "full batch" if self.batch == self.n > 1 else f"batch {self.batch}"
+        return f"{'-'.join(map(str, self.sizes))}, {batch}{how}{', shuffled' * self.shuffle}"
 
     @property
     def steps(self) -> int:
         return self.n // self.batch
+
+    units = steps  # of the harness: how many steps, for which a time is given, a unit of work holds
+
+    @property
+    def checked_epochs(self) -> int:
+        """Epochs to compare after: at least ten steps, as Adam's first goes by the signs of noise, too."""
+        return math.ceil(10 / self.steps)
 
     @property
     def flop(self) -> int:
@@ -46,33 +58,64 @@ class Workload:
         """The same bits in every process (no BLAS): noise, with one feature raised by its class."""
         rng = np.random.default_rng(1)
         X = rng.standard_normal((self.n, self.sizes[0]), dtype=self.dtype)
+        if self.output == "identity":
+            return X, np.sin(2 * np.resize(X, (self.n, self.sizes[-1])))
         labels = rng.integers(0, max(2, self.sizes[-1]), self.n)
-        X[np.arange(self.n), labels] += 2
+        X[np.arange(self.n), labels % self.sizes[0]] += 2
         if self.output == "softmax":
             return X, labels
+        if self.sizes[-1] > 1:
+            return X, np.eye(self.sizes[-1], dtype=self.dtype)[labels]
         return X, labels.astype(self.dtype)[:, None]
 
-    def parameters(self) -> Parameters:
-        """The initial weights, Glorot's for sigmoid; biases start at zero."""
-        rng = np.random.default_rng(2)
+    def parameters(self, seed: int = 2) -> Parameters:
+        """The initial weights, Glorot's for sigmoid and tanh, He's for relu; biases start at zero."""
+        rng = np.random.default_rng(seed)
+        fans = ((n_in, 0 if self.hidden == "relu" else n_out) for n_in, n_out in pairwise(self.sizes))
         return [
             (
-                (rng.uniform(-1, 1, (n_in, n_out)) * (6 / (n_in + n_out)) ** 0.5).astype(self.dtype),
-                np.zeros(n_out, self.dtype),
+                (rng.uniform(-1, 1, shape) * (6 / sum(fan)) ** 0.5).astype(self.dtype),
+                np.zeros(shape[1], self.dtype),
             )
-            for n_in, n_out in pairwise(self.sizes)
+            for shape, fan in zip(pairwise(self.sizes), fans, strict=True)
         ]
 
 
+def one_hot(w: Workload, Y: NDArray[np.generic], dtype: str) -> Array:
+    return np.eye(w.sizes[-1], dtype=dtype)[Y] if w.output == "softmax" else Y.astype(dtype)
+
+
+MNIST_EXAMPLES = 60_000
+MNIST = {"sizes": (784, 100, 100, 10), "batch": 200, "n": 12_000, "hidden": "relu"}
+SHUFFLED = Workload("shuffling", (784, 128, 10), batch=32, n=16_000, shuffle=True)
+WIDTHS = (32, 45, 46, 64, 128, 256)  # a policy on threads has its cliffs somewhere between
+
 # 16,000 rows of 784 are 50 MB in f32: more than most caches hold, as real training data are.
-GRID = (
+# HIGGS has a million rows of 28; its step takes 2.2 MFLOP a row, beside which 112 bytes read are nothing, so
+# that 5,000 rows tell the same and a round stays short.
+GRID: tuple[Workload, ...] = (
+    Workload("1", (4, 32, 16, 4), batch=10_000, n=10_000, hidden="tanh", output="identity",
+             loss="squared_error", optimizer="adam", learning_rate=1e-3),
+    Workload("3", (28, 300, 300, 300, 300, 300, 1), batch=100, n=5_000, hidden="tanh", output="sigmoid",
+             optimizer="adam", learning_rate=1e-4),
+    Workload("4", **MNIST, optimizer="momentum", learning_rate=0.02),  # type: ignore[arg-type]
+    Workload("4", **MNIST, optimizer="adam", learning_rate=1e-3),  # type: ignore[arg-type]
     Workload("5", (784, 30, 10), batch=10, n=16_000),
     Workload("6", (784, 128, 10), batch=32, n=16_000),
     Workload("6", (784, 128, 10), batch=200, n=16_000),
+    Workload("7", (784, 256, 256, 10), batch=256, n=7_680, hidden="relu", learning_rate=0.02),
+    Workload("7", (784, 512, 512, 10), batch=128, n=7_680, hidden="relu", learning_rate=0.02),
+    Workload("7", (256, 1024, 1024, 10), batch=1024, n=4_096, hidden="relu", learning_rate=0.02),
+    *(Workload("8", (10, width, width, 10), batch=128, n=6_400) for width in WIDTHS),
     *(
         Workload("9", sizes, batch, n, output="sigmoid")
         for sizes in ((2, 4, 1), (8, 16, 1))
-        for batch, n in ((1, 4_000), (4, 8_000), (32, 16_000))
+        for batch, n in ((1, 1_000), (4, 4_000), (32, 16_000))
     ),
     Workload("digits", (64, 32, 10), batch=32, n=16_000),
-)
+    SHUFFLED,
+)  # fmt: skip
+
+
+def chosen(numbers: Iterable[str] | None, dtype: Literal["float32", "float64"]) -> list[Workload]:
+    return [replace(w, dtype=dtype) for w in GRID if not numbers or w.number in numbers]

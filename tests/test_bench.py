@@ -22,10 +22,17 @@ def bench():
     import harness
     import report
     import rivals
+    import ulp
     import workloads
 
     yield SimpleNamespace(
-        check=check, chart=chart, harness=harness, report=report, rivals=rivals, workloads=workloads
+        check=check,
+        chart=chart,
+        ulp=ulp,
+        harness=harness,
+        report=report,
+        rivals=rivals,
+        workloads=workloads,
     )
     sys.path.remove(str(BENCH))
     for name in set(sys.modules) - before:
@@ -85,6 +92,20 @@ def test_every_workload_is_whole(bench):
         assert w.n % w.batch == 0
         assert w.flop > 0
     assert len({w.name for w in bench.workloads.GRID}) == len(bench.workloads.GRID)
+
+
+@pytest.mark.parametrize("what", ["exp", "sigmoid", "tanh"])
+def test_oracle_of_functions_is_exact(bench, what):
+    mpmath = pytest.importorskip("mpmath")
+    if not bench.ulp.WIDE:
+        pytest.skip("long double is a double here")
+    x = np.linspace(*bench.ulp.GRIDS[what], 101)
+    truth = {"exp": mpmath.exp, "tanh": mpmath.tanh, "sigmoid": lambda z: 1 / (1 + mpmath.exp(-z))}[what]
+    with mpmath.workdps(40):
+        for z, found in zip(x, bench.ulp.exactly(what, x), strict=True):
+            exact, high = truth(mpmath.mpf(float(z))), float(found)
+            got = mpmath.mpf(high) + mpmath.mpf(float(found - np.longdouble(high)))  # both halves
+            assert abs(got - exact) <= abs(exact) * mpmath.mpf(2) ** -61  # a 250th of a unit of float64
 
 
 def settings(bench):

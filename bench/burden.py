@@ -1,0 +1,156 @@
+"""What can stand in a training's way: busy processes, a quota of CPU time, fork, denormal weights."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from rivals import in_cbp, in_jax, in_numpy, in_sklearn, in_torch
+from rivals.training import Trainer
+from workloads import Workload
+
+PATIENCE = 10  # seconds until a child of fork counts as hanging
+SPIN = """
+import os
+parent = os.getppid()
+while os.getppid() == parent:
+    for _ in range(1_000_000): pass
+"""
+
+
+@contextmanager
+def busy(n: int) -> Iterator[None]:
+    """n processes that do nothing but compute; they end by themselves should this one be killed."""
+    spinning = [subprocess.Popen([sys.executable, "-S", "-E", "-c", SPIN]) for _ in range(n)]
+    try:
+        yield
+    finally:
+        for process in spinning:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def quota(share: float) -> Iterator[tuple[list[str], str]]:
+    """A cgroup with `share` of one CPU: the command that starts a process in it, or why there is none."""
+    period = 100_000
+    files = {"cpu.max": f"{int(share * period)} {period}"}  # version 2
+    of_v1 = {"cpu.cfs_period_us": str(period), "cpu.cfs_quota_us": str(int(share * period))}
+    reasons = []
+    for root, settings in (("/sys/fs/cgroup", files), ("/sys/fs/cgroup/cpu", of_v1)):
+        group = Path(root, f"cbp-bench-{os.getpid()}")
+        if not Path(root, "cgroup.procs").exists():
+            reasons.append(f"{root} is none")
+            continue
+        try:
+            group.mkdir()
+            for file, value in settings.items():
+                group.joinpath(file).write_text(value)
+        except OSError as error:
+            reasons.append(f"{error.strerror}: {error.filename}")
+            if group.exists():
+                group.rmdir()
+            continue
+        try:
+            yield ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group)], ""
+        finally:
+            group.rmdir()
+        return
+    yield [], f"no cgroup can be made ({'; '.join(reasons)})"
+
+
+class Forked(Trainer):
+    """Trains in a child of fork; the time of fork itself is in it."""
+
+    def run(self, n: int) -> None:
+        ear, mouth = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                super().run(n)
+                os.write(mouth, b"done")
+            finally:
+                os._exit(0)
+        os.close(mouth)
+        heard = select.select([ear], [], [], PATIENCE)[0] and os.read(ear, 4)
+        os.close(ear)
+        if not heard:
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        if heard != b"done":
+            raise TimeoutError(f"the child hung for {PATIENCE} s" if heard == [] else "the child failed")
+
+
+class Still(Trainer):
+    """Learns nothing (a rate of 0), so that weights stay as they are: of 1e-40 where the workload says so."""
+
+    def __init__(self, w: Workload, n_threads: int | None) -> None:
+        super().__init__(w, n_threads)
+        if w.number == "denormal":
+            self.initial = [
+                (np.copysign(np.full_like(W, 1e-40), W), np.full_like(b, 1e-40)) for W, b in self.initial
+            ]
+
+
+class NumPyByRate(in_numpy.NumPy):
+    """With the rate apart from delta, which it would make zero."""
+
+    def build(self, n_threads: int | None) -> None:
+        super().build(n_threads)
+        self.scale = self.real(1 / self.w.batch)
+
+    def sgd(self) -> None:
+        self.net.D *= self.real(self.w.learning_rate)
+        super().sgd()
+
+
+class ForkedCbp(Forked, in_cbp.Cbp):
+    pass
+
+
+class ForkedNumPy(Forked, in_numpy.NumPy):
+    pass
+
+
+class ForkedPyTorch(Forked, in_torch.PyTorch):
+    pass
+
+
+class ForkedJax(Forked, in_jax.Jax):
+    pass
+
+
+class ForkedScikitLearn(Forked, in_sklearn.ScikitLearn):
+    pass
+
+
+class StillCbp(Still, in_cbp.Cbp):
+    pass
+
+
+class StillNumPy(Still, NumPyByRate):
+    pass
+
+
+class StillPyTorch(Still, in_torch.PyTorch):
+    pass
+
+
+class StillJax(Still, in_jax.Jax):
+    pass
+
+
+class StillScikitLearn(Still, in_sklearn.ScikitLearn):
+    pass
+
+
+FORKED = (ForkedCbp, ForkedNumPy, ForkedPyTorch, ForkedJax, ForkedScikitLearn)
+STILL = (StillCbp, StillNumPy, StillPyTorch, StillJax, StillScikitLearn)
