@@ -39,8 +39,11 @@ cdef void elementwise(int function, void* out, const void* x, Py_ssize_t n, int6
 
 
 cdef double product(int kind, Py_ssize_t n, int64_t times) noexcept nogil:
-    """Products of (n, n) matrices of ones, as in training by rows of W: FORWARD from a packed W, ACCUMULATION with
-    the packing of a and delta. Returns the smallest element of the last one; 0 where memory is short."""
+    """Products of (n, n) matrices of ones, in the order of training by rows of W: FORWARD tile by tile from a packed W,
+    ACCUMULATION by groups of strips, with the packing of a and delta.
+
+    Returns the smallest element of the last one; 0 where memory is short.
+    """
     cdef Py_ssize_t ld = row_length(n), rows = strip_count(n + 1) * STRIP, size = rows * ld + LANES, i
     cdef real* ones = <real*> calloc(4 * size, sizeof(real))
     cdef real* C = ones + size
@@ -56,11 +59,14 @@ cdef double product(int kind, Py_ssize_t n, int64_t times) noexcept nogil:
     a.at, a.row, a.col, a.strip = panels + size, 1, STRIP, STRIP * n
     for t in range(times):
         if kind == FORWARD:
-            multiply(row_panels(C, ld), rows_of(ones, ld), packed_panels(panels, n), 0, n, n, n, ZERO)
+            for i from 0 <= i < n by TILE:
+                multiply(row_panels(C + i * ld, ld), rows_of(ones + i * ld, ld), packed_panels(panels, n),
+                         0, min(TILE, n - i), n, n, ZERO)
         else:
             pack_strips(panels + size, n, 0, ones, ld, n, n)
             pack_panels(panels, n, 0, ones, ld, n, n)
-            multiply(packed_panels(C, n), a, packed_panels(panels, n), 0, n, n, n, ZERO)
+            for i from 0 <= i < n by GROUP * STRIP:
+                multiply(packed_panels(C, n), a, packed_panels(panels, n), i, min(i + GROUP * STRIP, n), n, n, ZERO)
     for i in range(n):
         least = min(least, C[i * ld] if kind == FORWARD else C[i * panel_width(n)])
     free(ones)
