@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import reference
+from cbp import reference, training
 
 HIDDEN = ["sigmoid", "tanh", "relu", "identity"]
 PAIRS = [(g, "squared_error") for g in [*HIDDEN, "softmax"]]
@@ -203,29 +203,63 @@ def test_labels_are_probabilities_of_one():
             assert difference(a, b) < 1e-13
 
 
+@pytest.fixture
+def no_long_way(monkeypatch):
+    """Loss and gradient of ready arrays must do without what other input needs."""
+    monkeypatch.setattr(training, "loss", None)
+    monkeypatch.setattr(training, "gradient", None)
+
+
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_ready_arrays_take_a_short_way_to_the_same_bits(dtype):
+def test_ready_arrays_take_a_short_way_to_the_same_bits(dtype, request):
     net = network([5, 9, 3], hidden="tanh", output="sigmoid", dtype=dtype)
     rng = np.random.default_rng(3)
-    for m in (1, 40, 40, 300):  # a new number, and one that was there just before
+    cases = []
+    for m in (1, 40, 40, 300):
         X, Y = rng.normal(size=(m, 5)).astype(dtype), rng.uniform(size=(m, 3)).astype(dtype)
         for net.l2 in (0.0, 0.5):
-            short, long = net.gradient(X, Y), net.gradient(X[::1].tolist(), Y.tolist())
+            cases.append((X, Y, net.l2, net.gradient(X.tolist(), Y.tolist())))
+    request.getfixturevalue("no_long_way")
+    for X, Y, net.l2, long in cases:
+        for _ in range(2):  # the second time with the pass of the first
+            short = net.gradient(X, Y)
             assert short.parameters.tobytes() == long.parameters.tobytes()
-            assert short.loss == long.loss == net.loss(X, Y) == net.loss(X.tolist(), Y.tolist())
-        X[-1, 2] = np.nan
-        with pytest.raises(ValueError, match=f"X must be finite, got nan in row {m - 1}, column 2"):
-            net.gradient(X, Y)
-        with pytest.raises(ValueError, match=r"Y must have shape"):
-            net.loss(X, Y[:, :2])
+            assert short.loss == long.loss == net.loss(X, Y)
 
 
-def test_targets_of_one_output_go_the_short_way_too():
+def test_a_refusal_does_not_spoil_the_short_way(request):
+    net = network([5, 9, 3], output="sigmoid")
+    X, Y = np.random.default_rng(0).uniform(size=(2, 50, 5)).astype(np.float32)
+    Y = Y[:, :3].copy()
+    expected = net.gradient(X, Y).parameters
+    bad = X.copy()
+    bad[-1, 2] = np.nan
+    with pytest.raises(ValueError, match="X must be finite, got nan in row 49, column 2"):
+        net.gradient(bad, Y)
+    with pytest.raises(ValueError, match="Y must have shape"):
+        net.loss(X, Y[:, :2].copy())
+    request.getfixturevalue("no_long_way")
+    np.testing.assert_array_equal(net.gradient(X, Y).parameters, expected)
+    net.parameters *= 2
+    assert (net.gradient(X, Y).parameters != expected).any()
+
+
+def test_targets_of_one_output_go_the_short_way_too(request):
     net = network([4, 3, 1], output="identity")
     X, Y = np.random.default_rng(0).normal(size=(2, 50, 4)).astype(np.float32)
-    flat = net.gradient(X, Y[:, 0].copy()).parameters
-    np.testing.assert_array_equal(flat, net.gradient(X, Y[:, :1].copy()).parameters)
-    np.testing.assert_array_equal(flat, net.gradient(X, Y[:, 0].tolist()).parameters)
+    long = net.gradient(X, Y[:, 0].tolist()).parameters
+    request.getfixturevalue("no_long_way")
+    np.testing.assert_array_equal(long, net.gradient(X, Y[:, 0].copy()).parameters)
+    np.testing.assert_array_equal(long, net.gradient(X, Y[:, :1].copy()).parameters)
+
+
+def test_the_gradient_is_the_one_that_training_steps_against():
+    net = network([7, 5, 3], l2=0.3)
+    X, Y, _ = draw(net, 40, np.random.default_rng(0))
+    before, D = net.parameters.copy(), net.gradient(X, Y).parameters
+    net.partial_fit(X, Y, batch_size=40, shuffle=False, optimizer=cbp.SGD(1.0))
+    # W - D by one operation, in which nothing is left to rounding but the last bit
+    np.testing.assert_array_equal(net.parameters, before - D)
 
 
 def test_examples_without_weight_count_for_nothing():

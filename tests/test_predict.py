@@ -222,3 +222,14 @@ def test_arrays_of_other_shapes_are_refused(shape):
     net = cbp.Network([3, 2], rng=0)
     with pytest.raises(ValueError, match="X must .* 3 columns, got"):
         net.predict(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("m", [None, 1, 5, 200])
+def test_ready_arrays_take_a_short_way(m, monkeypatch):
+    net = cbp.Network([3, 4, 2], rng=0)
+    X = np.random.default_rng(0).normal(size=(3,) if m is None else (m, 3)).astype(np.float32)
+    long, out = net.predict(X.tolist()), np.empty((2,) if m is None else (m, 2), np.float32)
+    monkeypatch.setattr(net, "_forward", None)
+    assert net.predict(X, out=out) is out
+    np.testing.assert_array_equal(out, long)
+    np.testing.assert_array_equal(net.predict(X), long)

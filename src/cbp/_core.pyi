@@ -52,6 +52,10 @@ class Engine:
 @disjoint_base
 class Pass:
     @property
+    def batch(self) -> int: ...
+    @property
+    def n_threads(self) -> int: ...
+    @property
     def n_moments(self) -> int: ...
     def __new__(
         cls,

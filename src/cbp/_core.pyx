@@ -1,7 +1,8 @@
 """The border between Python and the kernels: buffers, handles, errors.
 
 Nothing is validated here beyond what memory safety needs: `arrays` and `network` have looked at every argument, and
-pass C-contiguous arrays of the right dtype. The classes release the GIL around everything that takes time.
+pass C-contiguous arrays of the right dtype. Only `predict_ready` and `evaluate` take what users gave, and refuse what
+is not as the kernels need it. The classes release the GIL around everything that takes time.
 """
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
@@ -228,15 +229,16 @@ cdef class Pass:
     cdef t.Rule rule
     cdef t.Cursor cursor
     cdef tuple arrays                   # what `data` points to
-    cdef Py_ssize_t batch
-    cdef int n_threads
+    cdef readonly Py_ssize_t batch
+    cdef readonly int n_threads
+    cdef int mode
     cdef readonly int n_moments
 
     def __cinit__(self, Engine engine, int mode, Py_ssize_t batch, int n_threads, int optimizer=t.SGD,
                   bint momentum=False, bint inputs=False, Py_ssize_t at_hand=0):
         self.engine = engine
         self.table = engine.table
-        self.batch, self.n_threads = batch, n_threads
+        self.batch, self.n_threads, self.mode = batch, n_threads, mode
         self.rule.optimizer = optimizer
         self.n_moments = 2 if optimizer == t.ADAM else 1 if momentum else 0
         with nogil:
@@ -308,6 +310,8 @@ cdef class Pass:
         cdef Array D = Array(gradient, engine.itemsize, True)
         cdef bint fits
         D.expect(engine.n_parameters)
+        if (D.at != NULL) != (self.mode == t.GRADIENT):
+            raise ValueError("gradient must be given in mode GRADIENT, and only there")
         if not view_ready(X, &x, engine.itemsize, False):
             return None
         if not view_ready(Y, &y, engine.itemsize, False):
@@ -329,6 +333,7 @@ cdef class Pass:
                 fits = self.cursor.fault.kind == t.NONE
                 if fits and D.at != NULL:
                     self.table.read_gradient(self.state, D.at, engine.parameters.at, l2, self.cursor.weight)
+            memset(&self.data, 0, sizeof(self.data))
         PyBuffer_Release(&x)
         PyBuffer_Release(&y)
         return self.loss if fits else None

@@ -20,7 +20,9 @@ from cbp.optimizers import Adam, Optimizer, OptimizerState
 from cbp.structure import Structure
 from cbp.training import Training
 
-AT_ONCE_PARAMETERS = 20_000  # what is kept is small too
+# Up to which sizes loss and gradient take the short way, which keeps its workspace: that is small too.
+AT_ONCE_PARAMETERS = 20_000
+AT_ONCE_UNITS = 1000  # of the widest layer
 AT_ONCE_PREDICTIONS = 100_000  # examples times parameters: where one thread is enough
 AT_ONCE_WORK = 5_000_000  # examples times parameters: less than a millisecond, so that Ctrl-C can wait
 
@@ -242,20 +244,17 @@ class Network(Structure):
 
         None: take the long way, which also says what may be wrong. Passes are kept for the next such call.
         """
-        if type(X) is not np.ndarray or type(Y) is not np.ndarray or X.ndim != 2:
+        if type(X) is not np.ndarray or type(Y) is not np.ndarray or not X.dtype == Y.dtype == self._dtype:
             return None
-        m, n = len(X), len(self._parameters)
-        if m == 0 or n > AT_ONCE_PARAMETERS or m * n > AT_ONCE_WORK:
+        m, n = X.shape[0] if X.ndim == 2 else 0, len(self._parameters)
+        if m == 0 or n > AT_ONCE_PARAMETERS or m * n > AT_ONCE_WORK or max(self._sizes) > AT_ONCE_UNITS:
             return None
-        key = (mode, m, self._thread_count())
-        try:
-            kept, run = self._spare.pop()
-        except IndexError:
-            kept = None
-        if kept != key:
-            run = _core.Pass(self._engine, _core.MODES[mode], m, key[2])
+        n_threads = self._thread_count()
+        run = self._kept.pop(mode, None)  # from here on no other thread's
+        if run is None or (run.batch, run.n_threads) != (m, n_threads):
+            run = _core.Pass(self._engine, _core.MODES[mode], m, n_threads)
         J: float | None = run.evaluate(X, Y, D, self._l2)
-        self._spare.append((key, run))
+        self._kept[mode] = run
         return J
 
     def check_gradient(self, X: ArrayLike, Y: ArrayLike) -> float:

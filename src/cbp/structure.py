@@ -63,7 +63,7 @@ class Structure:
             storage,
         )
         self._state: OptimizerState | None = None
-        self._spare: list[tuple[tuple[str, int, int], _core.Pass]] = []
+        self._kept: dict[str, _core.Pass] = {}
         self._busy = threading.Lock()
         self._owner = os.getpid()
 

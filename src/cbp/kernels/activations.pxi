@@ -202,7 +202,7 @@ cdef inline vec vec_log(vec x) noexcept nogil:
 
 
 cdef void activate(int g, real* z, Py_ssize_t n) noexcept nogil:
-    """a = g(z), in place; n a multiple of LANES. Softmax is a matter of rows: see `softmax_row`."""
+    """a = g(z), in place; n a multiple of LANES. Softmax is a matter of rows: see `softmax_rows`."""
     cdef Py_ssize_t i
     if g == SIGMOID:
         sigmoid(z, z, n)
@@ -248,6 +248,8 @@ cdef void softmax_rows(
         z_i = z + i * ld
         top = first_lanes(load(z_i + last), n - last, -INFINITY)
         store(z_i + last, top)
+        for j from last + LANES <= j < ld by LANES:
+            store(z_i + j, broadcast(-INFINITY))
         for j from 0 <= j < last by LANES:
             top = at_least(top, load(z_i + j))
         largest = largest_lane(top)

@@ -1,7 +1,7 @@
 """Backpropagation for one precision and one instruction set.
 
     forward      z(l+1) = a(l) W(l) + b(l),  a(l+1) = g(z(l+1))
-    output       delta(L) = dJ/dz(L): see losses.pxi
+    output       delta(L) = dJ/dz(L): see losses.pxi and output.pxi
     recursion    delta(l) = (delta(l+1) W(l)^T) * g'(z(l))
     accumulation Delta_W(l) += a(l)^T delta(l+1),  Delta_b(l) += sum delta(l+1)
     gradient     D = (Delta + lambda W) / m,  biases without lambda
@@ -62,6 +62,7 @@ include "data.pxi"
 include "faults.pxi"
 include "pass.pxi"
 include "tiles.pxi"
+include "output.pxi"
 include "phases.pxi"
 
 
@@ -164,7 +165,7 @@ cdef inline void complete_batch(const Pass* run, const Rule* rule, Py_ssize_t ba
     cdef Py_ssize_t i
     if cursor.m != 0:
         cursor.loss += cursor.batch_loss
-        if rule.l2 != 0:                # J's penalty, lambda / (2 m) sum W^2
+        if <real> rule.l2 != 0:         # J's penalty, lambda / (2 m) sum W^2
             for i in range(run.plan.n_strips):
                 cursor.loss += rule.l2 / 2 * run.squares[i]
         cursor.weight += cursor.m

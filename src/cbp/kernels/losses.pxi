@@ -6,9 +6,8 @@
 #                 with softmax: loss = log sum_k e^(z_k) - sum_j y_j z_j
 #                                                      delta = a - y for both
 #
-# Each function turns z, padded to whole vectors, into delta in place; y is padded with zeros and may be overwritten.
-# The padding of delta is left to the caller. Where the output is not softmax, every output is a matter of its own, so
-# that rows of few outputs can be taken together as one long one.
+# Where the output is not softmax, every output is a matter of its own, so that rows of few outputs can be taken
+# together as one long one: z, padded to whole vectors, becomes delta in place, its padding left to the caller.
 
 cdef double row_sum(const real* x, Py_ssize_t n) noexcept nogil:
     """Summed in double: the losses of many rows are to add up to more than six digits."""

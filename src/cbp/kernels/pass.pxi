@@ -9,16 +9,16 @@
 # one chain over all the examples, whoever computes it.
 
 cdef enum:
-    MOST_PARTIALS = 64                  # a power of 2, as every number of them: most teams share it evenly
+    MOST_PARTIALS = 64                  # a power of 2, as every number of them, which most teams can share
     PARTIALS_FROM = 128                 # examples of a batch
     PARTIAL_LEAST = 48                  # … and of a partial sum
     GROUP = 8                           # strips of W whose Delta is completed together
     SMALL_NETWORK = 16384               # reals of packed W up to which partial sums are worth their reduction
     BLOCK_BYTES = 8 * 1024 * 1024       # bound on a round's activations and deltas
-    UNIT_WORK = 50                      # what a unit costs besides its products, in multiply-adds: about 1 ns
-    STEP_WORK = 10_000                  # what a round costs besides, in multiply-adds: 0.2 us
     BLOCK_MOST = 4096                   # … and on its examples
     LANE_WORK = 125_000_000             # … and on its multiply-adds a lane, some 20 ms: Python waits for no more
+    UNIT_WORK = 50                      # what a unit costs besides its products, in multiply-adds: about 1 ns
+    STEP_WORK = 10_000                  # what a round costs besides, in multiply-adds: 0.2 us
 
 
 cdef struct Report:                     # of a thread
@@ -160,10 +160,11 @@ cdef void free_pass(void* state) noexcept nogil:
 
 
 cdef void pack(void* state, const void* parameters) noexcept nogil:
-    """Take the parameters over from their place at rest."""
+    """Take the parameters over from their place at rest, and forget what was found in the data."""
     cdef Pass* run = <Pass*> state
     cdef const Layer* layer
     cdef Py_ssize_t l
+    memset(run.reports, 0, run.most_threads * sizeof(Report))
     pack_vector(run.plan, run.W, <const real*> parameters)
     for l in range(run.plan.n_layers):
         layer = &run.plan.layers[l]
@@ -199,13 +200,13 @@ cdef void read_gradient(
     cdef const Layer* layer
     cdef real* D
     cdef const real* W
+    cdef real inverse_m = <real> (1 / weight)
     cdef Py_ssize_t l, i
     for l in range(run.plan.n_layers):
         layer = &run.plan.layers[l]
         D = <real*> gradient + layer.flat
         W = <const real*> parameters + layer.flat
         unpack_weights(layer, D, run.Delta + layer.packed)
-        for i in range(layer.n_in * layer.n_out):
-            D[i] = (D[i] + <real> l2 * W[i]) * <real> (1 / weight)
+        gradient_run(D, W, <real> l2, inverse_m, layer.n_in * layer.n_out)
         for i in range(layer.n_in * layer.n_out, (layer.n_in + 1) * layer.n_out):
-            D[i] *= <real> (1 / weight)
+            D[i] *= inverse_m

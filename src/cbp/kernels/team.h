@@ -107,11 +107,15 @@ static inline double meet(Barrier *barrier, int team, int *stop)
 }
 
 /* Where others have the processors, threads that wait for each other lose more than they gain, and take from the
- * others. Whoever finds it so works alone for a while, the longer the more often; a matter of the process. */
+ * others. Whoever finds it so works alone for a while, the longer the more often. Kept for all passes of a module. */
 #define LEAST_REST 0.01                 /* seconds */
 #define MOST_REST 3.0
 static _Atomic double rest, rest_until;
-static inline int is_resting(void) { return seconds() < atomic_load_explicit(&rest_until, memory_order_relaxed); }
+static inline int is_resting(void)
+{
+    double left = atomic_load_explicit(&rest_until, memory_order_relaxed) - seconds();
+    return 0 < left && left <= MOST_REST;   /* the clock may have been set back */
+}
 static inline void note_crowd(int crowded)
 {
     double last = atomic_load_explicit(&rest, memory_order_relaxed), next = last / 2;

@@ -45,6 +45,21 @@ cdef inline vec gradient_at(const real* Delta, const real* W, vec decay, vec inv
     return mul_add(decay, load(W), load(Delta)) * inverse_m
 
 
+cdef void gradient_run(real* D, const real* W, real decay, real inverse_m, Py_ssize_t n) noexcept nogil:
+    """D, at first Delta, of n weights as the updates take it, to the last bit; here n may be any number."""
+    cdef real[64] D_left
+    cdef real[64] W_left
+    cdef Py_ssize_t whole = n // LANES * LANES, i
+    for i from 0 <= i < whole by LANES:
+        store(D + i, gradient_at(D + i, W + i, broadcast(decay), broadcast(inverse_m)))
+    memset(D_left, 0, sizeof(D_left))
+    memset(W_left, 0, sizeof(W_left))
+    memcpy(D_left, D + whole, (n - whole) * sizeof(real))
+    memcpy(W_left, W + whole, (n - whole) * sizeof(real))
+    store(D_left, gradient_at(D_left, W_left, broadcast(decay), broadcast(inverse_m)))
+    memcpy(D + whole, D_left, (n - whole) * sizeof(real))
+
+
 cdef void sgd_step(const Step* step, real* W, const real* Delta, real decay, Py_ssize_t n) noexcept nogil:
     """theta -= eta D"""
     cdef vec eta = broadcast(step.learning_rate), lamda = broadcast(decay), inverse_m = broadcast(step.inverse_m)

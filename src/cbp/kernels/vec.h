@@ -51,7 +51,13 @@ typedef int32_t whole;
 #define EXPONENT_BIAS 127
 #define SQRT sqrtf
 #endif
-#define SIGN_BIT ((word)1 << (8 * sizeof(word) - 1))
+
+/* Nothing is fused but by `mul_add` and `sub_mul`: see there. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
+#endif
 
 #if VBYTES
 #define LANES ((ptrdiff_t)(VBYTES / sizeof(real)))
@@ -185,9 +191,10 @@ CBP_INLINE vec at_most(vec x, vec high) { return AT_MOST(x, high); }
 CBP_INLINE vec where_negative(vec x, vec yes, vec no) { return WHERE_NEGATIVE(x, yes, no); }
 CBP_INLINE vec where_positive(vec x, vec yes, vec no) { return CHOOSE(x > broadcast(0), yes, no); }
 
-CBP_INLINE vec magnitude(vec x) { return as_reals(as_words(x) & ~as_words(broadcast((real)-0.0))); }
-CBP_INLINE vec minus_magnitude(vec x) { return as_reals(as_words(x) | as_words(broadcast((real)-0.0))); }
-CBP_INLINE vec with_sign(vec size, vec sign) { return as_reals(as_words(size) | (as_words(sign) & as_words(broadcast((real)-0.0)))); }
+CBP_INLINE wordvec sign_bits(void) { return as_words(broadcast((real)-0.0)); }
+CBP_INLINE vec magnitude(vec x) { return as_reals(as_words(x) & ~sign_bits()); }
+CBP_INLINE vec minus_magnitude(vec x) { return as_reals(as_words(x) | sign_bits()); }
+CBP_INLINE vec with_sign(vec size, vec sign) { return as_reals(as_words(size) | (as_words(sign) & sign_bits())); }
 
 /* One result for all lanes, in halves: always the same order. */
 CBP_INLINE real sum_of_lanes(vec x)
@@ -218,7 +225,8 @@ CBP_INLINE vec with_exponent_of_1(vec x)
 }
 CBP_INLINE vec exponent(vec x)
 {
-    return as_reals((as_words(x) >> MANTISSA_BITS) - (word)EXPONENT_BIAS + as_words(broadcast(MAGIC))) - broadcast(MAGIC);
+    wordvec n = (as_words(x) >> MANTISSA_BITS) - (word)EXPONENT_BIAS;
+    return as_reals(n + as_words(broadcast(MAGIC))) - broadcast(MAGIC);
 }
 /* x 2^n, subnormal results included: two factors, so that neither overflows where the product does not.
  * The offset keeps the halved number positive: 64-bit arithmetic shifts are missing below AVX-512. */
