@@ -138,6 +138,8 @@ cdef void* new_pass(
         + TILE * <Py_ssize_t> (sizeof(double) // sizeof(real)) + 15
     ) // 16 * 16
     plan_rounds(run, at_hand)
+    if run.n_partials > 0:              # who has none would only come to the barriers
+        run.most_threads = min(run.most_threads, <int> run.n_partials)
     run.small = mode == TRAIN and run.n_partials == 0 and batch <= min(TILE, at_hand) and (
         run.plan.packed_size <= SMALL_NETWORK)
     run.direct = mode == TRAIN and run.n_partials == 0 and run.round >= batch and not run.small
