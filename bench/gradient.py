@@ -97,7 +97,7 @@ class PyTorch(Gradient):
     def result(self) -> Found:
         J, D = self.once()
         arrays = [d.numpy() for d in D]
-        return float(J), [(W.T, b) for W, b in zip(arrays[::2], arrays[1::2], strict=True)]
+        return float(J.detach()), [(W.T, b) for W, b in zip(arrays[::2], arrays[1::2], strict=True)]
 
 
 class Jax(Gradient):

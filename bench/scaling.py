@@ -1,4 +1,4 @@
-"""How each threading policy would scale to 64 cores: a model from shapes, checked on the cores that are here."""
+"""How each threading policy would scale to 64 cores: estimates, checked on the cores at hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from statistics import median
 from typing import Any
 
 import command
@@ -16,7 +15,7 @@ import machine
 import report
 from check import Reference
 from command import Options
-from harness import Worker
+from harness import Setting, Timing, Worker
 from report import Part, figure
 from rivals import in_cbp
 from workloads import GRID, Workload
@@ -24,7 +23,7 @@ from workloads import GRID, Workload
 TITLE = "Estimates to 64 cores"
 TEAMS = (2, 4, 8, 16, 32, 64)
 CASES = tuple(
-    w for w in GRID if w.number in ("1", "3", "6", "7") or w.number == "8" and w.sizes[1] in (64, 128)
+    w for w in GRID if w.number in ("1", "3", "6", "7") or (w.number == "8" and w.sizes[1] in (64, 128))
 )
 FITTED = next(w for w in GRID if w.sizes == (784, 128, 10) and w.batch == 32)
 # As little work and as few bytes as two threads are used for: an input counts as UNIT_WORK, and takes less.
@@ -33,7 +32,7 @@ BARRIERS = Workload("barriers", (42, 2), batch=100, n=100_000, output="identity"
                     learning_rate=1e-4)  # fmt: skip
 STILL_GAINS = 1.1  # times faster with twice the threads
 
-# As in plan.pxi, pass.pxi and products.pxi, where they are explained. Whoever changes them there changes them here.
+# As in plan.pxi, pass.pxi and products.pxi, which explain them: who changes them there changes them here.
 TILE = 96
 STRIP = 6
 THREAD_WORK = 100_000  # multiply-adds a thread, in `useful_threads`
@@ -46,7 +45,8 @@ BLOCK_MOST = 4096
 LANE_WORK = 125_000_000
 UNIT_WORK = 50
 
-# Guesses, in multiply-adds. They weigh the phases against each other: all together is what one thread was measured at.
+# Guesses, in multiply-adds, that weigh the phases against each other: the sum of all is what one thread was
+# measured at.
 UPDATE_WORK = {"sgd": 16, "momentum": 20, "adam": 40}  # of a weight, its transposition included
 LOSS_WORK = 48  # of adding up the loss of an example, which every thread does for itself: 3 cycles
 CHAINS = 8  # that two units of 4 cycles' latency need: tiles of fewer vectors take no less time
@@ -98,7 +98,8 @@ class Plan:
         return 3 * sum(n_in * n_out for n_in, n_out in self.layers) + UNIT_WORK * sum(self.w.sizes)
 
     def team(self, n_threads: int) -> int:
-        return max(1, min(n_threads, self.example_work * self.w.batch // THREAD_WORK))
+        most = min(n_threads, self.n_partials or n_threads)
+        return max(1, min(most, self.example_work * self.w.batch // THREAD_WORK))
 
     @cached_property
     def n_partials(self) -> int:
@@ -173,8 +174,8 @@ class Plan:
         for number, n in enumerate(self.rounds):
             mine = [n * (me + 1) // team - n * me // team for me in range(team)]
             work = max(map(self.through_layers, set(mine)))
-            # examples: W and W^T, of which others have updated (T - 1)/T. In later rounds they are nobody's news, but
-            # where the L2 cannot hold them every tile reads them again, and a short tile for few examples: beyond
+            # examples: W and W^T, of which others have updated (T - 1)/T. In later rounds no one has, but
+            # where the L2 cannot hold them every tile reads them again, a short one for few examples: beyond
             # what one thread reads for as many,  (1 - examples / TILE) (W + W^T)
             n_bytes = self.weights_bytes * (team - 1) / team
             if number > 0:
@@ -194,8 +195,8 @@ class Plan:
             work += self.product(heights, n_out, n)
             work += last * UPDATE_WORK[self.w.optimizer] * mine * self.padded(n_out)
             columns += strips(mine) * STRIP + self.padded(n_out) * (mine > 0)
-        # rows: of the round's n examples others have written (T - 1)/T: the activations of its rows in strips, the
-        # deltas of each layer in which it has any in panels, and the losses,
+        # rows: of the round's n examples others have written (T - 1)/T: the activations of its rows in
+        # strips, the deltas of each layer in which it has any in panels, and the losses,
         #   n (T - 1)/T (itemsize (6 strips + sum of padded n_out) + 8)
         return work, n * (team - 1) / team * (self.itemsize * columns + 8)
 
@@ -214,9 +215,9 @@ class Plan:
             sum(rows * width for rows, width in zip(self.rows_of(me, team), widths, strict=True))
             for me in range(team)
         )
-        # reduction: of its elements' P partial Deltas others have made (T - 1)/T (or P - 1 where threads are more),
-        # and P losses,  P (T - 1)/T (itemsize elements + 8)
-        n_bytes = used * (1 - 1 / min(team, used)) * (self.itemsize * most + 8)
+        # reduction: others have made (T - 1)/T of its elements' P partial Deltas, and of the P losses,
+        #   P (T - 1)/T (itemsize elements + 8)
+        n_bytes = used * (team - 1) / team * (self.itemsize * most + 8)
         yield (used + UPDATE_WORK[self.w.optimizer]) * most + LOSS_WORK * used, n_bytes
 
     def partial(self, p: int, number: int) -> float:
@@ -258,7 +259,7 @@ class Costs:
     grows: str = "T"  # the barrier with the threads: "T" or "log T"
 
     def barrier(self, team: int) -> float:
-        # One counter that T threads increment, one after the other, and one line that T - 1 then fetch: cost(2) T/2.
+        # One counter that T threads increment in turn, and one line that T - 1 then fetch: cost(2) T/2.
         # A tree of counters would take cost(2) log2 T.
         return self.barrier_us * (team / 2 if self.grows == "T" else math.log2(team))
 
@@ -286,8 +287,8 @@ def estimate(plan: Plan, one_us: float, n_threads: int, costs: Costs) -> Estimat
     """time = work / rate + barriers cost(T) + bytes / bandwidth, the rate being that of one thread."""
     shares = plan.shares(n_threads)
     working = one_us * shares.work / plan.shares(1).work
-    return Estimate(shares, one_us / n_threads, working - one_us / n_threads,
-                    shares.barriers * costs.barrier(shares.team), shares.n_bytes * costs.us_per_byte)  # fmt: skip
+    meeting, moving = shares.barriers * costs.barrier(shares.team), shares.n_bytes * costs.us_per_byte
+    return Estimate(shares, one_us / n_threads, working - one_us / n_threads, meeting, moving)
 
 
 def fitted(plans: Sequence[Plan], measured: Sequence[Mapping[int, float]]) -> Costs:
@@ -311,33 +312,45 @@ class Cbp(in_cbp.Cbp):
         return [epoch.seconds for epoch in self.net.history][1:]
 
 
-def measure(
-    cases: Sequence[Workload], counts: Sequence[int], options: Options, part: Part
-) -> list[dict[int, float]]:
-    """Microseconds of a step by number of threads: the least epoch of a round, the median of the rounds."""
-    harness.say(f"scaling: {len(cases)} networks on {', '.join(map(str, counts))} threads")
+def one_round(worker: Worker, i: int) -> None:
+    s = worker.settings[i]
+    seconds, cpu, epochs = worker.ask(i, s.n)
+    s.rounds_us.append(min(epochs) / worker.cases[i].steps * 1e6)
+    s.cpu_us.append(cpu / seconds * s.rounds_us[-1])
+
+
+def measure(cases: Sequence[Workload], counts: Sequence[int], timing: Timing) -> list[list[Setting]]:
+    """The settings of each case, a round's time that of its least epoch; else as `harness.run`."""
+    harness.say(f"{len(cases)} networks: starting and checking")
     workers = [Worker(Cbp, cases, n) for n in counts]
-    found: list[dict[int, list[float]]] = [{n: [] for n in counts} for _ in cases]
     with harness.closing(workers):
         judges = [Reference(w).judge for w in cases]
         for worker in workers:
             worker.attempt(lambda worker=worker: worker.check(judges))  # type: ignore[misc]
             for i in worker.going():
-                worker.calibrate(i, options.timing.seconds)
-        for turn in range(options.timing.rounds):
-            for i, w in enumerate(cases):
+                worker.attempt(lambda worker=worker, i=i: worker.calibrate(i, timing.seconds), i)  # type: ignore[misc]
+        harness.say(f"{len(cases)} networks: {timing.rounds} rounds")
+        for turn in range(timing.rounds):
+            for i in range(len(cases)):
                 first = turn % len(workers)
                 for worker in workers[first:] + workers[:first]:
-                    s = worker.settings[i]
-                    if s.failure:
-                        part.failures.append(f"{w.name}, {s.n_threads} threads: {s.failure}")
-                        raise SystemExit(part.failures[-1])
-                    seconds, cpu, epochs = worker.ask(i, s.n)
-                    found[i][s.n_threads or 1].append(min(epochs) / w.steps * 1e6)
-                    if s.n_threads == 1 and cpu < 0.9 * seconds and report.BUSY not in part.warnings:
-                        part.warnings.append(report.BUSY)
-    part.record += [asdict(w) | {"name": w.name, "rounds_us": f} for w, f in zip(cases, found, strict=True)]
-    return [{n: median(rounds) for n, rounds in f.items()} for f in found]
+                    if not worker.settings[i].failure:
+                        worker.attempt(lambda worker=worker, i=i: one_round(worker, i), i)  # type: ignore[misc]
+    return [[worker.settings[i] for worker in workers] for i in range(len(cases))]
+
+
+def taken_up(w: Workload, settings: Sequence[Setting], part: Part) -> dict[int, float]:
+    """Microseconds of a step, the least of all rounds, by number of threads; none where one has failed."""
+    part.record.append(asdict(w) | {"name": w.name, "settings": [harness.as_dict(s) for s in settings]})
+    part.failures += [f"{w.name}, {s.n_threads} threads: {s.failure}" for s in settings if s.failure]
+    if not all(s.counts for s in settings):
+        return {}
+    for s in settings[:2]:
+        # two threads have equal shares and seldom wait for long; those that others keep waiting go on as one
+        us, cpu = min(zip(s.rounds_us, s.cpu_us, strict=True))
+        if cpu < 0.8 * us * (s.n_threads or 1) and report.BUSY not in part.warnings:
+            part.warnings.append(report.BUSY)
+    return {s.n_threads: min(s.rounds_us) for s in settings if s.n_threads}
 
 
 def shapes_table(plans: Sequence[Plan]) -> str:
@@ -355,13 +368,12 @@ def shapes_table(plans: Sequence[Plan]) -> str:
 
 def checked_table(plans: Sequence[Plan], measured: Sequence[Mapping[int, float]], costs: Costs) -> str:
     rows = []
-    for plan, us in zip(plans, measured, strict=True):
-        for n in us:
-            if n > 1:
-                predicted = estimate(plan, us[1], n, costs).total
-                name = plan.w.name + " (fitted)" * (n == 2 and plan.w in (FITTED, BARRIERS))
-                rows.append([name, str(n), figure(us[1]), figure(us[n]), figure(predicted), figure(predicted / us[n]),
-                             figure(us[1] / us[n])])  # fmt: skip
+    for i, (plan, us) in enumerate(zip(plans, measured, strict=True)):
+        for n in list(us)[1:]:
+            predicted = estimate(plan, us[1], n, costs).total
+            name = plan.w.name + " (fitted)" * (n == 2 and i < 2)
+            figures = us[1], us[n], predicted, predicted / us[n], us[1] / us[n]
+            rows.append([name, str(n), *map(figure, figures)])
     columns = ["network", "threads", "one thread, µs", "measured, µs", "predicted, µs", "ratio", "speed-up"]
     return report.table(columns, rows)
 
@@ -405,26 +417,33 @@ def lanes(dtype: str) -> int:
 
 def run(options: Options) -> Part:
     """In float32, unless another is asked for by name."""
-    part = Part("scaling", TITLE)
+    rivals, absent = options.rivals([Cbp])
+    part = Part("scaling", TITLE, absent=absent)
+    if not rivals:
+        return part
     if harness.n_cpus() < 2:
-        part.left_out.append("scaling: cannot be fitted with one CPU")
+        part.left_out.append("scaling: one CPU cannot tell what two threads cost")
         return part
     dtype = options.dtypes[0]
     wanted = [w for w in CASES if w != FITTED and (not options.workloads or w.number in options.workloads)]
     cases = [replace(w, dtype=dtype) for w in (FITTED, BARRIERS, *wanted)]
     counts = [n for n in (1, *TEAMS) if n <= harness.n_cpus()]
-    measured = measure(cases, counts, options, part)
-    plans = [Plan(w, lanes(dtype)) for w in cases]
+    times = [taken_up(w, s, part) for w, s in zip(cases, measure(cases, counts, options.timing), strict=True)]
+    if not (times[0] and times[1]):
+        return part
+    plans = [Plan(w, lanes(dtype)) for w, us in zip(cases, times, strict=True) if us]
+    measured = [us for us in times if us]
     costs = fitted(plans[:2], measured[:2])
     shown = [plans[0], *plans[2:]], [measured[0], *measured[2:]]
     bandwidth = f"{figure(1e-3 / costs.us_per_byte)} GB/s" if costs.us_per_byte else "no limit seen"
     part.record.append({"costs": asdict(costs)})
     part.text += [
-        f"time = work / rate + barriers × cost(T) + bytes / bandwidth, {dtype}. Cost of a barrier of two threads "
-        f"{figure(costs.barrier_us)} µs, taken to grow as T; bandwidth of a thread from others' caches {bandwidth}.",
-        "From shapes alone, a step; the longest share of T threads times T is 1 where all have the same to do:",
+        f"time = work / rate + barriers × cost(T) + bytes / bandwidth, {dtype}. A barrier of two threads "
+        f"costs {figure(costs.barrier_us)} µs, taken to grow as T; a thread's bandwidth from others' caches "
+        f"is {bandwidth}.",
+        "From shapes alone, a step; the longest share times T is 1 where all threads have the same to do:",
         shapes_table(shown[0]),
-        "Predicted beside measured; both costs are fitted to the first two:",
+        "Predicted beside measured, the least epoch of all rounds; both costs are fitted to the first two:",
         checked_table(plans, measured, costs),
         "Predicted speed-up over one thread, and the threads after which twice as many gain less than "
         f"{STILL_GAINS - 1:.0%}, with what costs most there:",
