@@ -31,8 +31,8 @@ SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 @dataclass(frozen=True)
-class Function:
-    """One call for n elements."""
+class Call:
+    """What is timed, of which size."""
 
     what: str
     n: int
@@ -42,23 +42,19 @@ class Function:
     @property
     def name(self) -> str:
         return f"{self.what} of {self.n}, {self.dtype}"
+
+
+@dataclass(frozen=True)
+class Function(Call):
+    """One call for n elements."""
 
     def x(self) -> Array:
         return np.linspace(-5, 5, self.n).astype(self.dtype)
 
 
 @dataclass(frozen=True)
-class Product:
+class Product(Call):
     """One product of square matrices; the left one is transposed in "ad", the right one in "dW"."""
-
-    what: str
-    n: int
-    dtype: str
-    units: int = 1
-
-    @property
-    def name(self) -> str:
-        return f"{self.what} of {self.n}, {self.dtype}"
 
     def operands(self) -> tuple[Array, Array]:
         """Ones, as cbp's probe has them: values do not matter to the time."""

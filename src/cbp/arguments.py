@@ -8,7 +8,7 @@ import numpy as np
 
 from cbp.arrays import Array, numeric
 from cbp.optimizers import SGD, Adam, Optimizer
-from cbp.scalars import count as count  # so that all checks of a network are found here
+from cbp.scalars import count
 
 HIDDEN = ("sigmoid", "tanh", "relu", "identity")
 OUTPUT = (*HIDDEN, "softmax")

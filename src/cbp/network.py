@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cbp import _core, arguments, arrays, layout, persistence, threads, training
+from cbp import _core, arguments, arrays, layout, persistence, scalars, threads, training
 from cbp.arrays import Array, Examples
 from cbp.gradients import Gradient, relative_difference
 from cbp.history import Epoch, History
@@ -344,7 +344,7 @@ class Network(Structure):
             After Ctrl-C: the parameters stay as they stand, `net.history` has the epochs completed.
         """
         examples = self._examples(X, Y, sample_weight)
-        epochs = arguments.count(epochs, "epochs", least=0)
+        epochs = scalars.count(epochs, "epochs", least=0)
         validate = self._validation(validation_data)
         if validate is not None:
             validate()  # a fault in the data is found before the training, not after its first epoch
@@ -401,7 +401,7 @@ class Network(Structure):
         self, examples: Examples, state: OptimizerState, batch_size: int | None, shuffle: bool
     ) -> Iterator[Training]:
         """The one training that a network can be in at a time; it leaves its optimiser's state, if finite."""
-        size = None if batch_size is None else arguments.count(batch_size, "batch_size", least=1)
+        size = None if batch_size is None else scalars.count(batch_size, "batch_size", least=1)
         if not self._acquire():
             raise RuntimeError("this network is being trained already, by another call of fit or partial_fit")
         try:
