@@ -5,17 +5,23 @@ pass C-contiguous arrays of the right dtype. Only `predict_ready` and `evaluate`
 is not as the kernels need it. The classes release the GIL around everything that takes time.
 """
 from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
+from numpy import dtype, ndarray
+
 from cbp.kernels cimport table as t
 
 cdef enum:
-    MOST_READY_LAYERS = 16              # of weights, for `predict_ready`
+    MOST_READY_LAYERS = 16              # of weights, for `predict_ready` …
+    MOST_READY_WORK = 100_000           # … and examples times parameters: one thread is enough, and Ctrl-C can wait
+
+cdef type Ndarray = ndarray
+cdef object FLOAT32 = dtype("float32"), FLOAT64 = dtype("float64")
 
 FAULTS = {
     t.X_NOT_FINITE: "X_NOT_FINITE",
@@ -37,14 +43,17 @@ PRODUCTS = {"forward": t.FORWARD, "accumulation": t.ACCUMULATION}
 
 
 cdef bint view_ready(object array, Py_buffer* view, Py_ssize_t itemsize, bint writable):
-    """Take a view of an array of native, aligned floats of that size, C-contiguous; False where it is none."""
-    if not PyObject_CheckBuffer(array):
+    """Take a view of an ndarray of native, aligned floats of that size, C-contiguous; False where it is none.
+
+    To ask NumPy for the format would take it longer than all else here.
+    """
+    if type(array) is not Ndarray or array.dtype is not (FLOAT32 if itemsize == 4 else FLOAT64):
         return False
     try:
-        PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0))
+        PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
     except (ValueError, BufferError):
         return False
-    if view.format[0] == (c'f' if itemsize == 4 else c'd') and view.format[1] == 0:
+    if <size_t> view.buf % itemsize == 0:
         return True
     PyBuffer_Release(view)
     return False
@@ -173,10 +182,10 @@ cdef class Engine:
         return (fault.row, fault.column) if fault.kind != t.NONE else None
 
     def predict_ready(self, object X, object out):
-        """Outputs of one example or some, on one thread, where X and out need no conversion: (s(1),) and (s(L),), or
-        (m, s(1)) and (m, s(L)).
+        """Outputs of one example or a few, on one thread, where X and out are arrays that need no conversion: (s(1),)
+        and (s(L),), or (m, s(1)) and (m, s(L)).
 
-        Returns False where they do, or where X holds what it must not, with nothing promised of `out`.
+        Returns False where they are not, or where X holds what it must not, with nothing promised of `out`.
         """
         cdef Py_buffer x, y
         cdef t.Fault fault
@@ -189,7 +198,8 @@ cdef class Engine:
             PyBuffer_Release(&x)
             return False
         m = x.shape[0] if x.ndim == 2 else 1
-        if has_shape(&x, m, self.n_in) and has_shape(&y, m, self.n_out) and x.ndim == y.ndim:
+        if (m == 1 or m < MOST_READY_WORK // self.n_parameters) and x.ndim == y.ndim and (
+                has_shape(&x, m, self.n_in) and has_shape(&y, m, self.n_out)):
             for l in range(self.n_layers - 1):
                 pointers[l] = NULL
             pointers[self.n_layers - 1] = y.buf

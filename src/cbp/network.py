@@ -23,7 +23,6 @@ from cbp.training import Training
 # Up to which sizes loss and gradient take the short way, which keeps its workspace: that is small too.
 AT_ONCE_PARAMETERS = 20_000
 AT_ONCE_UNITS = 1000  # of the widest layer
-AT_ONCE_PREDICTIONS = 100_000  # examples times parameters: where one thread is enough
 AT_ONCE_WORK = 5_000_000  # examples times parameters: less than a millisecond, so that Ctrl-C can wait
 
 
@@ -128,12 +127,12 @@ class Network(Structure):
         TypeError, ValueError
             If X does not fit, or holds NaN or infinity; if out does not fit.
         """
-        if type(X) is np.ndarray and (out is None or type(out) is np.ndarray):
+        ready = out
+        if out is None and type(X) is np.ndarray:
             n = self._sizes[-1]
-            if X.ndim == 1 or (X.ndim == 2 and len(X) * len(self._parameters) < AT_ONCE_PREDICTIONS):
-                ready = np.empty(n if X.ndim == 1 else (len(X), n), self._dtype) if out is None else out
-                if self._engine.predict_ready(X, ready):
-                    return ready
+            ready = np.empty((len(X), n) if X.ndim == 2 else n, self._dtype)
+        if ready is not None and self._engine.predict_ready(X, ready):
+            return ready
         array = arrays.numeric(X, "X")
         one = array.ndim == 1
         array = arrays.rows(array.reshape(1, -1) if one else array, self._sizes[0], "X")
