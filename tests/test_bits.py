@@ -13,6 +13,9 @@ NETS = {
     "4-32-16-4": ([4, 32, 16, 4], {"hidden": "tanh", "output": "identity"}),
     # So small that one thread takes a minibatch of 32 through in one go, and two do not.
     "50-90-30-5": ([50, 90, 30, 5], {"hidden": ["relu", "tanh"]}),
+    # With batches of 32 and several threads the first layer goes by columns, which no team shares evenly.
+    "211-100-20-7": ([211, 100, 20, 7], {"hidden": ["tanh", "sigmoid"]}),
+    "64-32-10": ([64, 32, 10], {}),
 }
 SIZES = [[1, 1], [3, 7, 2], [5, 8, 9, 3], [17, 33, 4], [31, 64, 15, 10], [784, 128, 10]]
 
@@ -44,6 +47,20 @@ def test_training_with_any_number_of_threads(name, optimizer, batch_size, dtype)
         for n in (1, 2, 3, 8)
     )
     assert all(other == one for other in others)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_columns_with_a_batch_that_weighs_nothing_and_a_short_one(output, shuffle):
+    X, Y = data([300, 70, 3], output, 345)
+    weight = np.random.default_rng(2).uniform(size=345)
+    weight[40:80] = 0
+    found = []
+    for n in (1, 2, 4):
+        net = cbp.Network([300, 70, 3], output=output, rng=1, l2=0.1, n_threads=n)
+        history = net.fit(X, Y, epochs=3, batch_size=40, shuffle=shuffle, sample_weight=weight)
+        found.append((net.parameters.tobytes(), tuple(history.losses)))
+    assert found[1] == found[0] == found[2]
 
 
 @pytest.mark.parametrize("batch_size", [32, 200, None])

@@ -34,8 +34,8 @@ def make(sizes=SMALL, dtype="float32", **options):
     return cbp.Network(sizes, hidden="tanh", dtype=dtype, rng=1, **options)
 
 
-def fitted(x, y, sizes=SMALL, dtype="float32", sample_weight=None, **options):
-    net = make(sizes, dtype, l2=0.1)
+def fitted(x, y, sizes=SMALL, dtype="float32", sample_weight=None, n_threads=None, **options):
+    net = make(sizes, dtype, l2=0.1, n_threads=n_threads)
     history = net.fit(x, y, epochs=2, sample_weight=sample_weight, **options)
     return net.parameters, history.losses
 
@@ -69,6 +69,18 @@ def test_targets_too(mapped, monkeypatch, x_dtype, y_dtype, both, shuffle):
     options = {"batch_size": 60, "shuffle": shuffle}
     on_disk = fitted(mapped(x) if both else x, mapped(y), **options)
     in_memory = fitted(x.astype("f4"), y.astype("f4"), **options)
+    np.testing.assert_array_equal(on_disk[0], in_memory[0])
+    assert on_disk[1] == in_memory[1]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_team_takes_wide_examples_by_columns(mapped, monkeypatch, dtype, shuffle):
+    monkeypatch.setattr(training, "PART_BYTES", 1)
+    x, sizes = np.tile(X[:1000], (1, 30)), [30 * N, 45, 3]
+    options = {"batch_size": 60, "shuffle": shuffle}
+    on_disk = fitted(mapped(x, dtype), LABELS[:1000], sizes, n_threads=3, **options)
+    in_memory = fitted(x.astype("f4"), LABELS[:1000], sizes, n_threads=1, **options)
     np.testing.assert_array_equal(on_disk[0], in_memory[0])
     assert on_disk[1] == in_memory[1]
 

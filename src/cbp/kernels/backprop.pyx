@@ -64,6 +64,7 @@ include "pass.pxi"
 include "tiles.pxi"
 include "output.pxi"
 include "phases.pxi"
+include "columns.pxi"
 
 
 cdef double weight_of(const Data* data, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
@@ -88,7 +89,12 @@ cdef void work(
     cdef Py_ssize_t batch, n
     cdef double left = budget[0], waited = 0, started = seconds()
     cdef int stop = False, i
+    cdef bint columns = by_columns(run, team)
+    cdef Rows x = rows_of(NULL, 0)
     cursor.starved = False
+    if columns and cursor.first < data.m:
+        x = forward_columns(run, data, cursor.first, me, team)
+        waited += meet(run.barrier, team, &stop)
     while cursor.first < data.m and left > 0 and not stop:
         batch = min(run.batch, data.m - cursor.first)
         if round_end(run, &cursor, batch) > data.available:
@@ -97,7 +103,7 @@ cdef void work(
         if cursor.done == 0:
             cursor.m = weight_of(data, cursor.first, batch)
         step = step_constants(rule, cursor.updates, cursor.m)
-        examples_phase(run, data, &cursor, batch, me, team)
+        examples_phase(run, data, &cursor, batch, x, me, team)
         waited += meet(run.barrier, team, &stop)
         if data.check:
             for i in range(team):
@@ -106,6 +112,10 @@ cdef void work(
             break
         if cursor.m != 0:               # a minibatch without weight has been looked at, and is skipped
             weights_phase(run, &cursor, batch, &step, me, team)
+            if columns:
+                finish_columns(run, x, batch, &step, me, team)
+        if columns and cursor.first + batch < data.m:
+            x = forward_columns(run, data, cursor.first + batch, me, team)
         stop = too_long(waited, started)
         waited += meet(run.barrier, team, &stop)
         n = min(run.round, batch - cursor.done) if run.n_partials == 0 else run.round * run.n_partials
@@ -143,7 +153,8 @@ cdef void work_small(
             cursor.starved = True
             return
         cursor.m = weight_of(data, cursor.first, n_rows)
-        x = forward_examples(run, data, &tile, cursor.first, n_rows, run.losses, &cursor.fault)
+        x = gather_tile(run, data, &tile, cursor.first, n_rows)
+        forward_examples(run, data, &tile, x, cursor.first, n_rows, run.losses, &cursor.fault)
         if cursor.fault.kind != NONE or not sum_losses(run, n_rows, cursor):
             return
         if cursor.m != 0:
@@ -153,7 +164,7 @@ cdef void work_small(
                 step = step_constants(rule, cursor.updates, m)
             for l in range(run.plan.n_layers):
                 layer = &run.plan.layers[l]
-                finish_rows(run, layer, Delta_in(run.Delta, layer), 0, layer.n_in + 1, 0, &step)
+                finish_part(run, whole(layer), Delta_in(run.Delta, layer), 0, &step)
         budget -= run.work * n_rows + STEP_WORK
         complete_batch(run, rule, n_rows, cursor)
         if cursor.fault.kind != NONE:

@@ -3,6 +3,9 @@
 # A minibatch goes through in rounds of two phases with a barrier after each:
 #   examples   each thread takes its examples through the layers and back: a, z, delta;
 #   weights    each thread takes its rows of the W: Delta, and after the last round D and the optimiser's step.
+# What a thread has written, the others must fetch from its cache, which can take longer than the sums. Where the first
+# W is large beside the batch, a team takes it by columns instead, forward as well as in the second phase: then the
+# others need only z(2) of it. The weights of one round and z(2) of the next go without a barrier between them.
 # Where W is small beside the batch, the rows would be few and the sums over the batch long; then the batch is split
 # into a fixed number of partial sums, Delta is accumulated per partial in the first phase, and the second adds the
 # partials up in order. Which of the two depends on shapes alone, and so do the bits: by rows every element of Delta is
@@ -14,6 +17,8 @@ cdef enum:
     PARTIAL_LEAST = 48                  # … and of a partial sum
     GROUP = 8                           # strips of W whose Delta is completed together
     SMALL_NETWORK = 16384               # reals of packed W up to which partial sums are worth their reduction
+    COLUMNS_FROM = 2                    # inputs an example of a batch from which a team takes the first W by columns …
+    COLUMNS_BYTES = 256 * 1024          # … unless its inputs are more: they should stay in a thread's cache
     BLOCK_BYTES = 8 * 1024 * 1024       # bound on a round's activations and deltas
     BLOCK_MOST = 4096                   # … and on its examples
     LANE_WORK = 125_000_000             # … and on its multiply-adds a lane, some 20 ms: Python waits for no more
@@ -40,6 +45,7 @@ cdef struct Pass:
     bint small                          # a minibatch is one tile of a small network: see `work_small`
     bint direct                         # Delta goes into the step at once, a group of strips at a time …
     Py_ssize_t group_size               # … in this many reals a thread
+    bint columns                        # a team takes the first W by columns
     real* W                             # packed, as are the next four
     real* Delta                         # (max(1, n_partials), packed_size); where direct (most_threads, group_size)
     real* moment1                       # velocity of SGD, first moment of Adam; or NULL
@@ -47,8 +53,10 @@ cdef struct Pass:
     real* W_T                           # packed
     real* tiles                         # (most_threads, tile_size)
     real* block                         # by rows: (round, block_size)
+    real* z                             # by columns: (round, ld_out), z(2) of a round
+    real* x                             # by columns: (most_threads, round, x_size), where a round is gathered
     double* losses                      # by rows: (round,), one an example; else (n_partials,)
-    double* squares                     # (n_strips,), sum of W^2 a strip
+    double* squares                     # (n_strips,), sum of W^2 a strip of a panel
     Report* reports                     # (most_threads,)
     Barrier* barrier
     void* memory
@@ -88,7 +96,7 @@ cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) n
     cdef const Plan* plan = run.plan
     cdef char* at = memory
     cdef Py_ssize_t w_bytes = plan.packed_size * sizeof(real)
-    cdef Py_ssize_t t_size = plan.transposed_size
+    cdef Py_ssize_t t_size = plan.transposed_size, Delta_bytes
     if run.inputs:
         t_size += plan.layers[0].n_out * padded(plan.layers[0].n_in)
     run.W = <real*> aligned(&at, w_bytes)
@@ -104,10 +112,15 @@ cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) n
     run.reports = <Report*> aligned(&at, run.most_threads * sizeof(Report))
     run.barrier = <Barrier*> aligned(&at, sizeof(Barrier))
     if run.mode != LOSS:
-        run.Delta = <real*> aligned(&at, run.most_threads * run.group_size * <Py_ssize_t> sizeof(real) if run.direct
-                                    else max(1, run.n_partials) * w_bytes)
+        Delta_bytes = run.most_threads * run.group_size * <Py_ssize_t> sizeof(real) if run.direct else 0
+        if run.small or not run.direct:
+            Delta_bytes = max(Delta_bytes, max(1, run.n_partials) * w_bytes)
+        run.Delta = <real*> aligned(&at, Delta_bytes)
         if run.n_partials == 0:
             run.block = <real*> aligned(&at, run.round * plan.block_size * sizeof(real))
+        if run.columns:
+            run.z = <real*> aligned(&at, run.round * plan.layers[0].ld_out * sizeof(real))
+            run.x = <real*> aligned(&at, run.most_threads * run.round * plan.x_size * sizeof(real))
     return at - memory
 
 
@@ -142,7 +155,9 @@ cdef void* new_pass(
         run.most_threads = min(run.most_threads, <int> run.n_partials)
     run.small = mode == TRAIN and run.n_partials == 0 and batch <= min(TILE, at_hand) and (
         run.plan.packed_size <= SMALL_NETWORK)
-    run.direct = mode == TRAIN and run.n_partials == 0 and run.round >= batch and not run.small
+    run.direct = mode == TRAIN and run.n_partials == 0 and run.round >= batch
+    run.columns = run.direct and run.most_threads > 1 and (
+        COLUMNS_FROM * batch <= run.plan.layers[0].n_in <= COLUMNS_BYTES // (batch * <Py_ssize_t> sizeof(real)))
     run.group_size = GROUP * STRIP * run.plan.widest_out
     n_bytes = lay_out(run, NULL, optimizer, momentum)
     run.memory = calloc(n_bytes + 64, 1)

@@ -1,23 +1,32 @@
 # The two phases of a round, each as one thread of the team sees it: see pass.pxi.
 
-cdef void accumulate_Delta(
-    Panels Delta, const Layer* layer, real* block, Py_ssize_t capacity, Py_ssize_t n_rows,
-    Py_ssize_t first, Py_ssize_t last, Start start,
-) noexcept nogil:
-    """Delta(l) = start + a(l)^T delta(l+1) over the block's examples, for rows first to last of W(l) and b(l)."""
+cdef struct Part:                       # of a layer's W, with b as its last row
+    const Layer* layer
+    Py_ssize_t first                    # rows first to last
+    Py_ssize_t last
+    Py_ssize_t left                     # columns left to right: whole panels, and the last
+    Py_ssize_t right
+
+
+cdef inline Panels delta_in(const Pass* run, const Layer* layer) noexcept nogil:
+    """delta(l+1) of the round's examples."""
+    return packed_panels(run.block + layer.panels * run.round, run.round)
+
+
+cdef void accumulate_Delta(Panels Delta, const Pass* run, Part part, Py_ssize_t n_rows, Start start) noexcept nogil:
+    """Delta(l) = start + a(l)^T delta(l+1) over the round's examples, for rows of W(l) and b(l)."""
     cdef Rows a
-    cdef Panels delta = packed_panels(block + layer.panels * capacity, capacity)
-    a.at, a.row, a.col, a.strip = block + layer.strips * capacity, 1, STRIP, STRIP * capacity
-    multiply(Delta, a, delta, first, last, layer.n_out, n_rows, start)
+    a.at, a.row, a.col, a.strip = run.block + part.layer.strips * run.round, 1, STRIP, STRIP * run.round
+    multiply(Delta, a, delta_in(run, part.layer), part.first, part.last, part.layer.n_out, n_rows, start)
 
 
 cdef void examples_phase(
-    const Pass* run, const Data* data, const Cursor* cursor, Py_ssize_t batch, int me, int team,
+    const Pass* run, const Data* data, const Cursor* cursor, Py_ssize_t batch, Rows x, int me, int team,
 ) noexcept nogil:
-    """This thread's examples of the round."""
+    """This thread's examples of the round; by columns x are its inputs."""
     cdef Tile tile = tile_of(run, me)
+    cdef Rows rows
     cdef Py_ssize_t n, first, last, i, next, at, t, tiles, p
-    cdef Rows x
     cdef Fault* fault = &run.reports[me].fault
     if run.n_partials == 0:
         n = min(run.round, batch - cursor.done)
@@ -26,10 +35,14 @@ cdef void examples_phase(
         for t in range(tiles):
             i, next = first + (last - first) * t // tiles, first + (last - first) * (t + 1) // tiles
             at = cursor.first + cursor.done + i
-            x = forward_examples(run, data, &tile, at, next - i, run.losses + i, fault)
+            if by_columns(run, team):
+                tile.z = run.z + i * run.plan.layers[0].ld_out
+                rows = rows_of(x.at + i * x.row, x.row)
+            else:
+                rows = gather_tile(run, data, &tile, at, next - i)
+            forward_examples(run, data, &tile, rows, at, next - i, run.losses + i, fault)
             if run.mode != LOSS:
-                backward_tile(run, run.block, run.round, i, &tile, x, next - i, inputs_of(run, data, at),
-                              <real> (1 / cursor.m))
+                backward_tile(run, i, &tile, rows, next - i, inputs_of(run, data, at), <real> (1 / cursor.m))
         return
     for p in range(run.n_partials * me // team, run.n_partials * (me + 1) // team):
         sum_partial(run, data, &tile, p, cursor, batch, fault)
@@ -50,7 +63,8 @@ cdef void sum_partial(
         i = first + (last - first) * t // tiles
         n_rows = first + (last - first) * (t + 1) // tiles - i
         at = cursor.first + i
-        x = forward_examples(run, data, tile, at, n_rows, tile.losses, fault)
+        x = gather_tile(run, data, tile, at, n_rows)
+        forward_examples(run, data, tile, x, at, n_rows, tile.losses, fault)
         for i in range(n_rows):
             run.losses[p] += tile.losses[i]
         if run.mode != LOSS:
@@ -84,26 +98,28 @@ cdef void reduce_Delta(real* Delta, Py_ssize_t partial, Py_ssize_t n_partials, P
         store(Delta + i, total)
 
 
-cdef void finish_rows(
-    const Pass* run, const Layer* layer, Panels Delta, Py_ssize_t first, Py_ssize_t last, Py_ssize_t n_partials,
-    const Step* step,
+cdef void finish_part(
+    const Pass* run, Part part, Panels Delta, Py_ssize_t n_partials, const Step* step,
 ) noexcept nogil:
-    """Rows first to last of W and b, once their Delta is complete: the sum of the partials, the penalty, the update."""
-    cdef Py_ssize_t rows_of_W = min(last, layer.n_in) - first
-    cdef Py_ssize_t j = 0, p = 0, s, width, at, n, n_bias
+    """A part of W and b, once its Delta is complete: the sum of the partials, the penalty, the update."""
+    cdef const Layer* layer = part.layer
+    cdef Py_ssize_t rows_of_W = min(part.last, layer.n_in) - part.first
+    cdef Py_ssize_t j = part.left, p = 0, s, width, at, n, n_bias
+    cdef Py_ssize_t strips = strip_count(layer.n_in + 1)
     cdef real* D
-    cdef double* squares = run.squares + layer.first_strip + first // STRIP
-    while j < layer.n_out:
+    cdef double* squares = run.squares + layer.first_strip + j // (2 * LANES) * strips + part.first // STRIP
+    while j < part.right:
         width = panel_width(layer.n_out - j)
-        D = Delta.at + p * Delta.panel + (first - Delta.first) * width
-        at = layer.packed + j * (layer.n_in + 1) + first * width
-        n, n_bias = rows_of_W * width, (last - first - rows_of_W) * width
+        D = Delta.at + p * Delta.panel + (part.first - Delta.first) * width
+        at = layer.packed + j * (layer.n_in + 1) + part.first * width
+        n, n_bias = rows_of_W * width, (part.last - part.first - rows_of_W) * width
         if n_partials > 1 and run.mode != LOSS:
             reduce_Delta(D, run.plan.packed_size, n_partials, n + n_bias)
         if step.decay != 0:             # strip by strip: what a thread has of them must not show in the sum
             for s in range(strip_count(rows_of_W)):
-                squares[s] = (squares[s] if p > 0 else 0) + sum_of_squares(
-                    run.W + at + s * STRIP * width, min(STRIP, rows_of_W - s * STRIP) * width)
+                squares[s] = sum_of_squares(run.W + at + s * STRIP * width,
+                                            min(STRIP, rows_of_W - s * STRIP) * width)
+            squares += strips
         if run.mode == TRAIN and step.decay == 0:
             update_run(run, step, D, at, n + n_bias, 0)
         elif run.mode == TRAIN:
@@ -112,7 +128,8 @@ cdef void finish_rows(
         j += 2 * LANES
         p += 1
     if run.mode == TRAIN and layer.flat > 0:    # the first layer has no use for its transpose
-        transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, first, min(last, layer.n_in))
+        transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, part.first,
+                          min(part.last, layer.n_in))
 
 
 cdef inline void update_run(
@@ -122,38 +139,49 @@ cdef inline void update_run(
            run.moment2 + at if run.moment2 != NULL else NULL, Delta, decay, n)
 
 
+cdef inline Part whole(const Layer* layer) noexcept nogil:
+    cdef Part part
+    part.layer, part.first, part.last, part.left, part.right = layer, 0, layer.n_in + 1, 0, layer.n_out
+    return part
+
+
 cdef void weights_phase(
     const Pass* run, const Cursor* cursor, Py_ssize_t batch, const Step* step, int me, int team,
 ) noexcept nogil:
     """This thread's rows of the W: their Delta of the round and, after the last round, what follows from it."""
     cdef const Plan* plan = run.plan
-    cdef const Layer* layer
     cdef bint last_round = cursor.done + run.round >= (batch if run.n_partials == 0 else run.share)
     cdef Py_ssize_t n_partials = (batch + run.share - 1) // run.share if run.n_partials else 0
     cdef Py_ssize_t n_rows = min(run.round, batch - cursor.done)
-    cdef Py_ssize_t l, s, from_strip, to_strip, first, last
+    cdef Py_ssize_t l, s, from_strip, to_strip
     cdef Panels Delta
-    for l in range(plan.n_layers):
-        layer = &plan.layers[l]
-        from_strip, to_strip = share_of(plan, layer, me, team), share_of(plan, layer, me + 1, team)
+    cdef Part part
+    for l in range(by_columns(run, team), plan.n_layers):
+        part = whole(&plan.layers[l])
+        from_strip, to_strip = share_of(run, part.layer, me, team), share_of(run, part.layer, me + 1, team)
         # A few strips at a time: their share of a(l) stays in the cache for all panels of delta(l+1).
         for s from from_strip <= s < to_strip by GROUP:
-            first, last = s * STRIP, min((s + GROUP) * STRIP, min(to_strip * STRIP, layer.n_in + 1))
+            part.first, part.last = s * STRIP, min((s + GROUP) * STRIP, min(to_strip * STRIP, part.layer.n_in + 1))
             if run.direct:
-                Delta = packed_panels(run.Delta + me * run.group_size, GROUP * STRIP, first)
+                Delta = packed_panels(run.Delta + me * run.group_size, GROUP * STRIP, part.first)
             else:
-                Delta = Delta_in(run.Delta, layer)
+                Delta = Delta_in(run.Delta, part.layer)
             if run.n_partials == 0 and run.mode != LOSS:
-                accumulate_Delta(Delta, layer, run.block, run.round, n_rows, first, last,
-                                 ZERO if cursor.done == 0 else CONTINUE)
+                accumulate_Delta(Delta, run, part, n_rows, ZERO if cursor.done == 0 else CONTINUE)
             if last_round:
-                finish_rows(run, layer, Delta, first, last, n_partials, step)
+                finish_part(run, part, Delta, n_partials, step)
 
 
-cdef inline Py_ssize_t share_of(const Plan* plan, const Layer* layer, int thread, int team) noexcept nogil:
+cdef inline Py_ssize_t share_of(const Pass* run, const Layer* layer, int thread, int team) noexcept nogil:
     """The layer's first strip that is the thread's or a later one's: the team cuts all layers' strips, each as heavy
     as it is wide, into equal shares."""
+    cdef const Plan* plan = run.plan
+    cdef const Layer* first = &plan.layers[0]
+    cdef double before = layer.strips_before, work = <double> plan.packed_strips * thread / team
     if thread == 0 or thread == team:
         return strip_count(layer.n_in + 1) if thread else 0
-    cdef double work = <double> plan.packed_strips * thread / team - layer.strips_before
-    return max(0, min(strip_count(layer.n_in + 1), <Py_ssize_t> (work / padded(layer.n_out) + 0.5)))
+    if by_columns(run, team):           # whose work is twice that of as many strips, and which are shared out already
+        before -= strip_count(first.n_in + 1) * padded(first.n_out)
+        work = rest_before(plan, thread, team)
+    work = (work - before) / padded(layer.n_out)
+    return max(0, min(strip_count(layer.n_in + 1), <Py_ssize_t> (work + 0.5)))

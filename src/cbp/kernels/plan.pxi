@@ -18,7 +18,7 @@ cdef struct Layer:                      # of weights, from a(l) to a(l+1)
     Py_ssize_t a_tile                   # of a(l+1) in a tile
     Py_ssize_t strips                   # of a(l), then 1, in strips, in one example's share of a block
     Py_ssize_t panels                   # of delta(l+1) in panels, likewise
-    Py_ssize_t first_strip              # number of W's first strip of rows among all layers'
+    Py_ssize_t first_strip              # number of W's first strip of rows among all layers' and panels'
     Py_ssize_t strips_before            # those before, each counted as often as it is wide
 
 
@@ -33,7 +33,7 @@ cdef struct Plan:
     Py_ssize_t a_size                   # of one example's activations in a tile, x left out
     Py_ssize_t widest                   # longest row in a tile
     Py_ssize_t block_size               # of one example's strips and panels in a block
-    Py_ssize_t n_strips                 # strips of rows of W over all layers
+    Py_ssize_t n_strips                 # strips of rows of W over all panels of all layers
     Py_ssize_t packed_strips            # likewise, each counted as often as it is wide
     Py_ssize_t widest_out               # columns of the widest W, to whole vectors
 
@@ -59,6 +59,10 @@ cdef int useful_threads(double work, int n_threads) noexcept nogil:
 
 cdef Py_ssize_t strip_count(Py_ssize_t n_rows) noexcept nogil:
     return (n_rows + STRIP - 1) // STRIP
+
+
+cdef Py_ssize_t panel_count(Py_ssize_t columns) noexcept nogil:
+    return (columns + 2 * LANES - 1) // (2 * LANES)
 
 
 cdef void* new_plan(const Spec* spec) noexcept nogil:
@@ -95,7 +99,7 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
             plan.transposed_size += layer.n_out * padded(layer.n_in)
         plan.a_size += layer.ld_out
         plan.block_size = layer.panels + padded(layer.n_out)
-        plan.n_strips += strip_count(layer.n_in + 1)
+        plan.n_strips += strip_count(layer.n_in + 1) * panel_count(layer.n_out)
         plan.packed_strips += strip_count(layer.n_in + 1) * padded(layer.n_out)
         plan.widest_out = max(plan.widest_out, padded(layer.n_out))
         plan.widest = max(plan.widest, layer.ld_out)

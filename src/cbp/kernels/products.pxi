@@ -293,11 +293,11 @@ cdef inline Rows transposed(Rows a) noexcept nogil:
 
 cdef inline void sum_rows(
     Panels total, Py_ssize_t row,       # of (row + 1, n), packed
-    Panels of, Py_ssize_t n_rows,       # (n_rows, n), row by row
+    Panels of, Py_ssize_t n_rows,       # (n_rows, n)
     Py_ssize_t n, Start start,          # ZERO or CONTINUE
 ) noexcept nogil:
     """A row of panels as the sum of others, in order."""
-    cdef Py_ssize_t j = 0, i
+    cdef Py_ssize_t j = 0, i, of_row = of.row if of.row else 2 * LANES
     cdef const real* of_i
     cdef real* to
     cdef vec left, right
@@ -306,20 +306,22 @@ cdef inline void sum_rows(
         left, right = broadcast(0), broadcast(0)
         if start == CONTINUE:
             left, right = load(to), load(to + LANES)
-        of_i = of.at + j
+        of_i = of.at
         for i in range(n_rows):
             left = left + load(of_i)
             right = right + load(of_i + LANES)
-            of_i += of.row
+            of_i += of_row
         store(to, left)
         store(to + LANES, right)
         total.at += total.panel
+        of.at += of.panel
         j += 2 * LANES
     if j < n:
+        of_row = of.row if of.row else LANES
         to = total.at + row * LANES
         left = load(to) if start == CONTINUE else broadcast(0)
         for i in range(n_rows):
-            left = left + load(of.at + j + i * of.row)
+            left = left + load(of.at + i * of_row)
         store(to, left)
 
 

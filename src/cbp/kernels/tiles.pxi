@@ -2,6 +2,7 @@
 
 cdef struct Tile:                       # a thread's workspace, for up to TILE examples
     real* x                             # (TILE, x_size), where examples are gathered
+    const real* z                       # (n_rows, ld_out), z(2) where it is known; or NULL
     real* a                             # layer after layer (TILE, ld_out)
     real* delta[2]                      # (TILE, widest)
     real* y                             # (TILE, LANES) or (ld_out of the last layer,), whichever is more
@@ -13,6 +14,7 @@ cdef Tile tile_of(const Pass* run, int thread) noexcept nogil:
     cdef Tile tile
     cdef const Plan* plan = run.plan
     cdef char* at = <char*> (run.tiles + thread * run.tile_size)
+    tile.z = NULL
     tile.losses = <double*> at
     tile.x = <real*> (tile.losses + TILE)
     tile.a = tile.x + TILE * plan.x_size
@@ -42,7 +44,7 @@ cdef inline Rows gather(
 cdef inline void forward_tile(
     const Plan* plan, real* a,          # layer after layer, (TILE, ld_out): the activations, of the last layer z
     Rows x, const real* W,              # packed
-    Py_ssize_t n_rows,
+    Py_ssize_t n_rows, const real* known,   # z(2), or NULL
 ) noexcept nogil:
     cdef const Layer* layer
     cdef Panels z, weights
@@ -53,7 +55,9 @@ cdef inline void forward_tile(
         z = row_panels(a + TILE * layer.a_tile, layer.ld_out)
         # z(l+1) = a(l) W(l) + b(l)
         weights = packed_panels(<real*> W + layer.packed, layer.n_in + 1)
-        if n_rows == 1:
+        if l == 0 and known != NULL:
+            memcpy(z.at, known, n_rows * layer.ld_out * sizeof(real))
+        elif n_rows == 1:
             multiply_row(z.at, inputs.at, weights, layer.n_out, layer.n_in, BIAS)
         else:
             multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
@@ -93,10 +97,12 @@ cdef void recur_to_inputs(
 
 
 cdef void backward_tile(
-    const Pass* run, real* block, Py_ssize_t capacity, Py_ssize_t at,   # rows at to at + n_rows of the block
+    const Pass* run, Py_ssize_t at,     # rows at to at + n_rows of the block
     const Tile* tile, Rows x, Py_ssize_t n_rows, real* inputs, real inverse_m,
 ) noexcept nogil:
     """delta(l) for all layers; strips of a(l) and panels of delta(l+1) go to the block, dJ/dX to inputs."""
+    cdef real* block = run.block
+    cdef Py_ssize_t capacity = run.round
     cdef const Plan* plan = run.plan
     cdef const Layer* layer = &plan.layers[plan.n_layers - 1]
     cdef Panels delta = row_panels(tile.a + TILE * layer.a_tile, layer.ld_out)
@@ -106,7 +112,8 @@ cdef void backward_tile(
         layer = &plan.layers[l]
         a = rows_of(tile.a + TILE * plan.layers[l - 1].a_tile, layer.ld_in) if l > 0 else x
         pack_panels(block + layer.panels * capacity, capacity, at, delta.at, delta.row, n_rows, layer.n_out)
-        pack_strips(block + layer.strips * capacity, capacity, at, a.at, a.row, n_rows, layer.n_in)
+        if l > 0 or tile.z == NULL:     # by columns, Delta(1) is summed from x as it lies
+            pack_strips(block + layer.strips * capacity, capacity, at, a.at, a.row, n_rows, layer.n_in)
         if l > 0:
             delta = recur(run, layer, delta, a.at, n_rows, <real*> tile.delta[l % 2])
         elif inputs != NULL:
@@ -118,20 +125,24 @@ cdef inline real* inputs_of(const Pass* run, const Data* data, Py_ssize_t first)
     return <real*> data.inputs + first * run.plan.layers[0].n_in if run.inputs else NULL
 
 
-cdef inline Rows forward_examples(
-    const Pass* run, const Data* data, const Tile* tile, Py_ssize_t first, Py_ssize_t n_rows, double* losses,
-    Fault* fault,
+cdef inline Rows gather_tile(
+    const Pass* run, const Data* data, const Tile* tile, Py_ssize_t first, Py_ssize_t n_rows,
 ) noexcept nogil:
-    """Examples first to first + n_rows to delta(L) and their losses: returns where their rows of X are."""
+    return gather(data, first, n_rows, run.plan.layers[0].n_in, tile.x, run.plan.x_size)
+
+
+cdef inline void forward_examples(
+    const Pass* run, const Data* data, const Tile* tile, Rows x, Py_ssize_t first, Py_ssize_t n_rows,
+    double* losses, Fault* fault,
+) noexcept nogil:
+    """Examples first to first + n_rows to delta(L) and their losses."""
     cdef const Plan* plan = run.plan
-    cdef Rows x = gather(data, first, n_rows, plan.layers[0].n_in, tile.x, plan.x_size)
     if data.check:
         check_rows(x.at, x.row, n_rows, plan.layers[0].n_in, X_NOT_FINITE, data, first, fault)
         check_targets(plan, data, first, n_rows, fault)
-    forward_tile(plan, tile.a, x, run.W, n_rows)
+    forward_tile(plan, tile.a, x, run.W, n_rows, tile.z)
     output_delta(plan, tile.a + TILE * plan.layers[plan.n_layers - 1].a_tile, losses, data, first, n_rows,
                  tile)
-    return x
 
 
 cdef inline Panels Delta_in(real* Delta, const Layer* layer) noexcept nogil:

@@ -1,0 +1,76 @@
+# The first layer by columns of its W: see pass.pxi. Each thread computes them forward and takes them through their
+# update, so that the W that it reads is what it has written, and its own cache holds.
+
+cdef inline bint by_columns(const Pass* run, int team) noexcept nogil:
+    """Whether the first W is shared out by columns, which must be as many as threads."""
+    return run.columns and 1 < team <= panel_count(run.plan.layers[0].n_out)
+
+
+cdef inline Part columns_of(const Pass* run, int me, int team) noexcept nogil:
+    """This thread's columns of the first W."""
+    cdef Part part = whole(&run.plan.layers[0])
+    cdef Py_ssize_t panels = panel_count(part.right)
+    part.left = panels * me // team * 2 * LANES
+    part.right = min(part.right, panels * (me + 1) // team * 2 * LANES)
+    return part
+
+
+cdef Rows forward_columns(
+    const Pass* run, const Data* data, Py_ssize_t first, int me, int team,
+) noexcept nogil:
+    """This thread's columns of z(2) of the minibatch from `first` on, if it is there; returns where its examples are."""
+    cdef const Plan* plan = run.plan
+    cdef const Layer* layer = &plan.layers[0]
+    cdef Part part = columns_of(run, me, team)
+    cdef Panels weights = packed_panels(run.W + layer.packed, layer.n_in + 1)
+    cdef Py_ssize_t n_rows = min(run.batch, data.m - first)
+    cdef real* own = run.x + me * run.round * plan.x_size
+    cdef Rows x
+    cdef Py_ssize_t i
+    if first + n_rows > data.available:
+        n_rows = 0
+    x = gather(data, first, n_rows, layer.n_in, own, plan.x_size)
+    if x.row * sizeof(real) % 1024 == 0:        # see `row_length`: down the columns that costs more than a copy
+        for i in range(n_rows):
+            memcpy(own + i * plan.x_size, x.at + i * x.row, layer.n_in * sizeof(real))
+        x = rows_of(own, plan.x_size)
+    weights.at += part.left // (2 * LANES) * weights.panel
+    # z(2) = a(1) W(1) + b(1)
+    multiply(row_panels(run.z + part.left, layer.ld_out), x, weights, 0, n_rows, part.right - part.left, layer.n_in,
+             BIAS)
+    return x
+
+
+cdef void accumulate_columns(Panels Delta, const Pass* run, Part part, Rows x, Py_ssize_t n_rows) noexcept nogil:
+    """The same for columns of W(1) and b(1), from x as it lies: for the few columns of one thread, strips of it are
+    not worth their packing. The chains are the same, and so are the bits."""
+    cdef Panels delta = delta_in(run, part.layer)
+    cdef Py_ssize_t n_in = part.layer.n_in, n = part.right - part.left
+    delta.at += part.left // (2 * LANES) * delta.panel
+    multiply(Delta, transposed(x), delta, part.first, min(part.last, n_in), n, n_rows, ZERO)
+    if part.last > n_in:
+        sum_rows(Delta, n_in - part.first, delta, n_rows, n, ZERO)
+
+
+cdef void finish_columns(
+    const Pass* run, Rows x, Py_ssize_t n_rows, const Step* step, int me, int team,
+) noexcept nogil:
+    """Delta of this thread's columns of the first W, and the update."""
+    cdef Part part = columns_of(run, me, team)
+    cdef Py_ssize_t end = part.last, i
+    cdef Panels Delta
+    for i from 0 <= i < end by GROUP * STRIP:
+        part.first, part.last = i, min(i + GROUP * STRIP, end)
+        Delta = packed_panels(run.Delta + me * run.group_size, GROUP * STRIP, part.first)
+        accumulate_columns(Delta, run, part, x, n_rows)
+        finish_part(run, part, Delta, 0, step)
+
+
+cdef double rest_before(const Plan* plan, int thread, int team) noexcept nogil:
+    """By columns: what the threads before this one take of the other layers' strips, to level out their columns."""
+    cdef const Layer* first = &plan.layers[0]
+    cdef Py_ssize_t strips = strip_count(first.n_in + 1), panels = panel_count(first.n_out), t
+    cdef double share = 0, total = <double> plan.packed_strips + strips * padded(first.n_out)
+    for t in range(1, thread + 1):      # a strip of the first W is work twice: forward, and for Delta
+        share = max(share, total * t / team - 2 * strips * (panels * t // team * 2 * LANES))
+    return share
