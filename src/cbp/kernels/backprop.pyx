@@ -143,8 +143,7 @@ cdef void work_small(
     cdef Tile tile = tile_of(run, 0)
     cdef Rows x
     cdef Step step
-    cdef const Layer* layer
-    cdef Py_ssize_t n_rows, l
+    cdef Py_ssize_t n_rows
     cdef double m = 0                   # that of the step's constants
     cursor.starved = False
     while cursor.first < data.m and budget > 0:
@@ -162,9 +161,7 @@ cdef void work_small(
             if cursor.m != m or rule.optimizer == ADAM:
                 m = cursor.m
                 step = step_constants(rule, cursor.updates, m)
-            for l in range(run.plan.n_layers):
-                layer = &run.plan.layers[l]
-                finish_part(run, whole(layer), Delta_in(run.Delta, layer), 0, &step)
+            finish_all(run, &step)
         budget -= run.work * n_rows + STEP_WORK
         complete_batch(run, rule, n_rows, cursor)
         if cursor.fault.kind != NONE:

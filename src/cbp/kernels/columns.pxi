@@ -18,7 +18,7 @@ cdef inline Part columns_of(const Pass* run, int me, int team) noexcept nogil:
 cdef Rows forward_columns(
     const Pass* run, const Data* data, Py_ssize_t first, int me, int team,
 ) noexcept nogil:
-    """This thread's columns of z(2) of the minibatch from `first` on, if it is there; returns where its examples are."""
+    """This thread's columns of z(2) of the minibatch from `first` on, if it is there; returns where its rows are."""
     cdef const Plan* plan = run.plan
     cdef const Layer* layer = &plan.layers[0]
     cdef Part part = columns_of(run, me, team)

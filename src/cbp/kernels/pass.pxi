@@ -21,7 +21,7 @@ cdef enum:
     COLUMNS_BYTES = 256 * 1024          # … unless its inputs are more: they should stay in a thread's cache
     BLOCK_BYTES = 8 * 1024 * 1024       # bound on a round's activations and deltas
     BLOCK_MOST = 4096                   # … and on its examples
-    LANE_WORK = 125_000_000             # … and on its multiply-adds a lane, some 20 ms: Python waits for no more
+    LANE_WORK = 250_000_000             # … and on its multiply-adds a lane, some 40 ms: Python waits for no more
     UNIT_WORK = 50                      # what a unit costs besides its products, in multiply-adds: about 1 ns
     STEP_WORK = 10_000                  # what a round costs besides, in multiply-adds: 0.2 us
 

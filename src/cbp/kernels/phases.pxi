@@ -132,6 +132,20 @@ cdef void finish_part(
                           min(part.last, layer.n_in))
 
 
+cdef inline void finish_all(const Pass* run, const Step* step) noexcept nogil:
+    """All of W and b, from one Delta that is complete."""
+    cdef const Layer* layer
+    cdef Py_ssize_t l
+    if step.decay == 0:                 # all layers are one vector
+        update_run(run, step, run.Delta, 0, run.plan.packed_size, 0)
+    for l in range(run.plan.n_layers):
+        layer = &run.plan.layers[l]
+        if step.decay != 0:
+            finish_part(run, whole(layer), Delta_in(run.Delta, layer), 0, step)
+        elif l > 0:
+            transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, 0, layer.n_in)
+
+
 cdef inline void update_run(
     const Pass* run, const Step* step, const real* Delta, Py_ssize_t at, Py_ssize_t n, real decay,
 ) noexcept nogil:
