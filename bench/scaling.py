@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import command
@@ -16,6 +14,7 @@ import report
 from check import Reference
 from command import Options
 from harness import Setting, Timing, Worker
+from plan import Plan, Shares
 from report import Part, figure
 from rivals import in_cbp
 from workloads import GRID, Workload
@@ -25,231 +24,15 @@ TEAMS = (2, 4, 8, 16, 32, 64)
 CASES = tuple(
     w for w in GRID if w.number in ("1", "3", "6", "7") or (w.number == "8" and w.sizes[1] in (64, 128))
 )
-FITTED = next(w for w in GRID if w.sizes == (784, 128, 10) and w.batch == 32)
+# In one round by rows, and of those the one with most bytes beside its work.
+FITTED = next(w for w in GRID if w.sizes == (10, 128, 128, 10))
 # As little work and as few bytes as two threads are used for: an input counts as UNIT_WORK, and takes less.
 # More examples than a tile, or one thread would go another way.
 BARRIERS = Workload("barriers", (42, 2), batch=100, n=100_000, output="identity", loss="squared_error",
                     learning_rate=1e-4)  # fmt: skip
 STILL_GAINS = 1.1  # times faster with twice the threads
 
-# As in plan.pxi, pass.pxi and products.pxi, which explain them: who changes them there changes them here.
-TILE = 96
-STRIP = 6
-THREAD_WORK = 100_000  # multiply-adds a thread, in `useful_threads`
-MOST_PARTIALS = 64
-PARTIALS_FROM = 128
-PARTIAL_LEAST = 48
-SMALL_NETWORK = 16384
-BLOCK_BYTES = 8 * 1024 * 1024
-BLOCK_MOST = 4096
-LANE_WORK = 125_000_000
-UNIT_WORK = 50
-
-# Guesses, in multiply-adds, that weigh the phases against each other: the sum of all is what one thread was
-# measured at.
-UPDATE_WORK = {"sgd": 16, "momentum": 20, "adam": 40}  # of a weight, its transposition included
-LOSS_WORK = 48  # of adding up the loss of an example, which every thread does for itself: 3 cycles
-CHAINS = 8  # that two units of 4 cycles' latency need: tiles of fewer vectors take no less time
-L2_BYTES = 512 * 1024
 VECTOR_BYTES = {"x86-64-v4": 64, "x86-64-v3": 32}  # all others: 16
-
-
-@dataclass(frozen=True)
-class Shares:
-    """What a step asks of the thread that has most to do, phase by phase."""
-
-    team: int
-    work: float  # multiply-adds, with what a partly filled tile wastes
-    barriers: int
-    n_bytes: float  # from other threads' caches
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What plan.pxi and pass.pxi make of a workload's shapes."""
-
-    w: Workload
-    lanes: int
-
-    @cached_property
-    def layers(self) -> list[tuple[int, int]]:
-        return list(pairwise(self.w.sizes))
-
-    @cached_property
-    def itemsize(self) -> int:
-        return {"float32": 4, "float64": 8}[self.w.dtype]
-
-    def padded(self, n: int) -> int:
-        return math.ceil(n / self.lanes) * self.lanes
-
-    @cached_property
-    def packed(self) -> int:
-        return sum((n_in + 1) * self.padded(n_out) for n_in, n_out in self.layers)
-
-    @cached_property
-    def weights_bytes(self) -> int:
-        """Of W and b, and of W^T but the first layer's: what the examples phase reads."""
-        transposed = sum(n_out * self.padded(n_in) for n_in, n_out in self.layers[1:])
-        return self.itemsize * (self.packed + transposed)
-
-    @cached_property
-    def example_work(self) -> int:
-        """As `new_pass` counts it."""
-        return 3 * sum(n_in * n_out for n_in, n_out in self.layers) + UNIT_WORK * sum(self.w.sizes)
-
-    def team(self, n_threads: int) -> int:
-        most = min(n_threads, self.n_partials or n_threads)
-        return max(1, min(most, self.example_work * self.w.batch // THREAD_WORK))
-
-    @cached_property
-    def n_partials(self) -> int:
-        """0: by rows of W."""
-        if self.packed > SMALL_NETWORK or self.w.batch < PARTIALS_FROM:
-            return 0
-        found = MOST_PARTIALS
-        while found * PARTIAL_LEAST > self.w.batch:
-            found //= 2
-        return found
-
-    @cached_property
-    def share(self) -> int:
-        """Examples of a partial sum."""
-        return math.ceil(math.ceil(self.w.batch / self.n_partials) / STRIP) * STRIP
-
-    @cached_property
-    def round(self) -> int:
-        """Examples of a round, of each partial sum."""
-        most_work = LANE_WORK * min(self.lanes, 8)
-        if self.n_partials:
-            fit = int(most_work / 10 / (self.example_work * self.n_partials))
-            return min(self.share, max(1, fit // TILE) * TILE)
-        block = sum(strips(n_in + 1) * STRIP + self.padded(n_out) for n_in, n_out in self.layers)
-        fit = min(BLOCK_MOST, BLOCK_BYTES // (block * self.itemsize), most_work // self.example_work)
-        return min(strips(self.w.batch) * STRIP, max(TILE, fit // TILE * TILE))
-
-    @cached_property
-    def rounds(self) -> list[int]:
-        """Examples of each, of each partial sum."""
-        n = self.share if self.n_partials else self.w.batch
-        return [min(self.round, n - done) for done in range(0, n, self.round)]
-
-    def policy(self, n_threads: int) -> str:
-        if self.team(n_threads) == 1:
-            return "serial"
-        return f"{math.ceil(self.w.batch / self.share)} partial sums" if self.n_partials else "rows"
-
-    def product(self, rows: list[int], columns: int, depth: int) -> int:
-        """Multiply-adds that tiles of so many rows have the time of."""
-        # depth * lanes * sum over tiles and panels of max(rows of the tile * vectors of the panel, CHAINS)
-        whole, left = divmod(columns, 2 * self.lanes)
-        panels = [2] * whole + ([math.ceil(left / self.lanes)] if left else [])
-        tiles = sum(panels.count(v) * sum(max(height * v, CHAINS) for height in rows) for v in (1, 2))
-        return depth * self.lanes * tiles
-
-    def through_layers(self, n: int) -> float:
-        """Taking n examples through the layers and back, without Delta."""
-        work: float = UNIT_WORK * n * sum(self.w.sizes)
-        tiles = math.ceil(n / TILE)
-        for rows in (n * (t + 1) // tiles - n * t // tiles for t in range(tiles)):
-            heights = parted(rows)
-            work += sum(self.product(heights, n_out, n_in) for n_in, n_out in self.layers)
-            work += sum(self.product(heights, n_in, n_out) for n_in, n_out in self.layers[1:])
-        return work
-
-    def rows_of(self, me: int, team: int) -> list[int]:
-        """Rows of each W and b that are a thread's, as `share_of` cuts them."""
-        every = sum(strips(n_in + 1) * self.padded(n_out) for n_in, n_out in self.layers)
-        found, before = [], 0
-        for n_in, n_out in self.layers:
-            n, width = strips(n_in + 1), self.padded(n_out)
-            ends = [int((every * t / team - before) / width + 0.5) for t in (me, me + 1)]
-            first, last = (max(0, min(n, end)) for end in ends)
-            first, last = first if me > 0 else 0, last if me + 1 < team else n
-            found.append(max(0, min(last * STRIP, n_in + 1) - first * STRIP))
-            before += n * width
-        return found
-
-    def by_rows(self, team: int) -> Iterator[tuple[float, float]]:
-        """Work and bytes of the phases of a step by rows of W."""
-        for number, n in enumerate(self.rounds):
-            mine = [n * (me + 1) // team - n * me // team for me in range(team)]
-            work = max(map(self.through_layers, set(mine)))
-            # examples: W and W^T, of which others have updated (T - 1)/T. In later rounds no one has, but
-            # where the L2 cannot hold them every tile reads them again, a short one for few examples: beyond
-            # what one thread reads for as many,  (1 - examples / TILE) (W + W^T)
-            n_bytes = self.weights_bytes * (team - 1) / team
-            if number > 0:
-                n_bytes = (
-                    self.weights_bytes * max(0.0, 1 - max(mine) / TILE) * (self.weights_bytes > L2_BYTES)
-                )
-            yield work, n_bytes * (team > 1)
-            last = number == len(self.rounds) - 1
-            shares = [self.rows_phase(n, self.rows_of(me, team), team, last) for me in range(team)]
-            yield max(work for work, _ in shares), max(n_bytes for _, n_bytes in shares)
-
-    def rows_phase(self, n: int, rows: list[int], team: int, last: bool) -> tuple[float, float]:
-        work: float = LOSS_WORK * n
-        columns = 0
-        for (_, n_out), mine in zip(self.layers, rows, strict=True):
-            heights = [STRIP] * (mine // STRIP) + [mine % STRIP] * (mine % STRIP > 0)
-            work += self.product(heights, n_out, n)
-            work += last * UPDATE_WORK[self.w.optimizer] * mine * self.padded(n_out)
-            columns += strips(mine) * STRIP + self.padded(n_out) * (mine > 0)
-        # rows: of the round's n examples others have written (T - 1)/T: the activations of its rows in
-        # strips, the deltas of each layer in which it has any in panels, and the losses,
-        #   n (T - 1)/T (itemsize (6 strips + sum of padded n_out) + 8)
-        return work, n * (team - 1) / team * (self.itemsize * columns + 8)
-
-    def by_partials(self, team: int) -> Iterator[tuple[float, float]]:
-        """Work and bytes of the phases of a step by partial sums."""
-        for number, _ in enumerate(self.rounds):
-            shares = [
-                range(self.n_partials * me // team, self.n_partials * (me + 1) // team) for me in range(team)
-            ]
-            work = max(sum(self.partial(p, number) for p in mine) for mine in shares)
-            # examples: W and W^T, of which others have updated (T - 1)/T. They fit the L2: once a step
-            yield work, (number == 0) * self.weights_bytes * (team - 1) / team
-        used = math.ceil(self.w.batch / self.share)
-        widths = [self.padded(n_out) for _, n_out in self.layers]
-        most = max(
-            sum(rows * width for rows, width in zip(self.rows_of(me, team), widths, strict=True))
-            for me in range(team)
-        )
-        # reduction: others have made (T - 1)/T of its elements' P partial Deltas, and of the P losses,
-        #   P (T - 1)/T (itemsize elements + 8)
-        n_bytes = used * (team - 1) / team * (self.itemsize * most + 8)
-        yield (used + UPDATE_WORK[self.w.optimizer]) * most + LOSS_WORK * used, n_bytes
-
-    def partial(self, p: int, number: int) -> float:
-        """The work of a partial sum's examples of a round, Delta included."""
-        first = p * self.share + number * self.round
-        n = max(0, min(first + self.round, (p + 1) * self.share, self.w.batch) - first)
-        if n == 0:
-            return 0
-        # the bias's row of Delta is a sum without products: an addition has the time of a multiply-add
-        Delta = sum(
-            self.product(parted(n_in), n_out, n) + n * self.padded(n_out) for n_in, n_out in self.layers
-        )
-        return self.through_layers(n) + Delta
-
-    def shares(self, n_threads: int) -> Shares:
-        team = self.team(n_threads)
-        phases = list(self.by_partials(team) if self.n_partials else self.by_rows(team))
-        work, n_bytes = (sum(column) for column in zip(*phases, strict=True))
-        # two barriers a round
-        return Shares(team, work, 2 * len(self.rounds) * (team > 1), n_bytes)
-
-
-def strips(n: int) -> int:
-    return math.ceil(n / STRIP)
-
-
-def parted(n: int) -> list[int]:
-    """Heights of the tiles of n rows: `multiply` would rather have two halves than a tile of up to three."""
-    whole, left = divmod(n, STRIP)
-    if 0 < left < 4 and whole > 0:
-        return [STRIP] * (whole - 1) + [(left + STRIP + 1) // 2, (left + STRIP) // 2]
-    return [STRIP] * whole + [left] * (left > 0)
 
 
 @dataclass(frozen=True)
@@ -361,8 +144,9 @@ def shapes_table(plans: Sequence[Plan]) -> str:
         shares = {n: plan.shares(n) for n in (1, 2, 16, 64)}
         kilobytes = [figure(shares[n].n_bytes / 1e3) for n in (2, 16, 64)]
         longest = [figure(shares[n].work * n / shares[1].work) for n in (2, 16, 64)]
-        team = shares[64].team
-        rows.append([plan.w.name, plan.policy(64), str(team), str(shares[64].barriers), *kilobytes, *longest])
+        policy = ", then ".join(dict.fromkeys(map(plan.policy, TEAMS)))
+        most, barriers = shares[64].team, shares[64].barriers
+        rows.append([plan.w.name, policy, str(most), str(barriers), *kilobytes, *longest])
     return report.table(columns, rows)
 
 

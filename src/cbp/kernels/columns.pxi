@@ -2,8 +2,8 @@
 # update, so that the W that it reads is what it has written, and its own cache holds.
 
 cdef inline bint by_columns(const Pass* run, int team) noexcept nogil:
-    """Whether the first W is shared out by columns, which must be as many as threads."""
-    return run.columns and 1 < team <= panel_count(run.plan.layers[0].n_out)
+    """Whether the team shares the first W out by columns: it has a panel for each."""
+    return run.columns and team > 1
 
 
 cdef inline Part columns_of(const Pass* run, int me, int team) noexcept nogil:

@@ -8,8 +8,8 @@
 # others need only z(2) of it. The weights of one round and z(2) of the next go without a barrier between them.
 # Where W is small beside the batch, the rows would be few and the sums over the batch long; then the batch is split
 # into a fixed number of partial sums, Delta is accumulated per partial in the first phase, and the second adds the
-# partials up in order. Which of the two depends on shapes alone, and so do the bits: by rows every element of Delta is
-# one chain over all the examples, whoever computes it.
+# partials up in order. Whether that is done depends on shapes alone, and so do the bits: by rows and by columns every
+# element of Delta is one chain over all the examples, whoever computes it.
 
 cdef enum:
     MOST_PARTIALS = 64                  # a power of 2, as every number of them, which most teams can share
@@ -21,7 +21,7 @@ cdef enum:
     COLUMNS_BYTES = 256 * 1024          # … unless its inputs are more: they should stay in a thread's cache
     BLOCK_BYTES = 8 * 1024 * 1024       # bound on a round's activations and deltas
     BLOCK_MOST = 4096                   # … and on its examples
-    LANE_WORK = 250_000_000             # … and on its multiply-adds a lane, some 40 ms: Python waits for no more
+    LANE_WORK = 200_000_000             # … and on its multiply-adds a lane, some 30 ms: Python waits for no more
     UNIT_WORK = 50                      # what a unit costs besides its products, in multiply-adds: about 1 ns
     STEP_WORK = 10_000                  # what a round costs besides, in multiply-adds: 0.2 us
 
@@ -131,6 +131,7 @@ cdef void* new_pass(
     """A pass with minibatches of `batch` examples, weights still to be packed; NULL where memory is short."""
     cdef Pass* run = <Pass*> calloc(1, sizeof(Pass))
     cdef Py_ssize_t n_bytes, l, ld_last
+    cdef int panels
     if run == NULL:
         return NULL
     run.plan = <const Plan*> plan
@@ -156,8 +157,11 @@ cdef void* new_pass(
     run.small = mode == TRAIN and run.n_partials == 0 and batch <= min(TILE, at_hand) and (
         run.plan.packed_size <= SMALL_NETWORK)
     run.direct = mode == TRAIN and run.n_partials == 0 and run.round >= batch
-    run.columns = run.direct and run.most_threads > 1 and (
+    panels = <int> panel_count(run.plan.layers[0].n_out)
+    run.columns = run.direct and min(run.most_threads, panels) > 1 and (
         COLUMNS_FROM * batch <= run.plan.layers[0].n_in <= COLUMNS_BYTES // (batch * <Py_ssize_t> sizeof(real)))
+    if run.columns:                     # more would have to go by rows, and to fetch all of W
+        run.most_threads = min(run.most_threads, panels)
     run.group_size = GROUP * STRIP * run.plan.widest_out
     n_bytes = lay_out(run, NULL, optimizer, momentum)
     run.memory = calloc(n_bytes + 64, 1)
