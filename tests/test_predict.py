@@ -1,5 +1,7 @@
 """Forward propagation: outputs, activations, labels, accuracy."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -229,7 +231,10 @@ def test_ready_arrays_take_a_short_way(m, monkeypatch):
     net = cbp.Network([3, 4, 2], rng=0)
     X = np.random.default_rng(0).normal(size=(3,) if m is None else (m, 3)).astype(np.float32)
     long, out = net.predict(X.tolist()), np.empty((2,) if m is None else (m, 2), np.float32)
-    monkeypatch.setattr(net, "_forward", None)
-    assert net.predict(X, out=out) is out
-    np.testing.assert_array_equal(out, long)
-    np.testing.assert_array_equal(net.predict(X), long)
+    # A copy's dtype is equal to NumPy's own object, and another one.
+    for network, examples in [(net, X), pickle.loads(pickle.dumps((net, X)))]:
+        monkeypatch.setattr(network, "_forward", None)
+        assert network.predict(examples, out=out) is out
+        np.testing.assert_array_equal(out, long)
+        np.testing.assert_array_equal(network.predict(examples), long)
+        out[:] = 0

@@ -18,6 +18,7 @@ from cbp.kernels cimport table as t
 
 cdef enum:
     MOST_READY_LAYERS = 16              # of weights, for `predict_ready` …
+    LEAST_WORK = 2_000                  # examples times parameters for which giving the GIL away takes too long
     MOST_READY_WORK = 100_000           # … and examples times parameters: one thread is enough, and Ctrl-C can wait
 
 cdef type Ndarray = ndarray
@@ -47,13 +48,17 @@ cdef bint view_ready(object array, Py_buffer* view, Py_ssize_t itemsize, bint wr
 
     To ask NumPy for the format would take it longer than all else here.
     """
-    if type(array) is not Ndarray or array.dtype is not (FLOAT32 if itemsize == 4 else FLOAT64):
+    cdef object wanted = FLOAT32 if itemsize == 4 else FLOAT64
+    if type(array) is not Ndarray:
+        return False
+    if array.dtype is not wanted and array.dtype != wanted:
         return False
     try:
         PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
     except (ValueError, BufferError):
         return False
-    if <size_t> view.buf % itemsize == 0:
+    # The size again: without the GIL another thread might have changed the dtype meanwhile.
+    if view.itemsize == itemsize and <size_t> view.buf % itemsize == 0:
         return True
     PyBuffer_Release(view)
     return False
@@ -204,8 +209,11 @@ cdef class Engine:
                 pointers[l] = NULL
             pointers[self.n_layers - 1] = y.buf
             fault.kind = t.NONE
-            with nogil:
+            if m * self.n_parameters < LEAST_WORK:
                 done = self.table.forward(self.plan, pointers, self.parameters.at, x.buf, m, 1, &fault)
+            else:
+                with nogil:
+                    done = self.table.forward(self.plan, pointers, self.parameters.at, x.buf, m, 1, &fault)
             done = done and fault.kind == t.NONE
         PyBuffer_Release(&x)
         PyBuffer_Release(&y)

@@ -81,7 +81,7 @@ def dtype(value: Any) -> np.dtype[Any]:
         raise TypeError(f"dtype must be float32 or float64, got {value!r}") from None
     if value is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype must be float32 or float64, got {value!r}")
-    return found
+    return np.dtype(found.type)  # NumPy's own object, as most arrays have it: that makes comparing fast
 
 
 def optimizer(value: Any) -> Optimizer | None:

@@ -23,6 +23,7 @@ from cbp.training import Training
 # Up to which sizes loss and gradient take the short way, which keeps its workspace: that is small too.
 AT_ONCE_PARAMETERS = 20_000
 AT_ONCE_UNITS = 1000  # of the widest layer
+AT_ONCE_ROWS = 100_000  # examples of a prediction: no more are worth a try
 AT_ONCE_WORK = 5_000_000  # examples times parameters: less than a millisecond, so that Ctrl-C can wait
 
 
@@ -116,7 +117,8 @@ class Network(Structure):
         X : array-like, (m, s(1)) or (s(1),)
             Examples, or one.
         out : ndarray, (m, s(L)) or (s(L),), optional
-            C-contiguous array of the network's dtype to write to, and return.
+            C-contiguous array of the network's dtype to write to, and return; it may be X itself, but must
+            not overlap it otherwise.
 
         Returns
         -------
@@ -129,8 +131,10 @@ class Network(Structure):
         """
         ready = out
         if out is None and type(X) is np.ndarray:
-            n = self._sizes[-1]
-            ready = np.empty((len(X), n) if X.ndim == 2 else n, self._dtype)
+            if X.ndim == 1:
+                ready = np.empty(self._sizes[-1], self._dtype)
+            elif X.ndim == 2 and len(X) < AT_ONCE_ROWS:
+                ready = np.empty((len(X), self._sizes[-1]), self._dtype)
         if ready is not None and self._engine.predict_ready(X, ready):
             return ready
         array = arrays.numeric(X, "X")
@@ -138,7 +142,7 @@ class Network(Structure):
         array = arrays.rows(array.reshape(1, -1) if one else array, self._sizes[0], "X")
         m, n = len(array), self._sizes[-1]
         if out is None:
-            out = np.empty((n,) if one else (m, n), dtype=self._dtype)
+            out = np.empty((n,) if one else (m, n), dtype=self._dtype) if ready is None else ready
         else:
             arguments.check_out(out, (n,) if one else (m, n), self._dtype)
         self._forward(array, [None] * (len(self._sizes) - 2) + [out])
@@ -230,7 +234,7 @@ class Network(Structure):
             `parameters` flat, `weights` and `biases` views of it, `thetas`, `loss` J, `inputs` (m, s(1)) or
             None.
         """
-        D = np.empty_like(self._parameters)
+        D = np.empty(len(self._parameters), self._dtype)
         if sample_weight is None and not inputs and (J := self._at_once("gradient", X, Y, D)) is not None:
             return Gradient(D, J, None, self._sizes)
         examples = self._examples(X, Y, sample_weight)
@@ -349,17 +353,17 @@ class Network(Structure):
             validate()  # a fault in the data is found before the training, not after its first epoch
         called = arguments.callbacks(callbacks)
         state = OptimizerState(arguments.optimizer(optimizer) or Adam())
-        with self._training(examples, state, batch_size, shuffle) as trainer:
-            self.history = History()
+        with self._training(examples, lambda: state, batch_size, shuffle) as trainer:
+            history = self.history = History()
             training.train(
                 trainer,
                 epochs,
-                self.history,
+                history,
                 validate=validate,
                 callbacks=called,
                 progress=progress,
             )
-        return self.history
+        return history
 
     def partial_fit(
         self,
@@ -387,27 +391,36 @@ class Network(Structure):
             As `fit` does, with the parameters and the state from before.
         """
         examples = self._examples(X, Y, sample_weight)
-        state = self._state
         wanted = arguments.optimizer(optimizer)
-        if state is None or (wanted is not None and wanted != state.optimizer):
-            state = OptimizerState(wanted or Adam())
-        with self._training(examples, state, batch_size, shuffle) as trainer:
+        with self._training(examples, lambda: self._state_for(wanted), batch_size, shuffle) as trainer:
             trainer.epoch(1, lambda n: None)
         return self
 
+    def _state_for(self, wanted: Optimizer | None) -> OptimizerState:
+        """The optimiser's state to go on from: the kept one, unless another optimiser is wanted."""
+        state = self._state
+        if state is None or (wanted is not None and wanted != state.optimizer):
+            state = OptimizerState(wanted or Adam())
+        return state
+
     @contextmanager
     def _training(
-        self, examples: Examples, state: OptimizerState, batch_size: int | None, shuffle: bool
+        self,
+        examples: Examples,
+        state: Callable[[], OptimizerState],
+        batch_size: int | None,
+        shuffle: bool,
     ) -> Iterator[Training]:
         """The one training that a network can be in at a time; it leaves its optimiser's state, if finite."""
         size = None if batch_size is None else scalars.count(batch_size, "batch_size", least=1)
-        if not self._acquire():
+        lock = self._locks.setdefault(os.getpid(), threading.Lock())
+        if not lock.acquire(blocking=False):
             raise RuntimeError("this network is being trained already, by another call of fit or partial_fit")
         try:
             trainer = Training(
                 self._engine,
                 examples,
-                state,
+                state(),
                 batch_size=size,
                 l2=self._l2,
                 n_threads=self._thread_count(),
@@ -422,14 +435,7 @@ class Network(Structure):
                     # The parameters went back to an epoch that has no state; else to those of the old state.
                     self._state = None
         finally:
-            self._busy.release()
-
-    def _acquire(self) -> bool:
-        """Take the lock; one that was held in the parent of a fork is not held in the child."""
-        if self._owner != os.getpid():
-            self._busy = threading.Lock()
-        self._owner = os.getpid()
-        return self._busy.acquire(blocking=False)
+            lock.release()
 
     def _validation(self, data: tuple[ArrayLike, ...] | None) -> Callable[[], float] | None:
         """The function that computes the loss of validation_data, without the penalty."""

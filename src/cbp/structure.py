@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -64,8 +63,8 @@ class Structure:
         )
         self._state: OptimizerState | None = None
         self._kept: dict[str, _core.Pass] = {}
-        self._busy = threading.Lock()
-        self._owner = os.getpid()
+        # By process: what was held in the parent of a fork is not held in the child.
+        self._locks: dict[int, threading.Lock] = {}
 
     # What the network is
 
@@ -184,6 +183,7 @@ class Structure:
     def __setstate__(self, state: dict[str, Any]) -> None:
         parameters, optimizer_state = state.pop("parameters"), state.pop("_state")
         self.__dict__.update(state)
+        self._dtype = arguments.dtype(self._dtype)
         self._build()
         self._parameters[:] = parameters
         self._state = optimizer_state
