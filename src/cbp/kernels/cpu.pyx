@@ -2,18 +2,39 @@
 
 cdef extern from *:
     """
-    #if (defined(__x86_64__) || defined(_M_X64)) && (defined(__GNUC__) || defined(__clang__))
-    /* The features that the kernels' code is likely to use; a processor that has these has the level. */
+    #if defined(__x86_64__) || defined(_M_X64)
+    #ifdef _MSC_VER
+    #include <intrin.h>
+    #define CPUID(leaf, found) __cpuidex((int *)(found), leaf, 0)
+    #define XGETBV() _xgetbv(0)
+    #else
+    #include <cpuid.h>
+    #define CPUID(leaf, found) __cpuid_count(leaf, 0, (found)[0], (found)[1], (found)[2], (found)[3])
+    static unsigned long long XGETBV(void)
+    {
+        unsigned low, high;
+        __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+        return (unsigned long long)high << 32 | low;
+    }
+    #endif
+    #define HAS(word, bits) (((word) & (bits)) == (bits))
+    /* The features that the kernels' code is likely to use; a processor that has these has the level. By their bits
+     * in eax … edx of the leaves 1 and 7 (Intel, Software Developer's Manual, CPUID), and in XCR0, which tells what
+     * registers the operating system keeps. */
     static int x86_level(void)
     {
-        __builtin_cpu_init();
-        if (!__builtin_cpu_supports("sse4.2") || !__builtin_cpu_supports("popcnt")) return 1;
-        if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2"))
-            return 2;
-        if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw")
-            || !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")
-            || !__builtin_cpu_supports("avx512cd")) return 3;
-        return 4;
+        unsigned top[4], one[4], seven[4] = {0};
+        CPUID(0, top);
+        CPUID(1, one);
+        if (top[0] >= 7) CPUID(7, seven);
+        if (!HAS(one[2], 1u << 20 | 1u << 23)) return 1;                    /* SSE4.2, POPCNT */
+        /* FMA, OSXSAVE, AVX, F16C; AVX2, BMI1, BMI2 */
+        if (!HAS(one[2], 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29)) return 2;
+        if (!HAS(seven[1], 1u << 5 | 1u << 3 | 1u << 8)) return 2;
+        if (!HAS(XGETBV(), 0x6)) return 2;
+        /* AVX-512 F, DQ, CD, BW, VL */
+        if (!HAS(seven[1], 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31)) return 3;
+        return HAS(XGETBV(), 0xe6) ? 4 : 3;
     }
     #else
     static int x86_level(void) { return 0; }

@@ -41,11 +41,12 @@ static inline double seconds(void) { return omp_get_wtime(); }
 #ifdef _WIN32
 static inline void open_barrier(Barrier *barrier) { (void)barrier; }
 static inline void close_barrier(Barrier *barrier) { (void)barrier; }
+#pragma comment(lib, "Synchronization.lib")
 static inline void sleep_until_past(Barrier *barrier, unsigned turn)
 {
-    while (atomic_load(&barrier->turn) == turn) SwitchToThread();
+    while (atomic_load(&barrier->turn) == turn) WaitOnAddress(&barrier->turn, &turn, sizeof turn, INFINITE);
 }
-static inline void wake(Barrier *barrier) { (void)barrier; }
+static inline void wake(Barrier *barrier) { WakeByAddressAll(&barrier->turn); }
 #else
 static inline void open_barrier(Barrier *barrier)
 {
