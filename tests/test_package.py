@@ -17,7 +17,12 @@ import cbp
 HERE = Path(cbp.__file__).parent
 TOP = Path(__file__).parent.parent
 README = (TOP / "README.md").read_text(encoding="utf-8")
-SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+# What compiled modules end with: of this Python alone, or of all later ones too.
+SUFFIX = next(
+    suffix
+    for suffix in (sysconfig.get_config_var("EXT_SUFFIX"), ".abi3.so", ".pyd")
+    if (HERE / f"_core{suffix}").exists()
+)
 DISTRIBUTION = importlib.metadata.distribution("cython-backprop")
 
 
@@ -61,6 +66,7 @@ def test_one_version_everywhere():
     project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert cbp.__version__ == DISTRIBUTION.version == project["version"]
     assert f"\n## [{project['version']}] " in (TOP / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\nversion: {project['version']}\n" in (TOP / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_import_brings_numpy_and_nothing_that_takes_long(tmp_path):
@@ -71,6 +77,15 @@ def test_import_brings_numpy_and_nothing_that_takes_long(tmp_path):
     assert {name.partition(".")[0] for name in others} - {"cbp", "numpy"} <= sys.stdlib_module_names
     # Each costs as much as half of the package, or more.
     assert not others & {"email", "importlib.metadata", "numpy.random", "pathlib", "tempfile", "zipfile"}
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python has the GIL")
+def test_free_threaded_python_stays_so(tmp_path):
+    code = """import sys, cbp
+for dtype in ("float32", "float64"):
+    cbp.Network([2, 2], dtype=dtype).predict([[0, 1]])
+print(sys._is_gil_enabled())"""
+    assert run(code, tmp_path) == ["False"]
 
 
 def test_import_from_anywhere_prints_nothing(tmp_path):
@@ -87,7 +102,7 @@ def test_types_are_there_for_all_compiled_modules():
 
 
 def test_the_wheel_has_no_sources_of_what_is_compiled():
-    known = {"py.typed", "digits.npz", "LICENSE.md"}
+    known = {"py.typed", "digits.npz", "LICENSE.md", "table.pxd"}
     files = [
         file for file in DISTRIBUTION.files if file.parts[0] == "cbp" and "__pycache__" not in file.parts
     ]
@@ -108,6 +123,9 @@ def test_licences_come_with_it():
     licences = [file.read_text() for file in DISTRIBUTION.files if "licenses" in file.parts]
     assert any("Redistribution and use in source and binary forms" in text for text in licences)
     assert any("CC BY 4.0" in text for text in licences)
+    # Of what repaired wheels carry.
+    assert any("GCC RUNTIME LIBRARY EXCEPTION" in text for text in licences)
+    assert any("LLVM Exceptions" in text for text in licences)
 
 
 @pytest.mark.parametrize(

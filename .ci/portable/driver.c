@@ -1,0 +1,120 @@
+/* Runs a compiled core without Python against the reference's numbers: for machines that only an emulator stands for.
+ *
+ * KERNELS is the C file that Cython makes of backprop.pyx. Nothing in it that is called here needs Python, but for
+ * what follows it; so the other names that it has of Python's are left unresolved.
+ */
+#include KERNELS
+
+#include <stdio.h>
+
+/* Asked before a parallel region, by one name or the other: there is no GIL to give away. */
+#undef _PyThreadState_UncheckedGet
+int PyGILState_Check(void) { return 0; }
+PyThreadState *_PyThreadState_UncheckedGet(void) { return NULL; }
+PyThreadState *PyThreadState_GetUnchecked(void) { return NULL; }
+
+typedef struct {
+    const char *name;
+    int n_layers, loss, optimizer;
+    Py_ssize_t m, batch, n_parameters;
+    double J;
+    const Py_ssize_t *sizes;
+    const int *activations;
+    const double *parameters, *X, *Y, *outputs, *gradient, *trained;
+} Case;
+
+#include "vectors.h"
+
+#define CORE(name) __pyx_f_3cbp_7kernels_8backprop_##name
+#define STRUCT(name) struct __pyx_t_3cbp_7kernels_5table_##name
+#define MODE(name) __pyx_e_3cbp_7kernels_5table_##name
+#define TOLERANCE (sizeof(real) == 4 ? 2e-5 : 1e-12)
+
+static int failures;
+
+static real *reals(const double *from, Py_ssize_t n)
+{
+    /* Kernels read up to two vectors past the parameters. */
+    real *to = calloc(n + 32, sizeof(real));
+    for (Py_ssize_t i = 0; from && i < n; i++) to[i] = (real)from[i];
+    return to;
+}
+
+static void compare(const Case *c, const char *what, int n_threads, const real *found, const double *expected, Py_ssize_t n)
+{
+    double most = 0, scale = 0;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        scale = fmax(scale, fabs(expected[i]));
+        most = fmax(most, isfinite(found[i]) ? fabs(found[i] - expected[i]) : INFINITY);
+    }
+    int right = most <= TOLERANCE * scale;
+    printf("%-8s %-10s %d threads  %.1e %s\n", c->name, what, n_threads, most / scale, right ? "" : "WRONG");
+    failures += !right;
+}
+
+static void all(void *pass, STRUCT(Data) *data, STRUCT(Rule) *rule, STRUCT(Cursor) *cursor, int n_threads)
+{
+    while (cursor->first < data->m && cursor->fault.kind == 0)
+        CORE(advance)(pass, data, rule, cursor, 1e6, n_threads);
+    if (cursor->fault.kind) printf("fault %d\n", cursor->fault.kind), failures++;
+}
+
+/* The bits after training, which are the caller's to free. */
+static real *run(const Case *c, int n_threads)
+{
+    STRUCT(Spec) spec = {c->n_layers, c->sizes, c->activations, c->loss};
+    STRUCT(Fault) fault = {0};
+    STRUCT(Data) data = {0};
+    STRUCT(Rule) rule = {0};
+    STRUCT(Cursor) cursor = {0};
+    Py_ssize_t n_in = c->sizes[0], n_out = c->sizes[c->n_layers];
+    void *plan = CORE(new_plan)(&spec), *out[8] = {0}, *pass;
+    real *parameters = reals(c->parameters, c->n_parameters), *X = reals(c->X, c->m * n_in);
+    real *Y = reals(c->Y, c->m * n_out), *D = reals(NULL, c->n_parameters), *outputs = reals(NULL, c->m * n_out);
+    real J;
+
+    out[c->n_layers - 1] = outputs;
+    CORE(forward)(plan, out, parameters, X, c->m, n_threads, &fault);
+    compare(c, "outputs", n_threads, outputs, c->outputs, c->m * n_out);
+
+    data.X = X, data.Y = Y, data.m = data.available = c->m, data.check = 1;
+    rule.optimizer = c->optimizer, rule.learning_rate = RATE, rule.l2 = L2, rule.nesterov = 1;
+    rule.momentum = MOMENTUM, rule.beta1 = BETA1, rule.beta2 = BETA2, rule.epsilon = EPSILON;
+    pass = CORE(new_pass)(plan, MODE(GRADIENT), c->optimizer, 0, c->m, 0, c->m, n_threads);
+    CORE(pack)(pass, parameters);
+    all(pass, &data, &rule, &cursor, n_threads);
+    CORE(read_gradient)(pass, D, parameters, L2, cursor.weight);
+    CORE(free_pass)(pass);
+    J = (real)(cursor.loss / cursor.weight);
+    compare(c, "loss", n_threads, &J, &c->J, 1);
+    compare(c, "gradient", n_threads, D, c->gradient, c->n_parameters);
+
+    pass = CORE(new_pass)(plan, MODE(TRAIN), c->optimizer, 1, c->batch, 0, c->batch, n_threads);
+    CORE(pack)(pass, parameters);
+    memset(&cursor, 0, sizeof cursor);
+    for (int epoch = 0; epoch < EPOCHS; epoch++) {
+        cursor.first = 0;
+        all(pass, &data, &rule, &cursor, n_threads);
+    }
+    CORE(unpack)(pass, parameters);
+    CORE(free_pass)(pass);
+    CORE(free_plan)(plan);
+    compare(c, "trained", n_threads, parameters, c->trained, c->n_parameters);
+    free(X), free(Y), free(D), free(outputs);
+    return parameters;
+}
+
+int main(void)
+{
+    printf("real of %zu bytes, vectors of %d, OpenMP %d\n", sizeof(real), VBYTES, openmp_version());
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        real *one = run(&CASES[i], 1), *three = run(&CASES[i], 3);
+        if (memcmp(one, three, CASES[i].n_parameters * sizeof(real))) {
+            printf("%s: other bits with other threads WRONG\n", CASES[i].name);
+            failures++;
+        }
+        free(one), free(three);
+    }
+    printf("%d failures\n", failures);
+    return failures > 0;
+}
