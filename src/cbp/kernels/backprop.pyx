@@ -90,10 +90,11 @@ cdef void work(
     cdef double left = budget[0], waited = 0, started = seconds()
     cdef int stop = False, i
     cdef bint columns = by_columns(run, team)
-    cdef Rows x = rows_of(NULL, 0)
     cursor.starved = False
     if columns and cursor.first < data.m:
-        x = forward_columns(run, data, cursor.first, me, team)
+        gather_share(run, data, cursor.first, cursor.step, me, team)
+        waited += meet(run.barrier, team, &stop)
+        forward_columns(run, data, cursor.first, cursor.step, me, team)
         waited += meet(run.barrier, team, &stop)
     while cursor.first < data.m and left > 0 and not stop:
         batch = min(run.batch, data.m - cursor.first)
@@ -103,7 +104,7 @@ cdef void work(
         if cursor.done == 0:
             cursor.m = weight_of(data, cursor.first, batch)
         step = step_constants(rule, cursor.updates, cursor.m)
-        examples_phase(run, data, &cursor, batch, x, me, team)
+        examples_phase(run, data, &cursor, batch, me, team)
         waited += meet(run.barrier, team, &stop)
         if data.check:
             for i in range(team):
@@ -113,9 +114,9 @@ cdef void work(
         if cursor.m != 0:               # a minibatch without weight has been looked at, and is skipped
             weights_phase(run, &cursor, batch, &step, me, team)
             if columns:
-                finish_columns(run, x, batch, &step, me, team)
+                finish_columns(run, batch_rows(run, data, cursor.first, cursor.step), batch, &step, me, team)
         if columns and cursor.first + batch < data.m:
-            x = forward_columns(run, data, cursor.first + batch, me, team)
+            forward_columns(run, data, cursor.first + batch, cursor.step + 1, me, team)
         stop = too_long(waited, started)
         waited += meet(run.barrier, team, &stop)
         n = min(run.round, batch - cursor.done) if run.n_partials == 0 else run.round * run.n_partials

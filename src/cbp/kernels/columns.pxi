@@ -15,30 +15,49 @@ cdef inline Part columns_of(const Pass* run, int me, int team) noexcept nogil:
     return part
 
 
-cdef Rows forward_columns(
-    const Pass* run, const Data* data, Py_ssize_t first, int me, int team,
+cdef inline bint are_gathered(const Pass* run, const Data* data) noexcept nogil:
+    """Whether a minibatch's inputs are copied: where they are in another order, and where their rows are a multiple of
+    1 kB, which costs more down the columns (see `row_length`)."""
+    return data.order != NULL and not data.X_gathered or run.plan.layers[0].n_in * sizeof(real) % 1024 == 0
+
+
+cdef inline Py_ssize_t examples_at(const Pass* run, const Data* data, Py_ssize_t first) noexcept nogil:
+    """Examples of the minibatch from `first` on; 0 where it is not at hand."""
+    cdef Py_ssize_t n_rows = max(0, min(run.batch, data.m - first))
+    return n_rows if first + n_rows <= data.available else 0
+
+
+cdef inline Rows batch_rows(const Pass* run, const Data* data, Py_ssize_t first, Py_ssize_t number) noexcept nogil:
+    """The inputs of the minibatch from `first` on; the team gathers every other one in the same place."""
+    cdef Py_ssize_t n_in = run.plan.layers[0].n_in, x_size = run.plan.x_size
+    if are_gathered(run, data):
+        return rows_of(run.x + number % 2 * run.round * x_size, x_size)
+    return rows_of(<const real*> data.X + (first - (data.offset if data.X_gathered else 0)) * n_in, n_in)
+
+
+cdef void gather_share(
+    const Pass* run, const Data* data, Py_ssize_t first, Py_ssize_t number, int me, int team,
 ) noexcept nogil:
-    """This thread's columns of z(2) of the minibatch from `first` on, if it is there; returns where its rows are."""
-    cdef const Plan* plan = run.plan
-    cdef const Layer* layer = &plan.layers[0]
+    """This thread's share of those that are to be gathered."""
+    cdef Py_ssize_t n_rows = examples_at(run, data, first), n_in = run.plan.layers[0].n_in, i, row
+    cdef Rows x = batch_rows(run, data, first, number)
+    if are_gathered(run, data):
+        for i in range(n_rows * me // team, n_rows * (me + 1) // team):
+            row = first + i - data.offset if data.X_gathered else row_of(data, first + i)
+            memcpy(<real*> x.at + i * x.row, <const real*> data.X + row * n_in, n_in * sizeof(real))
+
+
+cdef void forward_columns(
+    const Pass* run, const Data* data, Py_ssize_t first, Py_ssize_t number, int me, int team,
+) noexcept nogil:
+    """This thread's columns of z(2) of the minibatch from `first` on, if it is at hand."""
+    cdef const Layer* layer = &run.plan.layers[0]
     cdef Part part = columns_of(run, me, team)
     cdef Panels weights = packed_panels(run.W + layer.packed, layer.n_in + 1)
-    cdef Py_ssize_t n_rows = min(run.batch, data.m - first)
-    cdef real* own = run.x + me * run.round * plan.x_size
-    cdef Rows x
-    cdef Py_ssize_t i
-    if first + n_rows > data.available:
-        n_rows = 0
-    x = gather(data, first, n_rows, layer.n_in, own, plan.x_size)
-    if x.row * sizeof(real) % 1024 == 0:        # see `row_length`: down the columns that costs more than a copy
-        for i in range(n_rows):
-            memcpy(own + i * plan.x_size, x.at + i * x.row, layer.n_in * sizeof(real))
-        x = rows_of(own, plan.x_size)
     weights.at += part.left // (2 * LANES) * weights.panel
     # z(2) = a(1) W(1) + b(1)
-    multiply(row_panels(run.z + part.left, layer.ld_out), x, weights, 0, n_rows, part.right - part.left, layer.n_in,
-             BIAS)
-    return x
+    multiply(row_panels(run.z + part.left, layer.ld_out), batch_rows(run, data, first, number), weights,
+             0, examples_at(run, data, first), part.right - part.left, layer.n_in, BIAS)
 
 
 cdef void accumulate_columns(Panels Delta, const Pass* run, Part part, Rows x, Py_ssize_t n_rows) noexcept nogil:

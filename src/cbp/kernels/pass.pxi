@@ -54,7 +54,7 @@ cdef struct Pass:
     real* tiles                         # (most_threads, tile_size)
     real* block                         # by rows: (round, block_size)
     real* z                             # by columns: (round, ld_out), z(2) of a round
-    real* x                             # by columns: (most_threads, round, x_size), where a round is gathered
+    real* x                             # by columns: (2, round, x_size), where this and the next round are gathered
     double* losses                      # by rows: (round,), one an example; else (n_partials,)
     double* squares                     # (n_strips,), sum of W^2 a strip of a panel
     Report* reports                     # (most_threads,)
@@ -120,7 +120,7 @@ cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) n
             run.block = <real*> aligned(&at, run.round * plan.block_size * sizeof(real))
         if run.columns:
             run.z = <real*> aligned(&at, run.round * plan.layers[0].ld_out * sizeof(real))
-            run.x = <real*> aligned(&at, run.most_threads * run.round * plan.x_size * sizeof(real))
+            run.x = <real*> aligned(&at, 2 * run.round * plan.x_size * sizeof(real))
     return at - memory
 
 

@@ -21,9 +21,9 @@ cdef void accumulate_Delta(Panels Delta, const Pass* run, Part part, Py_ssize_t 
 
 
 cdef void examples_phase(
-    const Pass* run, const Data* data, const Cursor* cursor, Py_ssize_t batch, Rows x, int me, int team,
+    const Pass* run, const Data* data, const Cursor* cursor, Py_ssize_t batch, int me, int team,
 ) noexcept nogil:
-    """This thread's examples of the round; by columns x are its inputs."""
+    """This thread's examples of the round."""
     cdef Tile tile = tile_of(run, me)
     cdef Rows rows
     cdef Py_ssize_t n, first, last, i, next, at, t, tiles, p
@@ -37,12 +37,15 @@ cdef void examples_phase(
             at = cursor.first + cursor.done + i
             if by_columns(run, team):
                 tile.z = run.z + i * run.plan.layers[0].ld_out
-                rows = rows_of(x.at + i * x.row, x.row)
+                rows = batch_rows(run, data, cursor.first, cursor.step)
+                rows.at += i * rows.row
             else:
                 rows = gather_tile(run, data, &tile, at, next - i)
             forward_examples(run, data, &tile, rows, at, next - i, run.losses + i, fault)
             if run.mode != LOSS:
                 backward_tile(run, i, &tile, rows, next - i, inputs_of(run, data, at), <real> (1 / cursor.m))
+        if by_columns(run, team):
+            gather_share(run, data, cursor.first + batch, cursor.step + 1, me, team)
         return
     for p in range(run.n_partials * me // team, run.n_partials * (me + 1) // team):
         sum_partial(run, data, &tile, p, cursor, batch, fault)
