@@ -17,6 +17,8 @@ On Windows the compiler is clang-cl where there is one: MSVC has no vectors; wha
 import os
 import platform
 import shutil
+import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -42,6 +44,11 @@ ISAS = {
 }
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 CHOSEN = os.environ.get("CBP_BUILD_ISAS", "x86-64-v2 x86-64-v3 x86-64-v4" if X86 else "baseline").split()
+
+if unknown := set(CHOSEN) - set(ISAS):
+    raise SystemExit(f"CBP_BUILD_ISAS must name some of {', '.join(ISAS)}, got {', '.join(sorted(unknown))}")
+if LIMITED and (sys.version_info < (3, 12) or sysconfig.get_config_var("Py_GIL_DISABLED")):
+    raise SystemExit(f"CBP_LIMITED_API=1 needs Python 3.12 or later with the GIL, this is {sys.version}")
 
 DIRECTIVES = {
     "language_level": "3",

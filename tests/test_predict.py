@@ -96,6 +96,11 @@ def test_out_may_be_the_input():
     [
         ([[0.0, 0.0]] * 4, TypeError, "out must be an ndarray, got list"),
         (
+            np.ma.masked_all((4, 2), "f4"),
+            TypeError,
+            "out must be an ndarray without a mask, got a MaskedArray",
+        ),
+        (
             np.empty((4, 3), np.float32),
             ValueError,
             r"out must have shape \(4, 2\) and dtype float32, got \(4, 3\)",

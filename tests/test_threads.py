@@ -182,6 +182,14 @@ def test_limits_are_looked_up_each_time(machine):
 # --- what is told ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="where file names are bytes")
+def test_show_versions_beside_a_file_whose_name_is_no_text(tmp_path):
+    name = os.path.join(os.fsencode(tmp_path), b"d\xe9j\xe0")
+    mapped = np.memmap(os.fsdecode(name), "f4", "w+", shape=1)
+    cbp.show_versions()
+    del mapped
+
+
 def test_show_versions(capsys, machine):
     machine(quota=2)
     facts = versions.describe()

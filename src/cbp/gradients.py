@@ -9,7 +9,7 @@ from cbp.arrays import Array
 from cbp.layout import thetas, views
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: that takes as long as the gradient of a tiny network
 class Gradient:
     """D, the gradient of J at the parameters of a network.
 

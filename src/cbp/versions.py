@@ -24,7 +24,7 @@ def package_version() -> str:
 def openmp_runtime() -> str:
     """The OpenMP runtimes that this process has loaded, by file name, where the system tells."""
     try:
-        with open("/proc/self/maps") as maps:
+        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
             found = set(re.findall(r"/(lib(?:gomp|omp|iomp5)[^/\s]*)$", maps.read(), re.M))
     except OSError:
         return "unknown"
@@ -34,7 +34,7 @@ def openmp_runtime() -> str:
 def processor() -> str:
     """The processor's name, where the system tells."""
     try:
-        with open("/proc/cpuinfo") as facts:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="surrogateescape") as facts:
             found = re.search(r"^model name\s*: *(.+)$", facts.read(), re.M)
     except OSError:
         found = None

@@ -61,8 +61,8 @@ cdef void forward_columns(
 
 
 cdef void accumulate_columns(Panels Delta, const Pass* run, Part part, Rows x, Py_ssize_t n_rows) noexcept nogil:
-    """The same for columns of W(1) and b(1), from x as it lies: for the few columns of one thread, strips of it are
-    not worth their packing. The chains are the same, and so are the bits."""
+    """As `accumulate_Delta`, for columns of W(1) and b(1) and from x as it lies: for the few columns of one thread,
+    strips of it are not worth their packing. The chains are the same, and so are the bits."""
     cdef Panels delta = delta_in(run, part.layer)
     cdef Py_ssize_t n_in = part.layer.n_in, n = part.right - part.left
     delta.at += part.left // (2 * LANES) * delta.panel
