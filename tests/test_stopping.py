@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import training
+from cbp import kernels, training
+
+# Seconds until Ctrl-C is heard. Vectors of two registers, which only tests build, take several times as long.
+SOON = 0.5 if kernels.isa() == "wide" else 0.2
 
 
 @pytest.fixture(autouse=True)
@@ -275,7 +278,7 @@ def test_ctrl_c_within_an_epoch(sizes, batch_size):
             callbacks=[lambda _: seen.append(net.parameters.copy())],
         )  # fmt: skip
 
-    assert interrupted_after(0.3, fit) < 0.2
+    assert interrupted_after(0.3, fit) < SOON
     assert len(net.history) == len(seen) - 1
     assert np.isfinite(net.parameters).all()
     before = net.parameters.copy()
@@ -296,7 +299,7 @@ def test_ctrl_c_in_other_calls(method):
         while True:
             getattr(net, method)(*arguments)
 
-    assert interrupted_after(0.2, call) < 0.2
+    assert interrupted_after(0.2, call) < SOON
     assert net.predict(X[:3]).shape == (3, 4)
 
 
