@@ -183,11 +183,12 @@ def test_limits_are_looked_up_each_time(machine):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="where file names are bytes")
-def test_show_versions_beside_a_file_whose_name_is_no_text(tmp_path):
+def test_show_versions_beside_a_file_whose_name_is_no_text(tmp_path, capsys):
     name = os.path.join(os.fsencode(tmp_path), b"d\xe9j\xe0")
     mapped = np.memmap(os.fsdecode(name), "f4", "w+", shape=1)
     cbp.show_versions()
     del mapped
+    assert f"NumPy            {np.__version__}\n" in capsys.readouterr().out
 
 
 def test_show_versions(capsys, machine):

@@ -18,8 +18,8 @@ from cbp.kernels cimport table as t
 
 cdef enum:
     MOST_READY_LAYERS = 16              # of weights, for `predict_ready` …
-    LEAST_WORK = 2_000                  # examples times parameters for which giving the GIL away takes too long
     MOST_READY_WORK = 100_000           # … and examples times parameters: one thread is enough, and Ctrl-C can wait
+    LEAST_WORK = 2_000                  # examples times parameters for less than which the GIL is kept
 
 cdef type Ndarray = ndarray
 cdef object FLOAT32 = dtype("float32"), FLOAT64 = dtype("float64")

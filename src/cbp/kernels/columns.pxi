@@ -32,19 +32,18 @@ cdef inline Rows batch_rows(const Pass* run, const Data* data, Py_ssize_t first,
     cdef Py_ssize_t n_in = run.plan.layers[0].n_in, x_size = run.plan.x_size
     if are_gathered(run, data):
         return rows_of(run.x + number % 2 * run.round * x_size, x_size)
-    return rows_of(<const real*> data.X + (first - (data.offset if data.X_gathered else 0)) * n_in, n_in)
+    return rows_of(example_of(data, first, n_in), n_in)
 
 
 cdef void gather_share(
     const Pass* run, const Data* data, Py_ssize_t first, Py_ssize_t number, int me, int team,
 ) noexcept nogil:
     """This thread's share of those that are to be gathered."""
-    cdef Py_ssize_t n_rows = examples_at(run, data, first), n_in = run.plan.layers[0].n_in, i, row
+    cdef Py_ssize_t n_rows = examples_at(run, data, first), n_in = run.plan.layers[0].n_in, i
     cdef Rows x = batch_rows(run, data, first, number)
     if are_gathered(run, data):
         for i in range(n_rows * me // team, n_rows * (me + 1) // team):
-            row = first + i - data.offset if data.X_gathered else row_of(data, first + i)
-            memcpy(<real*> x.at + i * x.row, <const real*> data.X + row * n_in, n_in * sizeof(real))
+            memcpy(<real*> x.at + i * x.row, example_of(data, first + i, n_in), n_in * sizeof(real))
 
 
 cdef void forward_columns(
@@ -54,18 +53,17 @@ cdef void forward_columns(
     cdef const Layer* layer = &run.plan.layers[0]
     cdef Part part = columns_of(run, me, team)
     cdef Panels weights = packed_panels(run.W + layer.packed, layer.n_in + 1)
-    weights.at += part.left // (2 * LANES) * weights.panel
     # z(2) = a(1) W(1) + b(1)
-    multiply(row_panels(run.z + part.left, layer.ld_out), batch_rows(run, data, first, number), weights,
-             0, examples_at(run, data, first), part.right - part.left, layer.n_in, BIAS)
+    multiply(row_panels(run.z + part.left, layer.ld_out), batch_rows(run, data, first, number),
+             from_column(weights, part.left), 0, examples_at(run, data, first), part.right - part.left, layer.n_in,
+             BIAS)
 
 
 cdef void accumulate_columns(Panels Delta, const Pass* run, Part part, Rows x, Py_ssize_t n_rows) noexcept nogil:
     """As `accumulate_Delta`, for columns of W(1) and b(1) and from x as it lies: for the few columns of one thread,
     strips of it are not worth their packing. The chains are the same, and so are the bits."""
-    cdef Panels delta = delta_in(run, part.layer)
+    cdef Panels delta = from_column(delta_in(run, part.layer), part.left)
     cdef Py_ssize_t n_in = part.layer.n_in, n = part.right - part.left
-    delta.at += part.left // (2 * LANES) * delta.panel
     multiply(Delta, transposed(x), delta, part.first, min(part.last, n_in), n, n_rows, ZERO)
     if part.last > n_in:
         sum_rows(Delta, n_in - part.first, delta, n_rows, n, ZERO)

@@ -64,6 +64,12 @@ cdef inline Panels row_panels(real* at, Py_ssize_t ld) noexcept nogil:
     return panels
 
 
+cdef inline Panels from_column(Panels panels, Py_ssize_t left) noexcept nogil:
+    """The panels from a column on with which one begins."""
+    panels.at += left // (2 * LANES) * panels.panel
+    return panels
+
+
 cdef struct Strips:                     # tiles below each other in one panel
     real* C                             # (rows, width)
     Py_ssize_t C_row

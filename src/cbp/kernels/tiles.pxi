@@ -30,14 +30,11 @@ cdef inline Rows gather(
     real* to, Py_ssize_t ld,            # (n_rows, ld)
 ) noexcept nogil:
     """The examples' rows of X: where they lie, if they lie in order, else copied to the tile."""
-    cdef const real* X = <const real*> data.X
     cdef Py_ssize_t i
-    if data.X_gathered:
-        return rows_of(X + (first - data.offset) * n, n)
-    if data.order == NULL:
-        return rows_of(X + first * n, n)
+    if data.X_gathered or data.order == NULL:
+        return rows_of(example_of(data, first, n), n)
     for i in range(n_rows):
-        memcpy(to + i * ld, X + data.order[first + i] * n, n * sizeof(real))
+        memcpy(to + i * ld, example_of(data, first + i, n), n * sizeof(real))
     return rows_of(to, ld)
 
 
