@@ -154,12 +154,12 @@ def test_no_more_than_a_part_is_converted(mapped, monkeypatch, batch_size):
 
 
 def test_wide_targets_count_too(mapped, monkeypatch):
-    monkeypatch.setattr(training, "PART_BYTES", 192 * 31 * 4)
+    monkeypatch.setattr(training, "PART_BYTES", 256 * 31 * 4)
     net = cbp.Network([1, 30], output="identity", rng=0)
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(1000, 1)), rng.normal(size=(1000, 30))
     for x_bound, y_bound in [(mapped(x, "f8"), mapped(y, "f8")), (x.astype("f4"), mapped(y, "f8"))]:
-        assert 192 <= training.part_rows(net._examples(x_bound, y_bound, None)) < 200
+        assert 256 <= training.part_rows(net._examples(x_bound, y_bound, None)) < 270
     assert training.part_rows(net._examples(x, y, None)) == 1000
 
 

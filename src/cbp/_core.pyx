@@ -380,6 +380,11 @@ cdef class Pass:
         self.engine.table.write_moment(self.state, which, array.at)
 
     @property
+    def stride(self):
+        """Examples that must be bound to go on."""
+        return self.table.stride(self.state)
+
+    @property
     def finished(self):
         """Whether all m examples are through."""
         return self.cursor.first >= self.data.m

@@ -24,15 +24,16 @@ SLICE_SECONDS = 0.02
 FIRST_BUDGET = 2e7  # multiply-adds: less than a millisecond
 SHUFFLE_PART = 1 << 20  # examples: some milliseconds
 MOST_SHUFFLED = 2**32 - 1  # their numbers are uint32
-PART_BYTES = 1 << 24  # of X that is converted at a time
+PART_BYTES = 1 << 24  # of X that is converted at a time …
+LEAST_PART = 256  # … and the least examples: LONGEST_CHAIN of kernels/pass.pxi
 
 
 def part_rows(examples: Examples) -> int:
-    """Examples that are bound at a time: all, or a part where X or Y are converted by parts."""
+    """The most examples that are bound at a time: all, or a part where X or Y are converted by parts."""
     widths = [array.shape[1] for array in examples.by_parts]
     if not widths:
         return examples.m
-    return int(max(192, PART_BYTES // (sum(widths) * examples.dtype.itemsize)))
+    return int(max(LEAST_PART, PART_BYTES // (sum(widths) * examples.dtype.itemsize)))
 
 
 def shuffle(order: Array, source: np.random.Generator) -> None:
@@ -44,7 +45,7 @@ def shuffle(order: Array, source: np.random.Generator) -> None:
 
 def forward_rows(n_parameters: int, row_bytes: int) -> int:
     """Examples to take through a network at a time: some milliseconds of work, and no more than a part."""
-    return max(192, min(int(4e8 / n_parameters), PART_BYTES // row_bytes))
+    return max(LEAST_PART, min(int(4e8 / n_parameters), PART_BYTES // row_bytes))
 
 
 def new_pass(
@@ -58,8 +59,10 @@ def bind_part(
     run: _core.Pass, examples: Examples, order: Array | None, inputs: Array | None, check: bool
 ) -> None:
     """Bind the examples, or the next part of those that are converted by parts."""
-    start = run.position
-    stop = min(start + part_rows(examples), examples.m)
+    start, rows = run.position, part_rows(examples)
+    if rows < examples.m:
+        rows -= rows % run.stride  # what is left over would be converted twice
+    stop = min(start + rows, examples.m)
     chosen = slice(start, stop) if order is None else order[start:stop]
     X, Y = examples.X, examples.Y
     run.bind(

@@ -49,6 +49,7 @@ cdef extern from *:
     """
     const char* COMPILER
     int VBYTES
+    Py_ssize_t PY_SSIZE_T_MAX
 
 cdef enum:
     MOST_WAITED_MS = 1                  # that a thread should wait for others in a slice, unless the slice is long
@@ -249,6 +250,7 @@ table.free_plan = free_plan
 table.forward = forward
 table.new_pass = new_pass
 table.free_pass = free_pass
+table.stride = stride
 table.pack = pack
 table.unpack = unpack
 table.read_moment = read_moment

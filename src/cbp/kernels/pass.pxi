@@ -8,19 +8,27 @@
 # others need only z(2) of it. The weights of one round and z(2) of the next go without a barrier between them.
 # Where W is small beside the batch, the rows would be few and the sums over the batch long; then the batch is split
 # into a fixed number of partial sums, Delta is accumulated per partial in the first phase, and the second adds the
-# partials up in order. Whether that is done depends on shapes alone, and so do the bits: by rows and by columns every
-# element of Delta is one chain over all the examples, whoever computes it.
+# partials up in order. Whether that is done depends on shapes alone, and so do the bits.
+#
+# One chain over very many examples would lose digits: rounding errors grow with its length. So an element of Delta is
+# a chain of multiply-adds over at most LONGEST_CHAIN examples; by rows and by columns, a longer batch is cut into
+# chains of CHAIN, and a partial sum into tiles. Up to a segment of examples the chains are added in order, and the
+# segments into a sum that keeps what rounding takes from it. Rounds begin and end with chains and segments, wherever
+# else they do, and whoever computes them: so the bits do not depend on that.
 
 cdef enum:
     MOST_PARTIALS = 64                  # a power of 2, as every number of them, which most teams can share
     PARTIALS_FROM = 128                 # examples of a batch
     PARTIAL_LEAST = 48                  # … and of a partial sum
     GROUP = 8                           # strips of W whose Delta is completed together
+    LONGEST_CHAIN = 256                 # examples of a batch whose Delta is one chain, as a short second one costs time
+    CHAIN = 192                         # examples of a chain where the batch is longer
+    CHAINS = 24                         # of a segment; a number with many divisors, for the rounds
+    SEGMENT = CHAINS * CHAIN            # examples whose chains are added up in order: the most that a round has
     SMALL_NETWORK = 16384               # reals of packed W up to which partial sums are worth their reduction
     COLUMNS_FROM = 2                    # inputs an example of a batch from which a team takes the first W by columns …
     COLUMNS_BYTES = 256 * 1024          # … unless its inputs are more: they should stay in a thread's cache
     BLOCK_BYTES = 8 * 1024 * 1024       # bound on a round's activations and deltas
-    BLOCK_MOST = 4096                   # … and on its examples
     LANE_WORK = 200_000_000             # … and on its multiply-adds a lane, some 30 ms: Python waits for no more
     UNIT_WORK = 50                      # what a unit costs besides its products, in multiply-adds: about 1 ns
     STEP_WORK = 10_000                  # what a round costs besides, in multiply-adds: 0.2 us
@@ -39,7 +47,9 @@ cdef struct Pass:
     Py_ssize_t batch
     Py_ssize_t n_partials               # 0: by rows of W
     Py_ssize_t share                    # examples of a partial sum, the last one's may be fewer
+    Py_ssize_t chain                    # by rows: the most examples that are summed in one chain
     Py_ssize_t round                    # examples of a round (of each partial sum)
+    Py_ssize_t segment                  # rounds of a segment
     double work                         # of an example, in multiply-adds
     Py_ssize_t tile_size                # reals of a thread's tile
     bint small                          # a minibatch is one tile of a small network: see `work_small`
@@ -48,6 +58,8 @@ cdef struct Pass:
     bint columns                        # a team takes the first W by columns
     real* W                             # packed, as are the next four
     real* Delta                         # (max(1, n_partials), packed_size); where direct (most_threads, group_size)
+    real* sums                          # as Delta, over the segments before; NULL where there is one segment alone …
+    real* rests                         # … and what rounding has taken from them
     real* moment1                       # velocity of SGD, first moment of Adam; or NULL
     real* moment2
     real* W_T                           # packed
@@ -72,23 +84,33 @@ cdef void* aligned(char** at, Py_ssize_t n_bytes) noexcept nogil:
 cdef void plan_rounds(Pass* run, Py_ssize_t at_hand) noexcept nogil:
     """Choose between rows and partial sums, and the length of a round, from shapes alone.
 
-    at_hand: examples that are bound at a time, in order; partial sums, which start all over the batch, need all of it.
+    at_hand: examples that are bound at a time, in order, all or at least LONGEST_CHAIN; partial sums, which start all
+    over the batch, need all of it.
     """
     cdef const Plan* plan = run.plan
     cdef double most_work = <double> LANE_WORK * min(LANES, 8)  # wider vectors are not always faster
-    cdef Py_ssize_t fit
+    cdef Py_ssize_t fit, parts = 1
+    run.chain = run.batch if run.batch <= LONGEST_CHAIN else CHAIN
     if plan.packed_size <= SMALL_NETWORK and PARTIALS_FROM <= run.batch <= at_hand:
         run.n_partials = MOST_PARTIALS
         while run.n_partials * PARTIAL_LEAST > run.batch:
             run.n_partials //= 2
         run.share = strip_count((run.batch + run.n_partials - 1) // run.n_partials) * STRIP
         fit = <Py_ssize_t> (most_work / 10 / (run.work * run.n_partials))
-        run.round = min(run.share, max(1, fit // TILE) * TILE)
+        run.round = min(run.share, max(1, min(fit, SEGMENT) // TILE) * TILE)
+        run.segment = SEGMENT // run.round
         return
     run.n_partials = 0
-    fit = min(BLOCK_MOST, BLOCK_BYTES // (plan.block_size * <Py_ssize_t> sizeof(real)))
-    fit = min(fit, <Py_ssize_t> (most_work / run.work))
-    run.round = min(at_hand, min(strip_count(run.batch) * STRIP, max(TILE, fit // TILE * TILE)))
+    fit = min(at_hand, min(SEGMENT, BLOCK_BYTES // (plan.block_size * <Py_ssize_t> sizeof(real))))
+    fit = max(LONGEST_CHAIN, min(fit, <Py_ssize_t> (most_work / run.work)))
+    if run.batch <= fit:
+        run.round = strip_count(run.batch) * STRIP
+        run.segment = 1
+        return
+    while CHAINS % parts != 0 or SEGMENT // parts > fit:
+        parts += 1
+    run.round = SEGMENT // parts
+    run.segment = parts
 
 
 cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) noexcept nogil:
@@ -97,6 +119,7 @@ cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) n
     cdef char* at = memory
     cdef Py_ssize_t w_bytes = plan.packed_size * sizeof(real)
     cdef Py_ssize_t t_size = plan.transposed_size, Delta_bytes
+    cdef Py_ssize_t summed = run.share if run.n_partials else run.batch
     if run.inputs:
         t_size += plan.layers[0].n_out * padded(plan.layers[0].n_in)
     run.W = <real*> aligned(&at, w_bytes)
@@ -116,6 +139,9 @@ cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) n
         if run.small or not run.direct:
             Delta_bytes = max(Delta_bytes, max(1, run.n_partials) * w_bytes)
         run.Delta = <real*> aligned(&at, Delta_bytes)
+        if summed > run.segment * run.round:
+            run.sums = <real*> aligned(&at, Delta_bytes)
+            run.rests = <real*> aligned(&at, Delta_bytes)
         if run.n_partials == 0:
             run.block = <real*> aligned(&at, run.round * plan.block_size * sizeof(real))
         if run.columns:
@@ -149,7 +175,7 @@ cdef void* new_pass(
     # as `tile_of` cuts it up, to whole cache lines
     run.tile_size = (
         TILE * (run.plan.x_size + run.plan.a_size + 2 * run.plan.widest) + max(TILE * LANES, ld_last) + ld_last
-        + TILE * <Py_ssize_t> (sizeof(double) // sizeof(real)) + 15
+        + 2 * TILE * <Py_ssize_t> (sizeof(double) // sizeof(real)) + 15
     ) // 16 * 16
     plan_rounds(run, at_hand)
     if run.n_partials > 0:              # who has none would only come to the barriers
@@ -178,6 +204,12 @@ cdef void free_pass(void* state) noexcept nogil:
         close_barrier((<Pass*> state).barrier)
         free((<Pass*> state).memory)
         free(state)
+
+
+cdef Py_ssize_t stride(void* state) noexcept nogil:
+    """Examples that must be at hand to go on: a minibatch, or a round of a long one."""
+    cdef Pass* run = <Pass*> state
+    return run.batch if run.n_partials else min(run.batch, run.round)
 
 
 cdef void pack(void* state, const void* parameters) noexcept nogil:

@@ -15,8 +15,7 @@ cdef inline Panels delta_in(const Pass* run, const Layer* layer) noexcept nogil:
 
 cdef void accumulate_Delta(Panels Delta, const Pass* run, Part part, Py_ssize_t n_rows, Start start) noexcept nogil:
     """Delta(l) = start + a(l)^T delta(l+1) over the round's examples, for rows of W(l) and b(l)."""
-    cdef Rows a
-    a.at, a.row, a.col, a.strip = run.block + part.layer.strips * run.round, 1, STRIP, STRIP * run.round
+    cdef Rows a = strips_of(run.block + part.layer.strips * run.round, run.round, run.chain)
     multiply(Delta, a, delta_in(run, part.layer), part.first, part.last, part.layer.n_out, n_rows, start)
 
 
@@ -59,6 +58,8 @@ cdef void sum_partial(
     cdef Py_ssize_t first = p * run.share + cursor.done
     cdef Py_ssize_t last = min(first + run.round, min((p + 1) * run.share, batch))
     cdef Py_ssize_t i, at, n_rows, t, tiles = tile_count(last - first)
+    cdef real* Delta = run.Delta + p * run.plan.packed_size
+    cdef Start start = start_of_round(run, cursor)
     cdef Rows x
     if cursor.done == 0:
         run.losses[p] = 0
@@ -71,9 +72,47 @@ cdef void sum_partial(
         for i in range(n_rows):
             run.losses[p] += tile.losses[i]
         if run.mode != LOSS:
-            accumulate_tile(run, run.Delta + p * run.plan.packed_size, tile, x, n_rows,
-                            ZERO if at == cursor.first + p * run.share else CONTINUE,
-                            inputs_of(run, data, at), <real> (1 / cursor.m))
+            accumulate_tile(run, Delta, tile, x, n_rows, start if t == 0 else ADD, inputs_of(run, data, at),
+                            <real> (1 / cursor.m))
+    if run.sums != NULL and tiles > 0:
+        add_segment(run, cursor, Delta, run.plan.packed_size, last == min((p + 1) * run.share, batch))
+
+
+cdef inline Py_ssize_t round_of_segment(const Pass* run, const Cursor* cursor) noexcept nogil:
+    return cursor.done // run.round % run.segment
+
+
+cdef inline Start start_of_round(const Pass* run, const Cursor* cursor) noexcept nogil:
+    """What the Delta of a round starts from: that of the segment's rounds before."""
+    return ADD if round_of_segment(run, cursor) else ZERO
+
+
+cdef void add_segment(
+    const Pass* run, const Cursor* cursor, real* Delta, Py_ssize_t n, bint complete,
+) noexcept nogil:
+    """After a segment's last round, add n reals of its Delta to the sums; once all are complete, Delta is their sum.
+
+    total = sum + x, with its rounding error (Knuth, The Art of Computer Programming, vol. 2, 4.2.2, theorem B).
+    """
+    cdef real* sums = run.sums + (Delta - run.Delta)
+    cdef real* rests = run.rests + (Delta - run.Delta)
+    cdef bint fresh = cursor.done < run.segment * run.round
+    cdef vec sum_i, x, total, added, rest
+    cdef Py_ssize_t i
+    if not complete and round_of_segment(run, cursor) < run.segment - 1:
+        return
+    for i from 0 <= i < n by LANES:
+        x = load(Delta + i)
+        sum_i = rest = broadcast(0)
+        if not fresh:
+            sum_i, rest = load(sums + i), load(rests + i)
+        total = sum_i + x
+        added = total - sum_i
+        rest = rest + ((sum_i - (total - added)) + (x - added))
+        store(sums + i, total)
+        store(rests + i, rest)
+        if complete:
+            store(Delta + i, total + rest)
 
 
 cdef double sum_of_squares(const real* W, Py_ssize_t n) noexcept nogil:
@@ -91,13 +130,18 @@ cdef double sum_of_squares(const real* W, Py_ssize_t n) noexcept nogil:
 
 
 cdef void reduce_Delta(real* Delta, Py_ssize_t partial, Py_ssize_t n_partials, Py_ssize_t n) noexcept nogil:
-    """Add n reals of the partial sums up in order; from one sum to the next it is `partial`."""
-    cdef Py_ssize_t i, p
-    cdef vec total
+    """Add n reals of the partial sums up in order, by eights; from one sum to the next it is `partial`."""
+    cdef Py_ssize_t i, p, q
+    cdef vec total, eight
     for i from 0 <= i < n by LANES:
         total = load(Delta + i)
-        for p in range(1, n_partials):
+        for p in range(1, min(n_partials, 8)):
             total = total + load(Delta + p * partial + i)
+        for p from 8 <= p < n_partials by 8:
+            eight = load(Delta + p * partial + i)
+            for q in range(p + 1, min(p + 8, n_partials)):
+                eight = eight + load(Delta + q * partial + i)
+            total = total + eight
         store(Delta + i, total)
 
 
@@ -133,6 +177,17 @@ cdef void finish_part(
     if run.mode == TRAIN and layer.flat > 0:    # the first layer has no use for its transpose
         transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, part.first,
                           min(part.last, layer.n_in))
+
+
+cdef void add_segment_of_part(
+    const Pass* run, const Cursor* cursor, Part part, Panels Delta, bint complete,
+) noexcept nogil:
+    """`add_segment` for rows of W and b, panel by panel."""
+    cdef Py_ssize_t n_rows = part.last - part.first, p, width
+    for p in range(panel_count(part.layer.n_out)):
+        width = panel_width(part.layer.n_out - p * 2 * LANES)
+        add_segment(run, cursor, Delta.at + p * Delta.panel + (part.first - Delta.first) * width, n_rows * width,
+                    complete)
 
 
 cdef inline void finish_all(const Pass* run, const Step* step) noexcept nogil:
@@ -184,7 +239,9 @@ cdef void weights_phase(
             else:
                 Delta = Delta_in(run.Delta, part.layer)
             if run.n_partials == 0 and run.mode != LOSS:
-                accumulate_Delta(Delta, run, part, n_rows, ZERO if cursor.done == 0 else CONTINUE)
+                accumulate_Delta(Delta, run, part, n_rows, start_of_round(run, cursor))
+                if run.sums != NULL:
+                    add_segment_of_part(run, cursor, part, Delta, last_round)
             if last_round:
                 finish_part(run, part, Delta, n_partials, step)
 

@@ -49,14 +49,13 @@ cdef double product(int kind, Py_ssize_t n, int64_t times) noexcept nogil:
     cdef real* C = ones + size
     cdef real* panels = C + size
     cdef double least = n
-    cdef Rows a
+    cdef Rows a = strips_of(panels + size, n, n if n <= LONGEST_CHAIN else CHAIN)
     cdef int64_t t
     if ones == NULL:
         return 0
     for i in range(size):
         ones[i] = 1
     pack_panels(panels, n, 0, ones, ld, n, n)
-    a.at, a.row, a.col, a.strip = panels + size, 1, STRIP, STRIP * n
     for t in range(times):
         if kind == FORWARD:
             for i from 0 <= i < n by TILE:

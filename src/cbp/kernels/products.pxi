@@ -1,7 +1,8 @@
 # Matrix products: one micro-kernel, the panels and strips it reads, and the loop around it.
 #
-# Every element of C is one chain of fused multiply-adds over k in order, in every shape of tile, so that a row of
-# a product depends on nothing but that row of A: not on its neighbours, the tile, or who computes it.
+# Every element of C is a chain of fused multiply-adds over k in order, in every shape of tile, so that a row of
+# a product depends on nothing but that row of A: not on its neighbours, the tile, or who computes it. Where k counts
+# examples, which may be many, chains have a bounded length, and their sums are added up in order.
 #
 # Two packed layouts:
 #   panels   of a matrix of n columns: PANEL columns wide, each panel row after row; a last panel of LANES columns
@@ -17,7 +18,7 @@ cdef enum:
 cdef enum Start:                        # what the sums start from
     ZERO
     BIAS                                # the row of B after the last
-    CONTINUE                            # C as it stands
+    ADD                                 # zero, and are added to C as it stands
 
 
 cdef struct Rows:                       # the left operand, element (i, k) at at[i * row + k * col]
@@ -25,12 +26,20 @@ cdef struct Rows:                       # the left operand, element (i, k) at at
     Py_ssize_t row
     Py_ssize_t col
     Py_ssize_t strip                    # from row i to row i + STRIP
+    Py_ssize_t chain                    # the most of k that are summed in one chain
 
 
 cdef inline Rows rows_of(const real* at, Py_ssize_t ld) noexcept nogil:
-    """A matrix that lies row by row."""
+    """A matrix that lies row by row, with one chain for all of k."""
     cdef Rows rows
-    rows.at, rows.row, rows.col, rows.strip = at, ld, 1, STRIP * ld
+    rows.at, rows.row, rows.col, rows.strip, rows.chain = at, ld, 1, STRIP * ld, PY_SSIZE_T_MAX
+    return rows
+
+
+cdef inline Rows strips_of(const real* at, Py_ssize_t capacity, Py_ssize_t chain) noexcept nogil:
+    """Packed strips of a matrix, (capacity, n), as the rows of its transpose."""
+    cdef Rows rows
+    rows.at, rows.row, rows.col, rows.strip, rows.chain = at, 1, STRIP, STRIP * capacity, chain
     return rows
 
 
@@ -73,8 +82,8 @@ cdef inline Panels from_column(Panels panels, Py_ssize_t left) noexcept nogil:
 cdef struct Strips:                     # tiles below each other in one panel
     real* C                             # (rows, width)
     Py_ssize_t C_row
-    const real* S                       # the sums' start, as C; a row length of 0 repeats the first
-    Py_ssize_t S_row
+    bint add                            # add the sums to C
+    const real* S                       # the sums' start, (width,)
     Rows A                              # (rows, n_k)
     const real* B                       # (n_k, width)
     Py_ssize_t B_row
@@ -97,7 +106,7 @@ cdef inline void multiply_strips_body(const int n_rows, const int n_vectors, Py_
     for s in range(n):
         for i in range(n_rows):
             for v in range(n_vectors):
-                total[i * n_vectors + v] = load(of.S + i * of.S_row + v * LANES)
+                total[i * n_vectors + v] = load(of.S + v * LANES)
         A_k, B_k = of.A.at, of.B
         # C_ij = S_ij + sum_k A_ik B_kj
         for k in range(of.n_k):
@@ -109,11 +118,14 @@ cdef inline void multiply_strips_body(const int n_rows, const int n_vectors, Py_
                     total[i * n_vectors + v] = mul_add(a, b[v], total[i * n_vectors + v])
             A_k += of.A.col
             B_k += of.B_row
+        if of.add:
+            for i in range(n_rows):
+                for v in range(n_vectors):
+                    total[i * n_vectors + v] = load(of.C + i * of.C_row + v * LANES) + total[i * n_vectors + v]
         for i in range(n_rows):
             for v in range(n_vectors):
                 store(of.C + i * of.C_row + v * LANES, total[i * n_vectors + v])
         of.C += STRIP * of.C_row
-        of.S += STRIP * of.S_row
         of.A.at += of.A.strip
 
 
@@ -152,6 +164,24 @@ cdef void multiply_strips(int n_rows, int n_vectors, Py_ssize_t n, Strips* of) n
 cdef real[64] ZEROS                     # two vectors of the widest kind
 
 
+cdef inline void multiply_panel(Py_ssize_t n_rows, int n_vectors, Strips of) noexcept nogil:
+    """All rows of a panel, by one chain each."""
+    cdef Py_ssize_t whole = n_rows // STRIP, left = n_rows % STRIP, height
+    # A tile of up to 3 rows takes as long as one of 4: where rows can be parted anywhere, two halves are better.
+    if 0 < left < 4 and whole > 0 and of.A.strip == STRIP * of.A.row:
+        whole, left = whole - 1, left + STRIP
+    if whole > 0:
+        multiply_strips(STRIP, n_vectors, whole, &of)
+    of.C += whole * STRIP * of.C_row
+    of.A.at += whole * of.A.strip
+    while left > 0:
+        height = left if left <= STRIP else (left + 1) // 2
+        multiply_strips(<int> height, n_vectors, 1, &of)
+        of.C += height * of.C_row
+        of.A.at += height * of.A.row
+        left -= height
+
+
 cdef void multiply(
     Panels C,                           # rows first to last of (M, n)
     Rows A,                             # (M, n_k)
@@ -161,40 +191,22 @@ cdef void multiply(
     Start start,
 ) noexcept nogil:
     """C = start + A B, for the rows of C from first to last."""
-    cdef Py_ssize_t whole = (last - first) // STRIP, left = (last - first) % STRIP
-    cdef Py_ssize_t p = 0, j = 0, width, still, height
-    cdef int n_vectors
+    cdef Py_ssize_t p = 0, j = 0, k, width
+    cdef const real* B_p
     cdef Strips strips
-    # A tile of up to 3 rows takes as long as one of 4: where rows can be parted anywhere, two halves are better.
-    if 0 < left < 4 and whole > 0 and A.strip == STRIP * A.row:
-        whole, left = whole - 1, left + STRIP
     CHECK(first % STRIP == 0)
-    strips.n_k = n_k
     while j < n:
         width = panel_width(n - j)
-        n_vectors = <int> (width // LANES)
-        strips.B, strips.B_row = B.at + p * B.panel, B.row if B.row else width
+        B_p, strips.B_row = B.at + p * B.panel, B.row if B.row else width
         strips.C_row = C.row if C.row else width
         strips.C = C.at + p * C.panel + (first - C.first) * strips.C_row
+        strips.S = B_p + n_k * strips.B_row if start == BIAS else ZEROS
         strips.A = A
-        strips.A.at += first // STRIP * A.strip
-        if start == CONTINUE:
-            strips.S, strips.S_row = strips.C, strips.C_row
-        else:
-            strips.S, strips.S_row = strips.B + n_k * strips.B_row if start == BIAS else ZEROS, 0
-        if whole > 0:
-            multiply_strips(STRIP, n_vectors, whole, &strips)
-        strips.C += whole * STRIP * strips.C_row
-        strips.S += whole * STRIP * strips.S_row
-        strips.A.at += whole * A.strip
-        still = left
-        while still > 0:
-            height = still if still <= STRIP else (still + 1) // 2
-            multiply_strips(<int> height, n_vectors, 1, &strips)
-            strips.C += height * strips.C_row
-            strips.S += height * strips.S_row
-            strips.A.at += height * A.row
-            still -= height
+        for k from 0 <= k < n_k by A.chain:
+            strips.A.at = A.at + first // STRIP * A.strip + k * A.col
+            strips.B = B_p + k * strips.B_row
+            strips.n_k, strips.add = min(A.chain, n_k - k), k > 0 or start == ADD
+            multiply_panel(last - first, <int> (width // LANES), strips)
         j += 2 * LANES
         p += 1
 
@@ -204,7 +216,7 @@ cdef inline void multiply_row(
     const real* a,                      # (n_k,)
     Panels B,                           # (n_k, n), and one row more where start is BIAS
     Py_ssize_t n, Py_ssize_t n_k,
-    Start start,                        # not CONTINUE
+    Start start,                        # ZERO or BIAS
 ) noexcept nogil:
     """C = start + a B for one row: `multiply` without what it takes to go through many."""
     cdef Py_ssize_t j = 0, k, B_row
@@ -242,7 +254,7 @@ cdef void multiply_row_at_rest(
     """C = B[n_k] + a B for one row, from a B that lies row by row: wide tiles, for one row has few chains."""
     cdef Strips strips
     cdef Py_ssize_t j = 0, n_vectors
-    strips.C_row = strips.S_row = 0
+    strips.C_row = strips.add = 0
     strips.A = rows_of(a, 0)
     strips.B_row, strips.n_k = ld, n_k
     while j < n:
@@ -293,42 +305,49 @@ cdef inline void outer_product(
 cdef inline Rows transposed(Rows a) noexcept nogil:
     """Columns of a matrix as rows."""
     cdef Rows columns
-    columns.at, columns.row, columns.col, columns.strip = a.at, a.col, a.row, STRIP * a.col
+    columns.at, columns.row, columns.col, columns.strip, columns.chain = a.at, a.col, a.row, STRIP * a.col, a.chain
     return columns
+
+
+cdef inline void sum_rows_body(
+    const int n_vectors, real* total,   # (n_vectors * LANES,)
+    const real* of, Py_ssize_t ld,      # (n_rows, ld)
+    Py_ssize_t n_rows, Py_ssize_t longest, Start start,
+) noexcept nogil:
+    cdef vec sums[2]
+    cdef vec chain[2]
+    cdef Py_ssize_t i = 0, stop
+    cdef int v
+    for v in range(n_vectors):
+        sums[v] = load(total + v * LANES) if start == ADD else broadcast(0)
+    while i < n_rows:
+        stop = i + min(longest, n_rows - i)
+        for v in range(n_vectors):
+            chain[v] = broadcast(0)
+        while i < stop:
+            for v in range(n_vectors):
+                chain[v] = chain[v] + load(of + i * ld + v * LANES)
+            i += 1
+        for v in range(n_vectors):
+            sums[v] = sums[v] + chain[v]
+    for v in range(n_vectors):
+        store(total + v * LANES, sums[v])
 
 
 cdef inline void sum_rows(
     Panels total, Py_ssize_t row,       # of (row + 1, n), packed
     Panels of, Py_ssize_t n_rows,       # (n_rows, n)
-    Py_ssize_t n, Start start,          # ZERO or CONTINUE
+    Py_ssize_t n, Py_ssize_t chain, Start start,    # ZERO or ADD
 ) noexcept nogil:
-    """A row of panels as the sum of others, in order."""
-    cdef Py_ssize_t j = 0, i, of_row = of.row if of.row else 2 * LANES
-    cdef const real* of_i
-    cdef real* to
-    cdef vec left, right
+    """A row of panels as the sum of others: what `multiply` makes of a row of ones."""
+    cdef Py_ssize_t j = 0
     while n - j > LANES:
-        to = total.at + row * 2 * LANES
-        left, right = broadcast(0), broadcast(0)
-        if start == CONTINUE:
-            left, right = load(to), load(to + LANES)
-        of_i = of.at
-        for i in range(n_rows):
-            left = left + load(of_i)
-            right = right + load(of_i + LANES)
-            of_i += of_row
-        store(to, left)
-        store(to + LANES, right)
+        sum_rows_body(2, total.at + row * 2 * LANES, of.at, of.row if of.row else 2 * LANES, n_rows, chain, start)
         total.at += total.panel
         of.at += of.panel
         j += 2 * LANES
     if j < n:
-        of_row = of.row if of.row else LANES
-        to = total.at + row * LANES
-        left = load(to) if start == CONTINUE else broadcast(0)
-        for i in range(n_rows):
-            left = left + load(of.at + i * of_row)
-        store(to, left)
+        sum_rows_body(1, total.at + row * LANES, of.at, of.row if of.row else LANES, n_rows, chain, start)
 
 
 cdef void pack_panels(

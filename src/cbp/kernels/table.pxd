@@ -119,6 +119,7 @@ ctypedef struct Table:
     void* (*new_pass)(void* plan, int mode, int optimizer, bint momentum, Py_ssize_t batch, bint inputs,
                       Py_ssize_t at_hand, int n_threads) noexcept nogil
     void (*free_pass)(void* state) noexcept nogil
+    Py_ssize_t (*stride)(void* state) noexcept nogil
     void (*pack)(void* state, const void* parameters) noexcept nogil
     bint (*unpack)(void* state, void* parameters) noexcept nogil
     void (*read_moment)(void* state, int which, void* moment) noexcept nogil

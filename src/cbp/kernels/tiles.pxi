@@ -8,6 +8,7 @@ cdef struct Tile:                       # a thread's workspace, for up to TILE e
     real* y                             # (TILE, LANES) or (ld_out of the last layer,), whichever is more
     real* a_row                         # (ld_out of the last layer,)
     double* losses                      # (TILE,)
+    double* sums                        # (TILE,) of each example's targets
 
 
 cdef Tile tile_of(const Pass* run, int thread) noexcept nogil:
@@ -16,7 +17,8 @@ cdef Tile tile_of(const Pass* run, int thread) noexcept nogil:
     cdef char* at = <char*> (run.tiles + thread * run.tile_size)
     tile.z = NULL
     tile.losses = <double*> at
-    tile.x = <real*> (tile.losses + TILE)
+    tile.sums = tile.losses + TILE
+    tile.x = <real*> (tile.sums + TILE)
     tile.a = tile.x + TILE * plan.x_size
     tile.delta[0] = tile.a + TILE * plan.a_size
     tile.delta[1] = tile.delta[0] + TILE * plan.widest
@@ -166,7 +168,7 @@ cdef inline void accumulate_tile(
             outer_product(Delta_l, a.at, delta.at, layer.n_in, layer.n_out)
         else:
             multiply(Delta_l, transposed(a), delta, 0, layer.n_in, layer.n_out, n_rows, start)
-            sum_rows(Delta_l, layer.n_in, delta, n_rows, layer.n_out, start)
+            sum_rows(Delta_l, layer.n_in, delta, n_rows, layer.n_out, TILE, start)
         if l > 0:
             delta = recur(run, layer, delta, a.at, n_rows, <real*> tile.delta[l % 2])
         elif inputs != NULL:
