@@ -42,13 +42,13 @@ def one_hot(Y: NDArray[np.integer], n: int) -> Array:
 
 
 def losses(output: str, loss: str, z: Array, Y: Array) -> Array:
-    """Each example's loss, told from z(L)."""
+    """Each example's loss, from z(L)."""
     if loss == "squared_error":
         return np.asarray(((activate(output, z) - Y) ** 2).sum(axis=1) / 2)
     if output == "sigmoid":
         return np.asarray((np.maximum(z, 0) - z * Y + np.log1p(np.exp(-np.abs(z)))).sum(axis=1))
-    top = z.max(axis=1)
-    return np.asarray(top + np.log(np.exp(z - top[:, None]).sum(axis=1)) - (Y * z).sum(axis=1))
+    below = z.max(axis=1, keepdims=True) - z
+    return np.asarray((Y * (below + np.log(np.exp(-below).sum(axis=1, keepdims=True)))).sum(axis=1))
 
 
 def forward(
@@ -97,7 +97,10 @@ def gradient(
     zs, a = forward(weights, biases, activations, inputs)
     J = (w @ losses(activations[-1], loss, zs[-1], targets) + l2 / 2 * sum((W**2).sum() for W in weights)) / m
 
-    delta = a[-1] - targets
+    if activations[-1] == "softmax" and loss == "cross_entropy":
+        delta = targets.sum(axis=1, keepdims=True) * a[-1] - targets
+    else:
+        delta = a[-1] - targets
     if loss == "squared_error":
         delta = times_derivative(activations[-1], delta, a[-1])
     delta = delta * w[:, None]

@@ -59,14 +59,13 @@ cdef inline vec vec_exp(vec x) noexcept nogil:
     cdef wordvec n
     cdef vec r
     # Beyond these the result is 0 or infinity, which 2^n reaches by itself.
-    x = at_most(at_least(x, broadcast(<real> (-105 if sizeof(real) == 4 else -746))),
-                broadcast(<real> (89 if sizeof(real) == 4 else 710)))
+    x = at_most(at_least(x, broadcast(LEAST_EXPONENT)), broadcast(<real> (89 if sizeof(real) == 4 else 710)))
     r = split_by_log_2(x, &n)
     return scale(exp_of_remainder(r), n)
 
 
 cdef inline vec split_for_lifted_exp(vec x, wordvec* n) noexcept nogil:
-    return split_by_log_2(at_least(x, broadcast(<real> (-105 if sizeof(real) == 4 else -746))), n)
+    return split_by_log_2(at_least(x, broadcast(LEAST_EXPONENT)), n)
 
 
 cdef inline vec lifted_exp_of(vec r, wordvec n) noexcept nogil:
@@ -195,10 +194,12 @@ cdef inline vec vec_log1p_unit(vec u) noexcept nogil:
     return broadcast(2) * mul_add(s * t, Q, s)
 
 
-cdef inline vec vec_log(vec x) noexcept nogil:
-    """log x = k log(2) + log(1 + u) with x = 2^k (1 + u), for x >= 1; NaN stays NaN."""
-    cdef vec u = with_exponent_of_1(x) - broadcast(1)
-    return mul_add(exponent(x), broadcast(<real> 0.69314718055994530942), vec_log1p_unit(u)) + (x - x)
+cdef inline vec vec_log1p(vec x) noexcept nogil:
+    """log(1 + x) = k log(2) + log(1 + u) with 1 + x = 2^k (1 + u), for x >= 0; NaN stays NaN."""
+    cdef vec above = x - broadcast(1), sum = x + broadcast(1)
+    cdef vec u = where_negative(above, x, with_exponent_of_1(sum) - broadcast(1))
+    cdef vec k = where_negative(above, broadcast(0), exponent(sum))
+    return mul_add(k, broadcast(<real> 0.69314718055994530942), vec_log1p_unit(u)) + (x - x)
 
 
 cdef void activate(int g, real* z, Py_ssize_t n) noexcept nogil:
@@ -230,21 +231,16 @@ cdef void times_derivative(int g, real* delta, const real* a, Py_ssize_t n) noex
             store(delta + i, where_positive(load(a + i), load(delta + i), broadcast(0)))
 
 
-cdef void softmax_rows(
-    real* z,                            # (n_rows, ld), ld whole vectors
-    real* log_sums,                     # (n_rows,), as the next to whole vectors; or NULL: not wanted
-    real* sums,                         # (n_rows,) workspace
-    Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n,
-) noexcept nogil:
-    """a_j = e^(z_j) / sum_k e^(z_k), in place; log_sums receives log sum_k e^(z_k). The padding comes back as zeros.
+# Softmax, a_j = e^(z_j) / sum_k e^(z_k), step by step for all rows: one by one, each waits for its own long chain (54
+# ns for 10 columns, not 16). In all steps z is (n_rows, ld), ld whole vectors, of which n columns are used; arrays with an
+# entry a row may be written to whole vectors.
 
-    Step by step for all rows: taken one by one, each waits for its own long chain (54 ns for 10 columns, not 16).
-    """
+cdef void largest_of_rows(real* tops, real* z, Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n) noexcept nogil:
+    """tops_i = max_j z_ij; the padding of z becomes minus infinity."""
     cdef Py_ssize_t last = padded(n) - LANES, i, j
-    cdef real largest
     cdef real* z_i
-    cdef vec top, sum_i
-    for i in range(n_rows):             # z_j - max_k z_k
+    cdef vec top
+    for i in range(n_rows):
         z_i = z + i * ld
         top = first_lanes(load(z_i + last), n - last, -INFINITY)
         store(z_i + last, top)
@@ -252,21 +248,61 @@ cdef void softmax_rows(
             store(z_i + j, broadcast(-INFINITY))
         for j from 0 <= j < last by LANES:
             top = at_least(top, load(z_i + j))
-        largest = largest_lane(top)
-        for j from 0 <= j <= last by LANES:
-            store(z_i + j, load(z_i + j) - broadcast(largest))
-        if log_sums != NULL:
-            log_sums[i] = largest
-    for j from 0 <= j < n_rows * ld by LANES:
-        store(z + j, unlift(lifted_exp(load(z + j))))
+        tops[i] = largest_lane(top)
+
+
+cdef inline vec exp_of_difference(vec z, vec top) noexcept nogil:
+    """e^(z - top) for z <= top. What rounding takes from the difference would show in the result, the more the larger
+    the difference is; so it is put back (`add_segment` has the formula)."""
+    cdef vec s = z - top
+    cdef vec back = s + top
+    cdef vec rest = (z - back) + ((back - s) - top)
+    cdef wordvec n
+    cdef vec r = split_for_lifted_exp(s, &n)
+    # Far below the result is 0, and s may have overflowed.
+    return unlift(lifted_exp_of(r + where_less(broadcast(LEAST_EXPONENT), s, rest), n))
+
+
+cdef void exp_of_rows(real* z, const real* tops, Py_ssize_t ld, Py_ssize_t n_rows) noexcept nogil:
+    """z_ij becomes e^(z_ij - tops_i)."""
+    cdef Py_ssize_t i, j
+    cdef vec top
     for i in range(n_rows):
-        z_i = z + i * ld
-        sum_i = load(z_i)
-        for j from LANES <= j <= last by LANES:
-            sum_i = sum_i + load(z_i + j)
-        sums[i] = sum_of_lanes(sum_i)
-        for j from 0 <= j <= last by LANES:
-            store(z_i + j, load(z_i + j) / broadcast(sums[i]))
-    if log_sums != NULL:
-        for i from 0 <= i < n_rows by LANES:
-            store(log_sums + i, load(log_sums + i) + vec_log(load(sums + i)))
+        top = broadcast(tops[i])
+        for j from 0 <= j < ld by LANES:
+            store(z + i * ld + j, exp_of_difference(load(z + i * ld + j), top))
+
+
+cdef void divide_rows_by_sums(
+    real* e,                            # e^(z - top), which become the activations, their padding zeros
+    real* inverses,                     # (n_rows,) 1 / sum_k e_k
+    real* others,                       # (n_rows,) sum_k e_k - 1, without the largest to all digits; or as inverses
+    Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n,
+) noexcept nogil:
+    cdef Py_ssize_t end = padded(n), i, j
+    cdef vec e_j, below, ones, rest, unit = broadcast(1)
+    cdef real* e_i
+    for i in range(n_rows):
+        ones = rest = broadcast(0)
+        for j from 0 <= j < end by LANES:
+            e_j = load(e + i * ld + j)
+            below = where_less(e_j, unit, e_j)
+            rest = rest + below
+            ones = ones + (e_j - below)     # 1, or 0
+        others[i] = sum_of_lanes(rest) + (sum_of_lanes(ones) - 1)
+    for i from 0 <= i < n_rows by LANES:
+        store(inverses + i, unit / (unit + load(others + i)))
+    for i in range(n_rows):
+        e_i = e + i * ld
+        for j from 0 <= j < end by LANES:
+            store(e_i + j, load(e_i + j) * broadcast(inverses[i]))
+
+
+cdef void softmax_rows(
+    real* z, real* workspace,           # (n_rows,)
+    Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n,
+) noexcept nogil:
+    """a = g(z), in place."""
+    largest_of_rows(workspace, z, ld, n_rows, n)
+    exp_of_rows(z, workspace, ld, n_rows)
+    divide_rows_by_sums(z, workspace, workspace, ld, n_rows, n)

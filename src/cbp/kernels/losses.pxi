@@ -1,20 +1,29 @@
-# Losses and the output error delta(L), a row an example, told from the pre-activations z(L) so that they stay finite.
+# Losses and the output error delta(L), a row an example, from the pre-activations z(L) so that they stay finite.
 #
 # squared error   loss = 1/2 sum_j (a_j - y_j)^2       delta = (a - y) g'(z)
 # cross-entropy   with sigmoid, each output its own:
 #                 loss = sum_j max(z_j, 0) - z_j y_j + log(1 + e^-|z_j|)
-#                 with softmax: loss = log sum_k e^(z_k) - sum_j y_j z_j
-#                                                      delta = a - y for both
+#                                                      delta = a - y
+#                 with softmax, and top = max_k z_k:
+#                 loss = sum_j y_j (top - z_j) + Y log sum_k e^(z_k - top),  Y = sum_j y_j, which is 1 but for rounding
+#                                                      delta = Y a - y
+#
+# Differences come before sums, so that large z leave a small loss its digits: top - z_j, and 1 - a where a is near 1.
 #
 # Where the output is not softmax, every output is a matter of its own, so that rows of few outputs can be taken
 # together as one long one: z, padded to whole vectors, becomes delta in place, its padding left to the caller.
 
-cdef double row_sum(const real* x, Py_ssize_t n) noexcept nogil:
-    """Summed in double: the losses of many rows are to add up to more than six digits."""
+cdef double row_loss(int loss, const real* y, Py_ssize_t n) noexcept nogil:
+    """An example's loss, from what `elementwise_delta` has put in the place of y: summed in double, for the losses of
+    many rows are to add up to more than six digits, and the square of a small error may be too small for a float."""
     cdef double total = 0
     cdef Py_ssize_t j
+    if loss == SQUARED_ERROR:
+        for j in range(n):
+            total += <double> y[j] * y[j]
+        return total / 2
     for j in range(n):
-        total += x[j]
+        total += y[j]
     return total
 
 
@@ -29,43 +38,82 @@ cdef void binary_cross_entropy(real* z, real* y, Py_ssize_t n) noexcept nogil:
         store(z + j, sigmoid_from(z_j, e) - y_j)
 
 
-cdef void squared_error(int g, real* z, real* y, real* a, Py_ssize_t n) noexcept nogil:
-    """Each output's loss takes the place of its y; a receives the activations."""
+cdef inline vec sigmoid_error(vec z, vec a, vec y) noexcept nogil:
+    """a - y = (1 - y) - g(-z) where a is near 1"""
+    cdef vec e = lifted_exp(minus_magnitude(z))
+    return where_negative(z, a - y, (broadcast(1) - y) - e / (lifted_one() + e))
+
+
+cdef inline vec tanh_error(vec z, vec a, vec y) noexcept nogil:
+    """a - y = s ((1 - s y) - 2 e / (1 + e)) with s the sign of z and e = e^(-2 |z|), where |a| is near 1"""
+    cdef vec s = with_sign(broadcast(1), z)
+    cdef vec e = lifted_exp(minus_magnitude(z + z))
+    cdef vec rest = (e + e) / (lifted_one() + e)
+    return where_negative(magnitude(z) - broadcast(<real> 0.5), a - y, s * ((broadcast(1) - s * y) - rest))
+
+
+cdef inline void squared_error_body(const int g, real* z, real* y, const real* a, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t j
     cdef vec error
-    activate(g, z, padded(n))
     for j from 0 <= j < n by LANES:
-        error = load(z + j) - load(y + j)
-        store(a + j, load(z + j))
+        if g == SIGMOID:
+            error = sigmoid_error(load(z + j), load(a + j), load(y + j))
+        elif g == TANH:
+            error = tanh_error(load(z + j), load(a + j), load(y + j))
+        else:
+            error = load(a + j) - load(y + j)
         store(z + j, error)
-        store(y + j, broadcast(<real> 0.5) * (error * error))
+        store(y + j, error)
+
+
+cdef void squared_error(int g, real* z, real* y, real* a, Py_ssize_t n) noexcept nogil:
+    """Each output's error a - y takes the place of its y; a receives the activations."""
+    memcpy(a, z, padded(n) * sizeof(real))
+    activate(g, a, padded(n))
+    if g == SIGMOID:
+        squared_error_body(SIGMOID, z, y, a, n)
+    elif g == TANH:
+        squared_error_body(TANH, z, y, a, n)
+    else:
+        squared_error_body(IDENTITY, z, y, a, n)
     times_derivative(g, z, a, padded(n))
 
 
-cdef double softmax_squared_error(real* a, const real* y, Py_ssize_t label, Py_ssize_t n) noexcept nogil:
-    """dloss/dz_j = a_j (e_j - sum_k e_k a_k) with e = a - y, for a row of softmax; y is NULL where there is a label."""
+cdef double softmax_squared_error(
+    real* a, const real* y, Py_ssize_t label, Py_ssize_t n,     # y is NULL where there is a label
+    real rest,                          # 1 - a for the largest a, to all its digits
+) noexcept nogil:
+    """dloss/dz_j = a_j (e_j - sum_k e_k a_k) with e = a - y, for a row of softmax."""
     cdef Py_ssize_t j
     cdef double loss = 0
     cdef real mean = 0, e_j
     for j in range(n):
-        e_j = a[j] - (y[j] if y != NULL else <real> (j == label))
+        e_j = softmax_error(a[j], y[j] if y != NULL else <real> (j == label), rest)
         mean += e_j * a[j]
         loss += <double> e_j * e_j
     for j in range(n):
-        a[j] *= a[j] - (y[j] if y != NULL else <real> (j == label)) - mean
+        a[j] *= softmax_error(a[j], y[j] if y != NULL else <real> (j == label), rest) - mean
     return loss / 2
 
 
-cdef double dot(const real* z, const real* y, Py_ssize_t n) noexcept nogil:
+cdef inline real softmax_error(real a, real y, real rest) noexcept nogil:
+    """a - y; only the largest a can be above 1/2"""
+    return (1 - y) - rest if a > <real> 0.5 else a - y
+
+
+cdef double sum_below(real top, const real* z, const real* y, Py_ssize_t n, double* sum_y) noexcept nogil:
+    """sum_j y_j (top - z_j), and sum_j y_j"""
     cdef double total = 0
     cdef Py_ssize_t j
+    sum_y[0] = 0
     for j in range(n):
-        total += <double> z[j] * y[j]
+        total += (<double> top - z[j]) * y[j]
+        sum_y[0] += y[j]
     return total
 
 
-cdef void elementwise_delta(int g, int loss, real* z, real* y, real* a, Py_ssize_t n) noexcept nogil:
-    """delta and losses of n outputs that are not softmax's, whatever rows they belong to."""
+cdef inline void elementwise_delta(int g, int loss, real* z, real* y, real* a, Py_ssize_t n) noexcept nogil:
+    """delta of n outputs that are not softmax's, whatever rows they belong to; y becomes what `row_loss` takes."""
     if loss == SQUARED_ERROR:
         squared_error(g, z, y, a, n)
     else:

@@ -28,32 +28,39 @@ cdef void softmax_delta(
 ) noexcept nogil:
     cdef const Layer* last = &plan.layers[plan.n_layers - 1]
     cdef Py_ssize_t n = last.n_out, ld = last.ld_out, i, j
-    cdef real* log_sums = tile.delta[0]
+    cdef real* tops = tile.delta[0]     # both are free until the recursion
+    cdef real* others = tile.delta[1]
     cdef const real* y = NULL
     cdef Py_ssize_t label = -1
+    largest_of_rows(tops, z, ld, n_rows, n)
     for i in range(n_rows):             # while z is still there
         if data.labels != NULL:
             label = data.labels[row_of(data, first + i)]
             CHECK(0 <= label < n)
-            losses[i] = -<double> z[i * ld + label]
+            losses[i] = <double> tops[i] - z[i * ld + label]
         else:
-            losses[i] = -dot(z + i * ld, targets_of(data, first + i, n), n)
-    softmax_rows(z, log_sums, tile.delta[1], ld, n_rows, n)
+            losses[i] = sum_below(tops[i], z + i * ld, targets_of(data, first + i, n), n, &tile.sums[i])
+    exp_of_rows(z, tops, ld, n_rows)
+    divide_rows_by_sums(z, tops, others, ld, n_rows, n)
+    if plan.loss == SQUARED_ERROR:
+        for i in range(n_rows):
+            if data.labels != NULL:
+                label = data.labels[row_of(data, first + i)]
+            else:
+                y = targets_of(data, first + i, n)
+            losses[i] = softmax_squared_error(z + i * ld, y, label, n, others[i] * tops[i])
+        return
+    for i from 0 <= i < n_rows by LANES:
+        store(others + i, vec_log1p(load(others + i)))
     for i in range(n_rows):
         if data.labels != NULL:
-            label = data.labels[row_of(data, first + i)]
+            losses[i] += others[i]
+            z[i * ld + data.labels[row_of(data, first + i)]] -= 1
         else:
+            losses[i] += tile.sums[i] * others[i]
             y = targets_of(data, first + i, n)
-        if plan.loss == SQUARED_ERROR:
-            losses[i] = softmax_squared_error(z + i * ld, y, label, n)
-            continue
-        # loss = log sum_k e^(z_k) - sum_j y_j z_j,  delta = a - y
-        losses[i] += log_sums[i]
-        if y == NULL:
-            z[i * ld + label] -= 1
-        else:
             for j in range(n):
-                z[i * ld + j] -= y[j]
+                z[i * ld + j] = <real> tile.sums[i] * z[i * ld + j] - y[j]
 
 
 cdef inline void wide_delta(
@@ -73,7 +80,7 @@ cdef inline void wide_delta(
                 tile.y[j] = targets[j]
         elementwise_delta(last.g, plan.loss, z, tile.y, tile.a_row, n)
         store(z + end, first_lanes(load(z + end), n - end, 0))
-        losses[i] = row_sum(tile.y, n)
+        losses[i] = row_loss(plan.loss, tile.y, n)
         z += last.ld_out
 
 
@@ -93,6 +100,6 @@ cdef void narrow_delta(
             dense[i * n + j], tile.y[i * n + j] = z[i * ld + j], targets[j]
     elementwise_delta(last.g, plan.loss, dense, tile.y, tile.delta[1], n_rows * n)
     for i in range(n_rows):
-        losses[i] = row_sum(tile.y + i * n, n)
+        losses[i] = row_loss(plan.loss, tile.y + i * n, n)
         for j in range(n):
             z[i * ld + j] = dense[i * n + j]

@@ -32,7 +32,7 @@ cdef void forward_rows(
             weights = row_panels(<real*> W + layer.flat, layer.n_out)
             multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
         if layer.g == SOFTMAX:
-            softmax_rows(z.at, NULL, workspace + (l + 1) % 2 * n_rows * plan.widest, z.row, n_rows, layer.n_out)
+            softmax_rows(z.at, workspace + (l + 1) % 2 * n_rows * plan.widest, z.row, n_rows, layer.n_out)
         else:
             activate(layer.g, z.at, n_rows * z.row)
         if out[l] != NULL:

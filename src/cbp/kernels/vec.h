@@ -40,6 +40,8 @@
 typedef double real;
 typedef uint64_t word;
 typedef int64_t whole;
+#define LEAST_EXPONENT -746.0           /* e^x is 0 from here down */
+#define SMALLEST_KEPT 0x1p-1016         /* see updates.pxi: 64 times the smallest normal number */
 #define MANTISSA_BITS 52
 #define EXPONENT_BIAS 1023
 #define SQRT sqrt
@@ -47,6 +49,8 @@ typedef int64_t whole;
 typedef float real;
 typedef uint32_t word;
 typedef int32_t whole;
+#define LEAST_EXPONENT -105.0f
+#define SMALLEST_KEPT 0x1p-120f
 #define MANTISSA_BITS 23
 #define EXPONENT_BIAS 127
 #define SQRT sqrtf
@@ -76,6 +80,7 @@ CBP_INLINE vec as_reals(wordvec w) { return (vec)w; }
 /* Comparisons of vectors give -1 or 0 a lane, so a choice is three logical operations. */
 #define CHOOSE(condition, yes, no) \
     as_reals(((wordvec)(condition) & as_words(yes)) | (~(wordvec)(condition) & as_words(no)))
+#define WHERE(condition, yes) as_reals((wordvec)(condition) & as_words(yes))
 /* x in the first n lanes, `rest` in the others. */
 CBP_INLINE vec first_lanes(vec x, ptrdiff_t n, real rest)
 {
@@ -154,6 +159,7 @@ CBP_INLINE vec broadcast(real x) { return x; }
 CBP_INLINE wordvec as_words(vec x) { wordvec w; memcpy(&w, &x, sizeof w); return w; }
 CBP_INLINE vec as_reals(wordvec w) { vec x; memcpy(&x, &w, sizeof x); return x; }
 #define CHOOSE(condition, yes, no) ((condition) ? (yes) : (no))
+#define WHERE(condition, yes) ((condition) ? (yes) : (real)0)
 CBP_INLINE vec first_lanes(vec x, ptrdiff_t n, real rest) { return n > 0 ? x : rest; }
 CBP_INLINE vec root(vec x) { return SQRT(x); }
 #endif
@@ -190,6 +196,8 @@ CBP_INLINE vec at_most(vec x, vec high) { return AT_MOST(x, high); }
 /* Where x is -0.0 or NaN, it may be either. */
 CBP_INLINE vec where_negative(vec x, vec yes, vec no) { return WHERE_NEGATIVE(x, yes, no); }
 CBP_INLINE vec where_positive(vec x, vec yes, vec no) { return CHOOSE(x > broadcast(0), yes, no); }
+/* `yes`, or 0 where x is not less than the limit, and where one of them is NaN. */
+CBP_INLINE vec where_less(vec x, vec limit, vec yes) { return WHERE(x < limit, yes); }
 
 CBP_INLINE wordvec sign_bits(void) { return as_words(broadcast((real)-0.0)); }
 CBP_INLINE vec magnitude(vec x) { return as_reals(as_words(x) & ~sign_bits()); }

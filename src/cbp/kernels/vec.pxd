@@ -10,6 +10,8 @@ cdef extern from "vec.h" nogil:
     const Py_ssize_t LANES
     const real MAGIC
     const unsigned int LIFT
+    const real LEAST_EXPONENT
+    const real SMALLEST_KEPT
     vec load(const real* p)
     void store(real* p, vec x)
     vec broadcast(real x)
@@ -20,6 +22,7 @@ cdef extern from "vec.h" nogil:
     vec at_most(vec x, vec high)
     vec where_negative(vec x, vec yes, vec no)
     vec where_positive(vec x, vec yes, vec no)
+    vec where_less(vec x, vec limit, vec yes)   # else 0
     vec magnitude(vec x)
     vec minus_magnitude(vec x)
     vec with_sign(vec size, vec sign)
