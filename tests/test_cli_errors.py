@@ -59,7 +59,10 @@ def start(*arguments, **options):
         ("train --hidden 8,,8", "argument --hidden: a whole number from 1 up is needed, not ''"),
         ("train --hidden 9999999999999999999999", "sizes "),
         ("train --activation rleu", "--activation must be one of .* got 'rleu'; did you mean 'relu'"),
-        ("train --activation relu,tanh", "--activation must be one name, or one for each of 1 hidden layers"),
+        (
+            "train --activation relu,tanh",
+            "--activation must be one name, or one for each .* 1 hidden layer, got 2 names",
+        ),
         ("train --epochs 0", "argument --epochs: a whole number from 1 up is needed, not '0'"),
         ("train --batch-size 1.5", "argument --batch-size: a whole number from 1 up is needed, not '1.5'"),
         ("train --lr 0", "argument --lr: a number above 0 is needed, not '0'"),

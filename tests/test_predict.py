@@ -106,14 +106,18 @@ def test_out_may_be_the_input():
             r"out must have shape \(4, 2\) and dtype float32, got \(4, 3\)",
         ),
         (np.empty((4, 2)), ValueError, "out must have .* dtype float32, got .*float64"),
-        (np.empty((2, 4), np.float32).T, ValueError, "out must be C-contiguous, aligned and writable"),
+        (
+            np.empty((2, 4), np.float32).T,
+            ValueError,
+            "out must be C-contiguous, aligned and writable, got an array that is not C-contiguous$",
+        ),
         (np.empty((8, 2), np.float32)[::2], ValueError, "out must be C-contiguous, aligned and writable"),
         (
             np.frombuffer(bytes(33), np.uint8)[1:].view("f4").reshape(4, 2),
             ValueError,
-            "out must be C-contiguous",
+            "out must be C-contiguous, .* not aligned or writable$",
         ),
-        (np.frombuffer(bytes(32), "f4").reshape(4, 2), ValueError, "out must be .*writable"),
+        (np.frombuffer(bytes(32), "f4").reshape(4, 2), ValueError, "out must be .* not writable$"),
     ],
 )
 def test_out_that_does_not_fit(out, error, message):
@@ -220,7 +224,7 @@ def test_the_short_way_for_one_example_refuses_what_the_long_one_does(x):
 
 def test_accuracy_refuses_what_is_no_target():
     net = cbp.Network([2, 3], rng=0)
-    with pytest.raises(ValueError, match=r"Y must be finite, got nan at \(1, 2\)"):
+    with pytest.raises(ValueError, match="Y must be finite, got nan in row 1, column 2"):
         net.accuracy(np.ones((2, 2)), [[0, 0, 1], [0, 1, np.nan]])
 
 

@@ -86,7 +86,7 @@ def test_faults_in_examples_without_weight(batch_size, shuffle):
         ("sigmoid", 1.001, r"Y must lie in \[0, 1\] for this loss, got 1.001 in row 70, column 1"),
         ("sigmoid", -1e-30, r"Y must lie in \[0, 1\] for this loss, got -1e-30 in row 70, column 1"),
         ("softmax", -0.25, r"Y must lie in \[0, 1\] for this loss, got -0.25 in row 70, column 1"),
-        ("softmax", 0.5, "Y must hold probabilities that sum to 1 a row, got a sum of 1.5 in row 70"),
+        ("softmax", 0.5, "Y must hold probabilities that sum to 1 in each row, got a sum of 1.5 in row 70"),
         ("softmax", np.nan, "Y must be finite, got nan in row 70, column 1"),
     ],
 )

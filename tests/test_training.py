@@ -273,19 +273,34 @@ def test_partial_fit_leaves_the_history_alone():
             TypeError,
             r"optimizer must be cbp.SGD\(...\), cbp.Adam\(...\) or None, got 'adam'",
         ),
-        ({"optimizer": cbp.Adam}, TypeError, "optimizer must be cbp.SGD"),
+        (
+            {"optimizer": np.ones(2)},
+            TypeError,
+            r"or None, got array\(\[1., 1.\]\)$",
+        ),
+        (
+            {"optimizer": cbp.Adam},
+            TypeError,
+            r"optimizer must be cbp.SGD.*'cbp.optimizers.Adam'>; call it: cbp.Adam\(\)",
+        ),
         (
             {"validation_data": np.zeros((3, 3))},
             TypeError,
             r"validation_data must be \(X, Y\) or .*got ndarray",
         ),
+        ({"validation_data": ([[1, 2, 3]],)}, TypeError, "got tuple of length 1"),
+        ({"validation_data": [1, 2, 3, 4]}, TypeError, "got list of length 4"),
         ({"validation_data": ([[1, 2]], [0])}, ValueError, "X of validation_data must have 3 columns, got 2"),
         (
             {"validation_data": ([[1, 2, 3]], [9])},
             ValueError,
             "Y of validation_data must hold class labels from 0",
         ),
-        ({"callbacks": print}, TypeError, "callbacks must be an iterable of callables, got builtin_function"),
+        (
+            {"callbacks": print},
+            TypeError,
+            r"callbacks must be an iterable of callables, got builtin_function.*; for one .* \[callable\]",
+        ),
         ({"callbacks": [print, 3]}, TypeError, r"callbacks\[1\] must be callable, got int"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Checks of what is no array of examples: names, sizes. Most return what the other code uses."""
+"""Checks of arguments other than example arrays. Most return what the other code uses."""
 
 import difflib
 from collections.abc import Callable, Sequence
@@ -6,19 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from cbp.arrays import Array, numeric
+from cbp.conversion import Array, numeric, short
 from cbp.optimizers import SGD, Adam, Optimizer
 from cbp.scalars import count
 
 HIDDEN = ("sigmoid", "tanh", "relu", "identity")
 OUTPUT = (*HIDDEN, "softmax")
+# What to use where the outputs are numbers.
+INSTEAD = {
+    "predict_labels": "where its outputs stand for classes, use predict(X).argmax(axis=1)",
+    "accuracy": "use r2 or loss for numbers, or class labels of shape (m,) for Y",
+}
 LOSSES = {"cross_entropy": ("sigmoid", "softmax"), "squared_error": OUTPUT}
 
 
 def name(value: Any, known: Sequence[str], argument: str) -> str:
     """One of the known names; otherwise an error with the nearest."""
     if not isinstance(value, str):
-        raise TypeError(f"{argument} must be a name, got {type(value).__name__}")
+        raise TypeError(f"{argument} must be one of {', '.join(map(repr, known))}, got {short(value)}")
     if value in known:
         return value
     near = difflib.get_close_matches(value, known, n=1, cutoff=0.4)
@@ -29,10 +34,14 @@ def name(value: Any, known: Sequence[str], argument: str) -> str:
 def sizes(values: Any) -> tuple[int, ...]:
     """s(1), …, s(L)."""
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
-        raise TypeError(f"sizes must be a sequence of whole numbers, got {values!r}")
+        raise TypeError(
+            f"sizes must be a sequence of whole numbers, got {short(values)}; for example [64, 32, 10]"
+        )
     found = tuple(count(value, f"sizes[{i}]", least=1) for i, value in enumerate(values))
     if len(found) < 2:
-        raise ValueError(f"sizes must have at least two entries, inputs and outputs, got {list(found)}")
+        raise ValueError(
+            f"sizes must have at least two entries, the numbers of inputs and of outputs, got {list(found)}"
+        )
     return found
 
 
@@ -41,11 +50,13 @@ def hidden(value: Any, n_hidden: int) -> tuple[str, ...]:
     if isinstance(value, str):
         return (name(value, HIDDEN, "hidden"),) * n_hidden
     if not hasattr(value, "__iter__"):
-        raise TypeError(f"hidden must be a name or one for each hidden layer, got {value!r}")
+        raise TypeError(f"hidden must be a name or one for each hidden layer, got {short(value)}")
     names = tuple(name(entry, HIDDEN, f"hidden[{i}]") for i, entry in enumerate(value))
     if len(names) != n_hidden:
+        layers = f"{n_hidden or 'no'} hidden layer{'' if n_hidden == 1 else 's'}"
         raise ValueError(
-            f"hidden must be one name, or one for each of {n_hidden} hidden layers, got {len(names)}"
+            f"hidden must be one name, or one for each hidden layer: the network has {layers}, "
+            f"got {len(names)} name{'' if len(names) == 1 else 's'}, {short(list(names))}"
         )
     return names
 
@@ -55,7 +66,7 @@ def output(value: Any, n_outputs: int) -> str:
     found = name(value, OUTPUT, "output")
     if found == "softmax" and n_outputs == 1:
         raise ValueError(
-            "output must not be 'softmax' for one unit, whose output would always be 1; "
+            "output must not be 'softmax' for one unit, which would always give 1; "
             "use output='sigmoid' for two classes, 'identity' for numbers"
         )
     return found
@@ -68,7 +79,8 @@ def loss(value: Any, output: str) -> str:
     found = name(value, tuple(LOSSES), "loss")
     if output not in LOSSES[found]:
         raise ValueError(
-            f"loss {found!r} needs output {' or '.join(map(repr, LOSSES[found]))}, got {output!r}"
+            f"loss {found!r} needs output {' or '.join(map(repr, LOSSES[found]))}, got {output!r}; "
+            f"loss='squared_error' fits every output"
         )
     return found
 
@@ -78,9 +90,9 @@ def dtype(value: Any) -> np.dtype[Any]:
     try:
         found: np.dtype[Any] = np.dtype(value)
     except TypeError:
-        raise TypeError(f"dtype must be float32 or float64, got {value!r}") from None
+        raise TypeError(f"dtype must be float32 or float64, got {short(value)}") from None
     if value is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(f"dtype must be float32 or float64, got {value!r}")
+        raise ValueError(f"dtype must be float32 or float64, got {short(value)}")
     return np.dtype(found.type)  # NumPy's own object, as most arrays have it: that makes comparing fast
 
 
@@ -88,13 +100,16 @@ def optimizer(value: Any) -> Optimizer | None:
     """An optimiser, or None."""
     if value is None or isinstance(value, (SGD, Adam)):
         return value
-    raise TypeError(f"optimizer must be cbp.SGD(...), cbp.Adam(...) or None, got {value!r}")
+    is_class = isinstance(value, type) and issubclass(value, (SGD, Adam))
+    hint = f"; call it: cbp.{value.__name__}()" if is_class else ""
+    raise TypeError(f"optimizer must be cbp.SGD(...), cbp.Adam(...) or None, got {short(value)}{hint}")
 
 
 def callbacks(value: Any) -> tuple[Callable[..., object], ...]:
     """What to call after an epoch."""
     if not hasattr(value, "__iter__"):
-        raise TypeError(f"callbacks must be an iterable of callables, got {type(value).__name__}")
+        hint = "; for one callable write [callable]" if callable(value) else ""
+        raise TypeError(f"callbacks must be an iterable of callables, got {type(value).__name__}{hint}")
     found = tuple(value)
     for i, callback in enumerate(found):
         if not callable(callback):
@@ -105,8 +120,9 @@ def callbacks(value: Any) -> tuple[Callable[..., object], ...]:
 def validation_data(value: Any) -> tuple[Any, Any, Any]:
     """X, Y and weights or None."""
     if not isinstance(value, (tuple, list)) or len(value) not in (2, 3):
+        entries = f" of length {len(value)}" if isinstance(value, (tuple, list)) else ""
         raise TypeError(
-            f"validation_data must be (X, Y) or (X, Y, sample_weight), got {type(value).__name__}"
+            f"validation_data must be (X, Y) or (X, Y, sample_weight), got {type(value).__name__}{entries}"
         )
     return value[0], value[1], value[2] if len(value) == 3 else None
 
@@ -119,20 +135,29 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         raise TypeError("out must be an ndarray without a mask, got a MaskedArray")
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(f"out must have shape {shape} and dtype {dtype}, got {out.shape} and {out.dtype}")
-    if not (out.flags.c_contiguous and out.flags.aligned and out.flags.writeable):
-        raise ValueError("out must be C-contiguous, aligned and writable")
+    needs = {
+        "C-contiguous": out.flags.c_contiguous,
+        "aligned": out.flags.aligned,
+        "writable": out.flags.writeable,
+    }
+    if not all(needs.values()):
+        lacks = " or ".join(need for need, met in needs.items() if not met)
+        raise ValueError(f"out must be C-contiguous, aligned and writable, got an array that is not {lacks}")
 
 
 def check_classifies(output: str, method: str) -> None:
-    """Refuse outputs that are no classes."""
+    """Refuse outputs that are numbers rather than classes."""
     if output not in ("sigmoid", "softmax"):
-        raise ValueError(f"{method} needs an output of 'sigmoid' or 'softmax', this network's is {output!r}")
+        raise ValueError(
+            f"{method} needs an output of 'sigmoid' or 'softmax', this network's is {output!r}; "
+            f"{INSTEAD[method]}"
+        )
 
 
 def copy_layers(to: Sequence[Array], values: Any, argument: str) -> None:
     """Copy one array a layer, all of them or, if one does not fit, none."""
     if not hasattr(values, "__iter__"):
-        raise TypeError(f"{argument} must be a sequence of arrays, got {type(values).__name__}")
+        raise TypeError(f"{argument} must be a sequence of arrays, one a layer, got {type(values).__name__}")
     # Copies, since the values may be views of the layers that are about to be written.
     found = [numeric(value, f"{argument}[{i}]").copy() for i, value in enumerate(values)]
     if len(found) != len(to):

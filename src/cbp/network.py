@@ -188,21 +188,23 @@ class Network(Structure):
     def accuracy(self, X: ArrayLike, Y: ArrayLike) -> float:
         """Share of predicted labels that are right, from 0 to 1.
 
-        Y as for `fit`. With sigmoid outputs every unit counts by itself, with targets taken as 1 from ½ on.
+        Y as for `fit`. An example with a class label is right where its largest output is that of the class.
+        With other targets of sigmoid outputs every unit counts by itself, with targets taken as 1 from ½ on.
 
         Raises
         ------
         TypeError, ValueError
-            If the output is neither softmax nor sigmoid, something does not fit, or holds NaN or infinity.
+            If Y is not labels and the output neither softmax nor sigmoid, something does not fit, or holds
+            NaN or infinity.
         """
-        arguments.check_classifies(self._output, "accuracy")
         inputs = arrays.examples_of(X, self._sizes[0], "X")
         softmax = self._output == "softmax"
         targets = arrays.finite(arrays.targets(Y, len(inputs), self._sizes[-1], softmax, "Y"), "Y")
-        found = self.predict_labels(inputs)
-        if not softmax:
-            return float((found == (targets >= 0.5)).mean())
-        return float((found == (targets if targets.ndim == 1 else targets.argmax(axis=1))).mean())
+        if targets.ndim == 1 or softmax:
+            labels = targets if targets.ndim == 1 else targets.argmax(axis=1)
+            return float((self.predict(inputs).argmax(axis=1) == labels).mean())
+        arguments.check_classifies(self._output, "accuracy")
+        return float((self.predict_labels(inputs) == (targets >= 0.5)).mean())
 
     # Loss and gradient
 
@@ -310,8 +312,9 @@ class Network(Structure):
             Examples. Never written to, and never copied where C-contiguous, aligned, native and of the
             network's dtype; memory-mapped arrays are converted part by part, anything else once.
         Y : array-like
-            Targets: for softmax class labels, (m,), or probabilities, (m, s(L)), whose rows sum to 1;
-            otherwise (m, s(L)), or (m,) for one output. Those of sigmoid with cross-entropy lie in [0, 1].
+            Targets: (m, s(L)), for softmax probabilities whose rows sum to 1, for sigmoid with cross-entropy
+            numbers in [0, 1]. For several outputs (m,) is whole class labels 0 … s(L) − 1: the output of the
+            class should be 1, and the others 0, for tanh too. For one output (m,) is its numbers.
         epochs : int, default 100
             Times to go through the examples; may be 0.
         batch_size : int or None, default 32
@@ -457,6 +460,7 @@ class Network(Structure):
             n_outputs=self._sizes[-1],
             softmax=self._output == "softmax",
             dtype=self._dtype,
+            loss=self._loss,
             names=names,
         )
 

@@ -88,7 +88,7 @@ def gradient(
     """
     inputs = np.asarray(X, dtype=np.float64)
     targets = np.asarray(Y)
-    if activations[-1] == "softmax" and targets.ndim == 1:
+    if targets.ndim == 1 and len(biases[-1]) > 1:
         targets = one_hot(targets.astype(np.int64), len(biases[-1]))
     targets = targets.reshape(len(inputs), -1).astype(np.float64)
     w = np.ones(len(inputs)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)

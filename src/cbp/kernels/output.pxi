@@ -63,21 +63,36 @@ cdef void softmax_delta(
                 z[i * ld + j] = <real> tile.sums[i] * z[i * ld + j] - y[j]
 
 
+cdef inline void write_targets(
+    real* y,                            # (n,)
+    const Data* data, Py_ssize_t example, Py_ssize_t n,
+) noexcept nogil:
+    """An example's row of Y, or y_j = 1 where j is its label, else 0."""
+    cdef Py_ssize_t j, label
+    cdef const real* targets
+    if data.labels != NULL:
+        label = data.labels[row_of(data, example)]
+        CHECK(0 <= label < n)
+        for j in range(n):
+            y[j] = <real> (j == label)
+    else:
+        targets = targets_of(data, example, n)
+        for j in range(n):
+            y[j] = targets[j]
+
+
 cdef inline void wide_delta(
     const Plan* plan, real* z, double* losses,
     const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile,
 ) noexcept nogil:
     """Row by row."""
     cdef const Layer* last = &plan.layers[plan.n_layers - 1]
-    cdef Py_ssize_t n = last.n_out, end = padded(n) - LANES, i, j
-    cdef const real* targets
+    cdef Py_ssize_t n = last.n_out, end = padded(n) - LANES, i
     for i in range(n_rows):
-        targets = targets_of(data, first + i, n)
         if n == 1:                      # a load around a number stored alone would have to wait for the cache
-            store(tile.y, broadcast(targets[0]))
+            store(tile.y, broadcast(targets_of(data, first + i, 1)[0]))
         else:
-            for j in range(n):
-                tile.y[j] = targets[j]
+            write_targets(tile.y, data, first + i, n)
         elementwise_delta(last.g, plan.loss, z, tile.y, tile.a_row, n)
         store(z + end, first_lanes(load(z + end), n - end, 0))
         losses[i] = row_loss(plan.loss, tile.y, n)
@@ -93,11 +108,10 @@ cdef void narrow_delta(
     cdef const Layer* last = &plan.layers[plan.n_layers - 1]
     cdef Py_ssize_t n = last.n_out, ld = last.ld_out, i, j
     cdef real* dense = tile.delta[0]    # free until the recursion, as the other is
-    cdef const real* targets
     for i in range(n_rows):
-        targets = targets_of(data, first + i, n)
+        write_targets(tile.y + i * n, data, first + i, n)
         for j in range(n):
-            dense[i * n + j], tile.y[i * n + j] = z[i * ld + j], targets[j]
+            dense[i * n + j] = z[i * ld + j]
     elementwise_delta(last.g, plan.loss, dense, tile.y, tile.delta[1], n_rows * n)
     for i in range(n_rows):
         losses[i] = row_loss(plan.loss, tile.y + i * n, n)

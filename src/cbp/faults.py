@@ -1,0 +1,107 @@
+"""Faults in the values of X and Y, in words.
+
+The kernels find them while they read the data anyway, but in the order of training, and each thread for
+itself. Then the rows up to there are looked through once more: the first in the order of the array is named.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from cbp.conversion import Array, convert, place
+
+PART = 1 << 20  # numbers that are looked through at a time: Ctrl-C is heard in between
+
+Fault = tuple[str, int, int]  # kind, row, column
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a loss asks of targets given as numbers.
+
+    Attributes
+    ----------
+    least, most : float
+        The least and the largest that a target may be.
+    sums_to_one : bool
+        Whether those of an example are probabilities of classes that exclude each other.
+    """
+
+    least: float
+    most: float
+    sums_to_one: bool
+
+
+def limits(softmax: bool, loss: str) -> Limits:
+    """Of the targets of an output and a loss, as the kernels check them."""
+    if softmax:
+        return Limits(0.0, np.inf, True)
+    return Limits(0.0, 1.0, False) if loss == "cross_entropy" else Limits(-np.inf, np.inf, False)
+
+
+def first_fault(X: Array, Y: Array | None, stop: int, allowed: Limits, dtype: DTypeLike) -> Fault | None:
+    """The fault in the lowest row before `stop`, that of X where Y has one too; None if there is none."""
+    step = max(1, PART // (X.shape[1] + (0 if Y is None else Y.shape[1])))
+    for start in range(0, stop, step):
+        part = slice(start, min(start + step, stop))
+        found = [fault_of_X(convert(X[part], dtype))]
+        found += [] if Y is None else [fault_of_Y(convert(Y[part], dtype), allowed)]
+        faults = [fault for fault in found if fault is not None]
+        if faults:
+            kind, row, column = min(faults, key=lambda fault: fault[1])  # the first of equals
+            return kind, start + row, column
+    return None
+
+
+def fault_of_X(x: Array) -> Fault | None:
+    """The first value that is not finite."""
+    return first_of("X_NOT_FINITE", ~np.isfinite(x))
+
+
+def fault_of_Y(y: Array, allowed: Limits) -> Fault | None:
+    """The fault in the first row that has one."""
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        total = y.sum(axis=1, dtype=np.float64)
+    # What is not a number is not outside, but its row's sum is off.
+    off = ~(np.abs(total - 1) <= 1e-3) if allowed.sums_to_one else np.zeros(len(y), bool)
+    found = [
+        first_of("Y_NOT_FINITE", ~np.isfinite(y)),
+        first_of("Y_NOT_IN_UNIT_INTERVAL", (y < allowed.least) | (y > allowed.most)),
+        first_of("Y_NOT_SUMMING_TO_ONE", off[:, None]),
+    ]
+    return min((fault for fault in found if fault is not None), key=lambda fault: fault[1], default=None)
+
+
+def first_of(kind: str, bad: Array) -> Fault | None:
+    """The first place, row by row, that is bad."""
+    rows = bad.any(axis=1)
+    if not rows.any():
+        return None
+    row = int(rows.argmax())
+    return kind, row, int(bad[row].argmax())
+
+
+def refusal(
+    kind: str, name: str, values: Array, row: int, column: int, dtype: DTypeLike, columns: Any = None
+) -> ValueError:
+    """The error for a fault in `values`, a row of the array called `name` whose columns may have names."""
+    value = np.atleast_1d(values)[column]
+    where = place((row, column), columns)
+    if kind == "Y_NOT_SUMMING_TO_ONE":
+        total = float(np.sum(values, dtype=np.float64))
+        return ValueError(
+            f"{name} must hold probabilities that sum to 1 in each row, got a sum of {total:g} in row {row}"
+        )
+    if kind == "Y_NOT_IN_UNIT_INTERVAL":
+        return ValueError(f"{name} must lie in [0, 1] for this loss, got {shown(value)} {where}")
+    if np.isfinite(value):
+        return ValueError(f"{name} must fit into {np.dtype(dtype)}, got {shown(value)} {where}")
+    return ValueError(f"{name} must be finite, got {shown(value)} {where}")
+
+
+def shown(value: Any) -> str:
+    """A number in words, short where that loses nothing: 1.0000001 is not 1."""
+    text = f"{value:g}"
+    return text if not np.isfinite(value) or float(text) == value else repr(value.item())
