@@ -6,12 +6,12 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cbp import _core, arguments, arrays, layout, persistence, scalars, threads, training
+from cbp import _core, arguments, arrays, frames, layout, persistence, scalars, threads, training
 from cbp.arrays import Array, Examples
 from cbp.gradients import Gradient, relative_difference
 from cbp.history import Epoch, History
@@ -115,7 +115,7 @@ class Network(Structure):
         Parameters
         ----------
         X : array-like, (m, s(1)) or (s(1),)
-            Examples, or one.
+            Examples, or one. The columns of a data frame are put in the order of `feature_names`.
         out : ndarray, (m, s(L)) or (s(L),), optional
             C-contiguous array of the network's dtype to write to, and return; it may be X itself, but must
             not overlap it otherwise.
@@ -137,7 +137,7 @@ class Network(Structure):
                 ready = np.empty((len(X), self._sizes[-1]), self._dtype)
         if ready is not None and self._engine.predict_ready(X, ready):
             return ready
-        array = arrays.numeric(X, "X")
+        array = frames.in_order(arrays.numeric(X, "X"), X, self._feature_names, "X")
         one = array.ndim == 1
         array = arrays.rows(array.reshape(1, -1) if one else array, self._sizes[0], "X")
         m, n = len(array), self._sizes[-1]
@@ -162,11 +162,12 @@ class Network(Structure):
             fault = self._engine.forward(arrays.convert(part, self._dtype), len(part), to, n_threads)
             if fault is not None:
                 row, column = fault
-                raise arrays.refusal("X_NOT_FINITE", "X", part[row], start + row, column, self._dtype)
+                place, names = (start + row, column), self._feature_names
+                raise arrays.refusal("X_NOT_FINITE", "X", part[row], *place, self._dtype, names)
 
     def activations(self, X: ArrayLike) -> list[Array]:
         """[a(1), …, a(L)] for examples X, (m, s(1)); each (m, s(l)), a(1) a copy of X."""
-        array = arrays.rows(X, self._sizes[0], "X")
+        array = arrays.rows(X, self._sizes[0], "X", self._feature_names)
         a: list[Array] = [np.empty((len(array), n), dtype=self._dtype) for n in self._sizes[1:]]
         self._forward(array, list(a))
         return [array.astype(self._dtype), *a]
@@ -197,7 +198,7 @@ class Network(Structure):
             If Y is not labels and the output neither softmax nor sigmoid, something does not fit, or holds
             NaN or infinity.
         """
-        inputs = arrays.examples_of(X, self._sizes[0], "X")
+        inputs = arrays.examples_of(X, self._sizes[0], "X", self._feature_names)
         softmax = self._output == "softmax"
         targets = arrays.finite(arrays.targets(Y, len(inputs), self._sizes[-1], softmax, "Y"), "Y")
         if targets.ndim == 1 or softmax:
@@ -279,6 +280,7 @@ class Network(Structure):
             n_threads=self._n_threads,
         )
         twin.parameters = self._parameters
+        twin.feature_names = self._feature_names
         D = twin.gradient(X, Y).parameters
         examples = twin._examples(X, Y, None)
         return relative_difference(
@@ -310,7 +312,9 @@ class Network(Structure):
         ----------
         X : array-like, (m, s(1))
             Examples. Never written to, and never copied where C-contiguous, aligned, native and of the
-            network's dtype; memory-mapped arrays are converted part by part, anything else once.
+            network's dtype; memory-mapped arrays are converted part by part, anything else once. The names
+            of a data frame's columns are kept as `feature_names`, or if those are the same names in another
+            order, the columns are put in that. Anything else makes the network forget them.
         Y : array-like
             Targets: (m, s(L)), for softmax probabilities whose rows sum to 1, for sigmoid with cross-entropy
             numbers in [0, 1]. For several outputs (m,) is whole class labels 0 … s(L) − 1: the output of the
@@ -326,7 +330,8 @@ class Network(Structure):
         sample_weight : array-like, (m,), optional
             Weights of the examples: at least 0, not all 0.
         validation_data : (X, Y) or (X, Y, sample_weight), optional
-            What to compute `Epoch.validation_loss` on after each epoch: the loss without the penalty.
+            What to compute `Epoch.validation_loss` on after each epoch: the loss without the penalty. A data
+            frame must have the names of the one that is trained on, in any order.
         callbacks : iterable of callables
             Each is called with the `Epoch` after it; training stops when one returns True.
         progress : bool, optional
@@ -349,9 +354,10 @@ class Network(Structure):
         KeyboardInterrupt
             After Ctrl-C: the parameters stay as they stand, `net.history` has the epochs completed.
         """
-        examples = self._examples(X, Y, sample_weight)
+        columns = frames.adopted(X, self._feature_names, "X")
+        examples = self._examples(X, Y, sample_weight, columns=columns)
         epochs = scalars.count(epochs, "epochs", least=0)
-        validate = self._validation(validation_data)
+        validate = self._validation(validation_data, columns)
         if validate is not None:
             validate()  # a fault in the data is found before the training, not after its first epoch
         called = arguments.callbacks(callbacks)
@@ -382,6 +388,8 @@ class Network(Structure):
 
         Parameters are as for `fit`. The state is that of the last `fit` or `partial_fit`; another optimizer
         than theirs starts afresh, None keeps it (and is ``cbp.Adam()`` where there is none).
+        `feature_names` stay, and a data frame must have them, in any order; if there are none yet, those of
+        the frame are taken.
 
         Returns
         -------
@@ -393,7 +401,8 @@ class Network(Structure):
         TypeError, ValueError, FloatingPointError, RuntimeError
             As `fit` does, with the parameters and the state from before.
         """
-        examples = self._examples(X, Y, sample_weight)
+        columns = self._feature_names or frames.names_of(X, "X")
+        examples = self._examples(X, Y, sample_weight, columns=columns)
         wanted = arguments.optimizer(optimizer)
         with self._training(examples, lambda: self._state_for(wanted), batch_size, shuffle) as trainer:
             trainer.epoch(1, lambda n: None)
@@ -432,6 +441,8 @@ class Network(Structure):
             try:
                 yield trainer
             finally:
+                if not trainer.failed or trainer.epochs_done:  # as the parameters
+                    self._feature_names = examples.feature_names
                 if not trainer.failed:
                     self._state = trainer.kept_state()
                 elif trainer.epochs_done:
@@ -440,18 +451,27 @@ class Network(Structure):
         finally:
             lock.release()
 
-    def _validation(self, data: tuple[ArrayLike, ...] | None) -> Callable[[], float] | None:
+    def _validation(
+        self, data: tuple[ArrayLike, ...] | None, columns: frames.Names | None
+    ) -> Callable[[], float] | None:
         """The function that computes the loss of validation_data, without the penalty."""
         if data is None:
             return None
         X, Y, sample_weight = arguments.validation_data(data)
         names = ("X of validation_data", "Y of validation_data", "sample_weight of validation_data")
-        examples = self._examples(X, Y, sample_weight, names)
+        examples = self._examples(X, Y, sample_weight, names, columns=columns)
         return lambda: training.loss(self._engine, examples, self._thread_count(), 0.0)
 
     def _examples(
-        self, X: Any, Y: Any, sample_weight: Any, names: tuple[str, str, str] = ("X", "Y", "sample_weight")
+        self,
+        X: Any,
+        Y: Any,
+        sample_weight: Any,
+        names: tuple[str, str, str] = ("X", "Y", "sample_weight"),
+        *,
+        columns: frames.Names | Literal["known"] | None = "known",
     ) -> Examples:
+        """What a call is given, ready; `columns` are a data frame's, if not "known": `feature_names`."""
         return arrays.examples(
             X,
             Y,
@@ -461,6 +481,7 @@ class Network(Structure):
             softmax=self._output == "softmax",
             dtype=self._dtype,
             loss=self._loss,
+            feature_names=self._feature_names if columns == "known" else columns,
             names=names,
         )
 
@@ -470,7 +491,9 @@ class Network(Structure):
     # Files
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write shapes, parameters and `metadata` to a file: NumPy's .npz, without pickle. See `cbp.load`.
+        """Write shapes, parameters, `feature_names` and `metadata` to a file that `cbp.load` reads.
+
+        It is NumPy's .npz, without pickle.
 
         Parameters
         ----------
@@ -529,6 +552,7 @@ def load(path: str | os.PathLike[str], *, rng: int | np.random.Generator | None 
         )
         network.parameters = parameters
         network.metadata = dict(description["metadata"])
+        network.feature_names = description.get("feature_names")  # the key is optional
     except (KeyError, TypeError, ValueError) as error:
         raise persistence.ModelFileError(f"{os.fspath(path)} holds no whole network: {error}") from None
     network._shuffler = spawn(generator(rng))

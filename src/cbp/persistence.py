@@ -38,6 +38,8 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
         "dtype": network.dtype.name,
         "metadata": network.metadata,
     }
+    if network.feature_names is not None:
+        description["feature_names"] = network.feature_names
     try:
         text = json.dumps(description)
     except (TypeError, ValueError) as error:

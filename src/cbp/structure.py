@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from cbp import _core, arguments, arrays, kernels, layout
+from cbp import _core, arguments, arrays, frames, kernels, layout
 from cbp.arrays import Array
 from cbp.history import History
 from cbp.initialization import draw_weights, generator, spawn
@@ -20,6 +20,8 @@ from cbp.scalars import count_or_none, non_negative
 
 class Structure:
     """Shapes, activations and parameters of a `Network`, which adds what can be done with them."""
+
+    _feature_names: frames.Names | None = None
 
     def __init__(
         self,
@@ -116,6 +118,20 @@ class Structure:
         """The number of weights and biases."""
         return len(self._parameters)
 
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The names of the inputs, (s(1),), or None; may be set.
+
+        `fit` on a data frame whose columns are all named by strings keeps their names here; on anything else
+        it forgets them. From then on every method puts the columns of a data frame in this order, and refuses
+        one with other names. Arrays have no names, and go by their order.
+        """
+        return self._feature_names
+
+    @feature_names.setter
+    def feature_names(self, value: Sequence[str] | None) -> None:
+        self._feature_names = frames.checked(value, self._sizes[0])
+
     def __repr__(self) -> str:
         hidden = self._hidden[0] if len(set(self._hidden)) == 1 else list(self._hidden)
         parts = [str(list(self._sizes))]
@@ -177,6 +193,7 @@ class Structure:
             "_shuffler": copy.deepcopy(self._shuffler),
             "history": self.history,
             "metadata": self.metadata,
+            "_feature_names": self._feature_names,
             "parameters": self._parameters.copy(),
         }
 
