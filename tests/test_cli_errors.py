@@ -179,6 +179,20 @@ def test_nothing_is_overwritten_by_mistake(fails, arrays, tmp_path):
     assert not twice.exists()
 
 
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_network_of_nan_predicts_nothing(fails, tmp_path, arrays, capsys, task):
+    model, new, found = (tmp_path / name for name in ("model.npz", "new.npz", "found.csv"))
+    np.savez(new, x=np.ones((3, 2)))
+    assert main(["train", str(arrays), *QUICK, "--task", task, "--save", str(model)]) == 0
+    capsys.readouterr()
+    net = cbp.load(model)
+    net.weights[0][1, 0] = np.nan
+    net.save(model)
+    message = "the parameters of the network are not finite: weights[0][1, 0] is nan"
+    assert fails("predict", model, new, "--output", found) == message
+    assert not found.exists()
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="needs /dev/null")
 def test_a_device_is_not_replaced_by_a_model(fails):
     assert "is a device or a pipe" in fails("train", "--save", os.devnull)

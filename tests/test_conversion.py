@@ -138,7 +138,7 @@ def test_rows_of_different_lengths(rows, message):
     ],
 )
 def test_targets_that_are_not_numbers(Y, message):
-    for method in ("fit", "loss", "gradient", "accuracy", "check_gradient"):
+    for method in ("fit", "loss", "gradient", "accuracy", "r2", "check_gradient"):
         with pytest.raises(TypeError, match=re.escape(message)):
             getattr(cbp.Network([3, 2]), method)(X, Y)
 

@@ -122,6 +122,8 @@ CALLS = {
     "predict_labels": lambda net, x: net.predict_labels(x),
     "activations": lambda net, x: np.hstack(net.activations(x)),
     "accuracy": lambda net, x: net.accuracy(x, LABELS),
+    "weighted accuracy": lambda net, x: net.accuracy(x, LABELS, LABELS + 0.5),
+    "r2": lambda net, x: net.r2(x, np.eye(3)[LABELS]),
     "loss": lambda net, x: net.loss(x, LABELS),
     "gradient": lambda net, x: net.gradient(x, LABELS).parameters,
     "inputs": lambda net, x: net.gradient(x, LABELS, inputs=True).inputs,  # in the order of feature_names

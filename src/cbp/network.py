@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cbp import _core, arguments, arrays, frames, layout, persistence, scalars, threads, training
+from cbp import _core, arguments, arrays, frames, layout, persistence, scalars, scores, threads, training
 from cbp.arrays import Array, Examples
 from cbp.gradients import Gradient, relative_difference
 from cbp.history import Epoch, History
@@ -112,6 +112,10 @@ class Network(Structure):
     def predict(self, X: ArrayLike, out: Array | None = None) -> Array:
         """Outputs a(L).
 
+        With a single output they are (m, 1), also where the targets of `fit` were (m,). Beware of
+        ``net(X) - Y`` then: NumPy makes it an array of shape (m, m), whose mean square means nothing. Write
+        ``net(X).ravel() - Y``, or use `loss`, `r2` or `accuracy`.
+
         Parameters
         ----------
         X : array-like, (m, s(1)) or (s(1),)
@@ -128,6 +132,15 @@ class Network(Structure):
         ------
         TypeError, ValueError
             If X does not fit, or holds NaN or infinity; if out does not fit.
+
+        Examples
+        --------
+        >>> import cbp, numpy as np
+        >>> net = cbp.Network([1, 1], output="identity", dtype="float64", rng=0)
+        >>> net.parameters = [1, 0]
+        >>> X, Y = np.array([[1], [2], [3]]), np.array([1, 2, 3])
+        >>> float(((net(X) - Y) ** 2).mean()), float(((net(X).ravel() - Y) ** 2).mean())  # wrong, right
+        (1.3333333333333333, 0.0)
         """
         ready = out
         if out is None and type(X) is np.ndarray:
@@ -175,37 +188,110 @@ class Network(Structure):
     def predict_labels(self, X: ArrayLike) -> Array:
         """Class labels: for softmax the most probable, (m,); for sigmoid whether a ≥ ½, (m, s(L)); int64.
 
-        For one row (s(1),) a label, or (s(L),).
-
-        Raises
-        ------
-        ValueError
-            If the output is neither softmax nor sigmoid.
-        """
-        arguments.check_classifies(self._output, "predict_labels")
-        a = self.predict(X)
-        return a.argmax(axis=-1) if self._output == "softmax" else (a >= 0.5).astype(np.int64)
-
-    def accuracy(self, X: ArrayLike, Y: ArrayLike) -> float:
-        """Share of predicted labels that are right, from 0 to 1.
-
-        Y as for `fit`. An example with a class label is right where its largest output is that of the class.
-        With other targets of sigmoid outputs every unit counts by itself, with targets taken as 1 from ½ on.
+        For one row (s(1),) a label, or (s(L),). Several sigmoid outputs are answers to as many questions.
+        Where they are classes that exclude each other, as after training on class labels, the label is
+        ``net.predict(X).argmax(axis=1)``.
 
         Raises
         ------
         TypeError, ValueError
-            If Y is not labels and the output neither softmax nor sigmoid, something does not fit, or holds
-            NaN or infinity.
+            If the output is neither softmax nor sigmoid, or X is not as for `predict`.
+        FloatingPointError
+            If an output is not finite, since a parameter is not or sums overflow: NaN is not of any class.
         """
+        arguments.check_classifies(self._output, "predict_labels")
+        a = self.predict(X)
+        scores.refuse_not_finite(a, self)
+        return a.argmax(axis=-1) if self._output == "softmax" else (a >= 0.5).astype(np.int64)
+
+    def accuracy(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Share of right answers, from 0 to 1; with weights w, Σ w of the right ones / Σ w.
+
+        Parameters
+        ----------
+        X : array-like, (m, s(1))
+            Examples.
+        Y : array-like
+            As for `fit`. It decides what counts as an answer. With class labels, (m,) for several outputs,
+            and with softmax whatever its targets are, an **example** is right if its largest output is that
+            of its class. Else, for sigmoid, every **unit** counts by itself, and is right if both or neither
+            of its output and target are at least ½. Where each row of Y has a single 1, units that should be
+            0 make that too kind: one example in twenty may be wrong where 99 % of the units are right. Give
+            labels then: ``Y.argmax(axis=1)``.
+        sample_weight : array-like, (m,), optional
+            Weights of the examples: at least 0, not all 0.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If something does not fit, or holds NaN or infinity; if Y is not labels, and the output neither
+            softmax nor sigmoid.
+        FloatingPointError
+            If a parameter or an output is not finite.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> net = cbp.Network([2, 2], output="sigmoid", rng=0)
+        >>> net.weights = [[[1, -1], [-1, 1]]]
+        >>> X = [[3, 0], [3, 2]]
+        >>> net.accuracy(X, [[1, 0], [0, 1]]), net.accuracy(X, [0, 0])
+        (0.5, 1.0)
+        """
+        inputs, targets, weights = self._scored(X, Y, sample_weight)
+        if targets.ndim == 2:
+            arguments.check_classifies(self._output, "accuracy")
+        return scores.accuracy(self._finite(inputs), targets, self._output == "softmax", weights)
+
+    def r2(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Coefficient of determination R²: 1 if all is right, 0 for what the mean of the targets would do.
+
+        1 − Σ w (y − a)² / Σ w (y − ȳ)² of each output, with ȳ = Σ w y / Σ w; the mean over the outputs. In
+        double precision, as scikit-learn's ``r2_score`` with ``multioutput="uniform_average"``.
+
+        Parameters
+        ----------
+        X : array-like, (m, s(1))
+            At least two examples: a single target has no variance.
+        Y : array-like, (m, s(L)), or (m,) for one output
+            Numbers, not class labels. Where those of an output are all equal, its R² is 1 if it is right
+            everywhere, else 0.
+        sample_weight : array-like, (m,), optional
+            Weights w: at least 0, and at least two above 0. Default: 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If something does not fit, or holds NaN or infinity; for less than two examples.
+        FloatingPointError
+            If a parameter or an output is not finite.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> net = cbp.Network([1, 1], output="identity", rng=0)
+        >>> net.parameters = [1, 0]
+        >>> net.r2([[1], [2], [3]], [1, 2, 3]), net.r2([[1], [2], [3]], [3, 2, 1])
+        (1.0, -3.0)
+        """
+        inputs, targets, weights = self._scored(X, Y, sample_weight, labels=False)
+        return scores.r2(self._finite(inputs), targets, weights)
+
+    def _scored(
+        self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None, *, labels: bool = True
+    ) -> tuple[Array, Array, Array | None]:
+        """What a score compares: inputs, targets as they came, and weights."""
         inputs = arrays.examples_of(X, self._sizes[0], "X", self._feature_names)
-        softmax = self._output == "softmax"
-        targets = arrays.finite(arrays.targets(Y, len(inputs), self._sizes[-1], softmax, "Y"), "Y")
-        if targets.ndim == 1 or softmax:
-            labels = targets if targets.ndim == 1 else targets.argmax(axis=1)
-            return float((self.predict(inputs).argmax(axis=1) == labels).mean())
-        arguments.check_classifies(self._output, "accuracy")
-        return float((self.predict_labels(inputs) == (targets >= 0.5)).mean())
+        m, n, softmax = len(inputs), self._sizes[-1], self._output == "softmax"
+        targets = arrays.finite(arrays.targets(Y, m, n, softmax, "Y", labels=labels), "Y")
+        return inputs, targets, arrays.weights(sample_weight, m, np.float64)
+
+    def _finite(self, X: Array) -> Array:
+        """The outputs, if they and the parameters are finite."""
+        scores.refuse_parameters(self)  # infinite ones may have finite outputs
+        a = self.predict(X)
+        scores.refuse_not_finite(a, self)
+        return a
 
     # Loss and gradient
 
@@ -318,7 +404,8 @@ class Network(Structure):
         Y : array-like
             Targets: (m, s(L)), for softmax probabilities whose rows sum to 1, for sigmoid with cross-entropy
             numbers in [0, 1]. For several outputs (m,) is whole class labels 0 … s(L) − 1: the output of the
-            class should be 1, and the others 0, for tanh too. For one output (m,) is its numbers.
+            class should be 1, and the others 0, for tanh too. For one output (m,) is its numbers; `predict`
+            answers (m, 1) to them all the same, so that ``predict(X) - Y`` has shape (m, m).
         epochs : int, default 100
             Times to go through the examples; may be 0.
         batch_size : int or None, default 32

@@ -15,6 +15,7 @@ import cbp
 from cbp.cli.outputs import Outputs, check_writable
 from cbp.cli.report import describe_data, describe_network, note, say_score, say_speed
 from cbp.datasets import load_digits
+from cbp.scores import refuse_not_finite
 from cbp.tabular import Arrays, Choices, Classes, Columns, Examples, Preprocessor, load_examples, load_inputs
 
 __all__ = ["EPOCHS", "INTERRUPTED", "info", "predict", "train"]
@@ -122,7 +123,9 @@ def predict(args: argparse.Namespace) -> int:
     X, remarks = load_inputs(args.file, table.inputs, net.dtype)
     for remark in remarks:
         note(remark)
-    predictions = table.target.decode(net.predict(X))
+    outputs = net.predict(X)
+    refuse_not_finite(outputs, net)  # the class of NaN would be the first
+    predictions = table.target.decode(outputs)
     if args.output is None:
         write_column(sys.stdout, table.target.name, predictions)
     else:

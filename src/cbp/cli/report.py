@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import cbp
 from cbp import flops
+from cbp.scores import refuse_not_finite
 from cbp.tabular import Columns, Examples
 from cbp.threads import count
 from cbp.versions import peak_gflops
@@ -91,7 +92,9 @@ def say_score(net: cbp.Network, examples: Examples) -> None:
     part, x, y = "test", examples.x_test, examples.y_test
     if not len(y):
         part, x, y = "training", examples.x_train, examples.y_train
-    say("result", f"{part} {examples.table.target.score(net.predict(x), y)}")
+    outputs = net.predict(x)
+    refuse_not_finite(outputs, net)
+    say("result", f"{part} {examples.table.target.score(outputs, y)}")
 
 
 def say_speed(net: cbp.Network, n_examples: int, seconds: float) -> None:
