@@ -63,7 +63,7 @@ cdef void softmax_delta(
                 z[i * ld + j] = <real> tile.sums[i] * z[i * ld + j] - y[j]
 
 
-cdef inline void write_targets(
+cdef void write_targets(
     real* y,                            # (n,)
     const Data* data, Py_ssize_t example, Py_ssize_t n,
 ) noexcept nogil:
