@@ -245,8 +245,91 @@ expected = train(net)
 with open(reader, "rb") as pipe:
     found = pipe.read()
 assert os.waitpid(child, 0)[1] == 0
-assert found[0] == 1
+assert found[0] == cbp.get_num_threads()
 print(found[1:] == expected)
+"""
+
+
+FORK_BUSY = """
+import os, signal, threading, time
+import numpy as np
+import cbp
+
+rng = np.random.default_rng(0)
+X, labels = rng.normal(size=(1000, 100)), rng.integers(0, 10, size=1000)
+
+def train(n_threads, dtype="float32"):
+    net = cbp.Network([100, 200, 10], rng=1, n_threads=n_threads, dtype=dtype)
+    net.fit(X, labels, epochs=1, batch_size=500)
+    return net.parameters.tobytes() + net.predict(X).tobytes()
+
+def child_trains(deep):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        code = 1
+        try:
+            same = all(train(3, dtype) == train(1, dtype) for dtype in ("float64", "float32"))
+            code = 0 if same and (not deep or child_trains(False)) else 2
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1] == 0
+
+def keep_training():
+    while not enough:
+        train(2)
+
+enough = False
+busy = [threading.Thread(target=keep_training) for _ in range(2)]
+for thread in busy:
+    thread.start()
+print(all(child_trains(deep) for deep in (False, True, True)))
+enough = True
+for thread in busy:
+    thread.join()
+"""
+
+
+FORKSERVER = """
+import multiprocessing
+import numpy as np
+import cbp
+
+def train(n_threads):
+    rng = np.random.default_rng(0)
+    X, labels = rng.normal(size=(1000, 100)).astype("f4"), rng.integers(0, 10, size=1000)
+    net = cbp.Network([100, 200, 10], rng=1, n_threads=n_threads)
+    net.fit(X, labels, epochs=1, batch_size=500)
+    return cbp.get_num_threads(), net.parameters.tobytes()
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", "cbp"])
+    with context.Pool(2) as pool:
+        found = pool.map_async(train, [1, 3, 3, 1]).get(60)
+    assert len({bits for _, bits in found}) == 1
+    print({told for told, _ in found} == {cbp.get_num_threads()})
+"""
+
+
+# Threads get as much memory for their stacks as the process is allowed for its own: here more than there is.
+NO_THREADS = """
+import os, resource, signal, sys
+
+if "again" not in sys.argv:
+    resource.setrlimit(resource.RLIMIT_STACK, (1 << 46, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], "again"])
+
+import numpy as np
+import cbp
+
+net = cbp.Network([100, 200, 10], rng=1, n_threads=3)
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    net.fit(np.eye(1000, 100), np.arange(1000) % 10, epochs=1, batch_size=500)
+    os._exit(17)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
@@ -278,3 +361,25 @@ def test_a_child_forked_within_a_fit_may_train_its_copy():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_child_of_fork_trains_to_the_same_bits():
     assert run(FORK) == "True"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_children_train_that_are_forked_while_other_threads_train():
+    assert run(FORK_BUSY, timeout=200) == "True"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_workers_of_a_server_that_has_imported_cbp(tmp_path):
+    path = tmp_path / "main.py"
+    path.write_text(FORKSERVER)
+    assert run(f"import runpy; runpy.run_path({str(path)!r}, run_name='__main__')", timeout=100) == "True"
+
+
+@pytest.mark.unsanitized
+@pytest.mark.skipif(sys.platform != "linux", reason="where the limit of the stack is that of threads' too")
+def test_a_child_that_can_make_no_thread_trains_on_one():
+    import resource
+
+    if resource.getrlimit(resource.RLIMIT_STACK)[1] != resource.RLIM_INFINITY:
+        pytest.skip("the stack may not be that large")
+    assert run(NO_THREADS, OPENBLAS_NUM_THREADS="1") == "17"

@@ -42,6 +42,8 @@ FUNCTIONS = {
 }
 PRODUCTS = {"forward": t.FORWARD, "accumulation": t.ACCUMULATION}
 
+include "_calls.pxi"
+
 
 cdef bint view_ready(object array, Py_buffer* view, Py_ssize_t itemsize, bint writable):
     """Take a view of an ndarray of native, aligned floats of that size, C-contiguous; False where it is none.
@@ -169,7 +171,7 @@ cdef class Engine:
         cdef list arrays = [Array(array, self.itemsize, True) for array in out]
         cdef void** pointers = <void**> calloc(self.n_layers, sizeof(void*))
         cdef Py_ssize_t l
-        cdef bint enough
+        cdef ForwardCall call
         if pointers == NULL:
             raise MemoryError
         try:
@@ -178,9 +180,11 @@ cdef class Engine:
                 pointers[l] = (<Array> arrays[l]).at
             (<Array> arrays[self.n_layers - 1]).expect(m * self.n_out)
             memset(&fault, 0, sizeof(fault))
+            call.table, call.plan, call.out, call.parameters = self.table, self.plan, pointers, self.parameters.at
+            call.X, call.m, call.n_threads, call.fault = x.at, m, n_threads, &fault
             with nogil:
-                enough = self.table.forward(self.plan, pointers, self.parameters.at, x.at, m, n_threads, &fault)
-            if not enough:
+                make(forward_here, &call, &call.n_threads, <double> m * self.n_parameters)
+            if not call.enough:
                 raise MemoryError
         finally:
             free(pointers)
@@ -316,7 +320,15 @@ cdef class Pass:
     def advance(self, double budget, int n_threads):
         """Go on for about `budget` multiply-adds, or until the bound examples are used up or a fault is found."""
         with nogil:
-            self.engine.table.advance(self.state, &self.data, &self.rule, &self.cursor, budget, n_threads)
+            self.go_on(budget, n_threads)
+
+    cdef void go_on(self, double budget, int n_threads) noexcept nogil:
+        cdef AdvanceCall call
+        # That of a forward pass, which is all that every mode does.
+        cdef double work = <double> (self.data.available - self.cursor.first) * self.engine.n_parameters
+        call.table, call.state, call.data, call.rule = self.table, self.state, &self.data, &self.rule
+        call.cursor, call.budget, call.n_threads = &self.cursor, budget, n_threads
+        make(advance_here, &call, &call.n_threads, min(budget, work))
 
     def evaluate(self, object X, object Y, object gradient, double l2):
         """J of one batch, (m, s(1)) and (m, s(L)) or (m,), in one go; in mode GRADIENT also D, at rest.
@@ -347,7 +359,7 @@ cdef class Pass:
             with nogil:
                 self.table.pack(self.state, engine.parameters.at)
                 while self.cursor.fault.kind == t.NONE and self.cursor.first < self.batch:
-                    self.table.advance(self.state, &self.data, &self.rule, &self.cursor, 1e300, self.n_threads)
+                    self.go_on(1e300, self.n_threads)
                 fits = self.cursor.fault.kind == t.NONE
                 if fits and D.at != NULL:
                     self.table.read_gradient(self.state, D.at, engine.parameters.at, l2, self.cursor.weight)
@@ -403,6 +415,11 @@ cdef class Pass:
     def step(self):
         """Minibatches completed since `pack`."""
         return self.cursor.step
+
+    @property
+    def team(self):
+        """The most threads that any call since `pack` had."""
+        return self.cursor.team
 
     @property
     def updates(self):
@@ -474,17 +491,51 @@ def describe(object capsule):
 
 
 def most_threads(object capsule):
-    """What OpenMP would give the calling thread: 1 without OpenMP."""
+    """The number of threads that OpenMP was told to use in the calling thread, or chose: 1 without OpenMP.
+
+    Less than 1 from LLVM's runtime, where OMP_NUM_THREADS is not a number.
+    """
     return (<const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")).most_threads()
+
+
+def default_threads(object capsule):
+    """What `most_threads` was at first, where that was the number of processors; else 0, for somebody had set it."""
+    return (<const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")).default_threads
+
+
+def team_limit(object capsule):
+    """The most threads that OpenMP would give a team of the calling thread, however many it were asked for."""
+    return (<const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")).team_limit()
+
+
+def places(object capsule):
+    """The places that OpenMP binds threads to, each a frozenset of processors' numbers; none without binding.
+
+    LLVM's runtime has one place, of all processors, where it does not bind.
+    """
+    cdef const t.Table* table = <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
+    cdef int i, k, n
+    cdef int* processors
+    cdef list found = []
+    for i in range(table.n_places()):
+        n = table.place(i, NULL)
+        processors = <int*> calloc(max(n, 1), sizeof(int))
+        if processors == NULL:
+            raise MemoryError
+        table.place(i, processors)
+        found.append(frozenset([processors[k] for k in range(n)]))
+        free(processors)
+    return found
 
 
 def burn(object capsule, int n_threads, int64_t turns):
     """Floating-point operations done by `turns` turns of nothing but multiply-adds on n_threads threads."""
-    cdef const t.Table* table = <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
-    cdef double operations
+    cdef BurnCall call
+    call.table = <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
+    call.n_threads, call.turns = n_threads, turns
     with nogil:
-        operations = table.burn(n_threads, turns)
-    return operations
+        make(burn_here, &call, &call.n_threads, 12.0 * turns)
+    return call.operations
 
 
 def elementwise(object capsule, Py_ssize_t itemsize, int function, object out, object x, int64_t times=1):

@@ -10,17 +10,9 @@ from cbp.scalars import count_or_none
 MOST_THREADS = 1024  # OpenMP ends the process where it cannot make the threads it is asked for
 
 _process_wide: int | None = None
-_forked = False
-
-
-def _note_fork() -> None:
-    # A child of fork has none of its parent's OpenMP threads, and libgomp waits for them for ever.
-    global _forked
-    _forked = True
-
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_fork)
+    os.register_at_fork(after_in_child=_core.note_fork)
 
 
 def set_num_threads(n: int | None) -> None:
@@ -64,8 +56,6 @@ def count(n_threads: int | None, table: Any = None) -> tuple[int, str]:
 
     Called with every fit and prediction, and therefore quick; nothing but the quota is remembered.
     """
-    if _forked:
-        return 1, "in a child of fork, where OpenMP's threads are missing"
     if n_threads is not None:
         return min(n_threads, MOST_THREADS), "n_threads"
     if _process_wide is not None:

@@ -23,14 +23,20 @@ cdef extern from "team.h" nogil:
     ctypedef struct Barrier:
         pass
     int team_size()
-    int most_threads()
-    int openmp_version()
     double seconds()
     void open_barrier(Barrier* barrier)
     void close_barrier(Barrier* barrier)
     double meet(Barrier* barrier, int team, int* stop)
     bint is_resting()
     void note_crowd(bint crowded)
+
+cdef extern from "openmp.h" nogil:
+    int openmp_version()
+    int most_threads()
+    int default_threads()
+    int team_limit()
+    int n_places()
+    int place(int i, int* processors)
 
 cdef extern from *:
     """
@@ -92,6 +98,7 @@ cdef void work(
     cdef int stop = False, i
     cdef bint columns = by_columns(run, team)
     cursor.starved = False
+    cursor.team = max(cursor.team, team)
     if columns and cursor.first < data.m:
         gather_share(run, data, cursor.first, cursor.step, me, team)
         waited += meet(run.barrier, team, &stop)
@@ -148,6 +155,7 @@ cdef void work_small(
     cdef Py_ssize_t n_rows
     cdef double m = 0                   # that of the step's constants
     cursor.starved = False
+    cursor.team = max(cursor.team, 1)
     while cursor.first < data.m and budget > 0:
         n_rows = min(run.batch, data.m - cursor.first)
         if cursor.first + n_rows > data.available:
@@ -243,7 +251,11 @@ cdef Table table
 table.vector_bytes = VBYTES
 table.openmp = openmp_version()
 table.compiler = COMPILER
+table.default_threads = default_threads()
 table.most_threads = most_threads
+table.team_limit = team_limit
+table.n_places = n_places
+table.place = place
 table.burn = burn
 table.new_plan = new_plan
 table.free_plan = free_plan

@@ -100,6 +100,7 @@ ctypedef struct Cursor:                 # how far a pass has come; all zero at t
     double loss                         # sum of J, each minibatch's times its weight
     double weight                       # sum of the weights of the minibatches completed
     bint starved                        # stopped because the examples at hand are used up
+    int team                            # the most threads so far
     Fault fault
 
 
@@ -107,7 +108,11 @@ ctypedef struct Table:
     int vector_bytes
     int openmp                          # the version's date, 0 without
     const char* compiler
+    int default_threads                 # of OpenMP, where nobody had set a number when the module was loaded; else 0
     int (*most_threads)() noexcept nogil
+    int (*team_limit)() noexcept nogil
+    int (*n_places)() noexcept nogil
+    int (*place)(int i, int* processors) noexcept nogil
     double (*burn)(int n_threads, int64_t turns) noexcept nogil
 
     void* (*new_plan)(const Spec* spec) noexcept nogil

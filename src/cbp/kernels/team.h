@@ -34,8 +34,6 @@ typedef struct {
 } Barrier;
 
 static inline int team_size(void) { return omp_get_num_threads(); }
-static inline int most_threads(void) { return omp_get_max_threads(); }
-static inline int openmp_version(void) { return _OPENMP; }
 static inline double seconds(void) { return omp_get_wtime(); }
 
 #ifdef _WIN32
@@ -127,8 +125,6 @@ static inline void note_crowd(int crowded)
 #else
 typedef int Barrier;
 static inline int team_size(void) { return 1; }
-static inline int most_threads(void) { return 1; }
-static inline int openmp_version(void) { return 0; }
 static inline double seconds(void) { return 0; }
 static inline void open_barrier(Barrier *barrier) { (void)barrier; }
 static inline void close_barrier(Barrier *barrier) { (void)barrier; }

@@ -1,0 +1,68 @@
+# The calls of kernels that may open a team of threads: directly, or in the thread that a child of fork starts with by
+# a deputy (deputy.h).
+
+cdef extern from "deputy.h" nogil:
+    void c_note_fork "note_fork"()
+    bint is_orphan()
+    bint hand_over(void (*job)(void*) noexcept nogil, void* argument)
+
+cdef enum:
+    HANDED_OVER = 2_000_000             # multiply-adds from which a call is worth waking another thread for
+
+
+cdef struct ForwardCall:
+    const t.Table* table
+    void* plan
+    void** out
+    const void* parameters
+    const void* X
+    Py_ssize_t m
+    int n_threads
+    t.Fault* fault
+    bint enough
+
+
+cdef struct AdvanceCall:
+    const t.Table* table
+    void* state
+    const t.Data* data
+    const t.Rule* rule
+    t.Cursor* cursor
+    double budget
+    int n_threads
+
+
+cdef struct BurnCall:
+    const t.Table* table
+    int n_threads
+    int64_t turns
+    double operations
+
+
+cdef void forward_here(void* call_) noexcept nogil:
+    cdef ForwardCall* call = <ForwardCall*> call_
+    call.enough = call.table.forward(call.plan, call.out, call.parameters, call.X, call.m, call.n_threads, call.fault)
+
+
+cdef void advance_here(void* call_) noexcept nogil:
+    cdef AdvanceCall* call = <AdvanceCall*> call_
+    call.table.advance(call.state, call.data, call.rule, call.cursor, call.budget, call.n_threads)
+
+
+cdef void burn_here(void* call_) noexcept nogil:
+    cdef BurnCall* call = <BurnCall*> call_
+    call.operations = call.table.burn(call.n_threads, call.turns)
+
+
+cdef void make(void (*here)(void*) noexcept nogil, void* call, int* n_threads, double work) noexcept nogil:
+    """Make a call of about `work` multiply-adds; `n_threads` is the call's, and becomes 1 where no team may be had."""
+    if n_threads[0] > 1 and is_orphan():
+        if work >= HANDED_OVER and hand_over(here, call):
+            return
+        n_threads[0] = 1
+    here(call)
+
+
+def note_fork():
+    """Tell, in a child of fork, that the calling thread is the one that called fork."""
+    c_note_fork()
