@@ -1,8 +1,11 @@
 """The processor time that control groups allow, read from mocked trees of both versions."""
 
+import os
+
 import pytest
 
-from cbp.cgroups import UNLIMITED, quota
+from cbp import cgroups
+from cbp.cgroups import UNLIMITED, current_quota, quota
 
 
 @pytest.fixture
@@ -105,3 +108,57 @@ def test_without_cgroups(tmp_path):
 
 def test_here():
     assert quota() >= 1
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A function that writes a limit into the tree that `current_quota` reads; and the clock, one time."""
+    now = [1000.0]
+    (tmp_path / "self").write_text("0::/\n")
+    monkeypatch.setattr(cgroups, "MOUNT", str(tmp_path))
+    monkeypatch.setattr(cgroups, "SELF_CGROUP", str(tmp_path / "self"))
+    monkeypatch.setattr(cgroups, "_latest", (UNLIMITED, -1e9))
+    monkeypatch.setattr(cgroups.time, "monotonic", lambda: now[0])
+    return (tmp_path / "cpu.max").write_text, now
+
+
+def test_a_change_is_seen_after_a_moment(tree):
+    limit, now = tree
+    limit("300000 100000")
+    assert current_quota() == 3
+    limit("100000 100000")
+    now[0] += 0.09
+    assert current_quota() == 3
+    now[0] += 0.02
+    assert current_quota() == 1
+    limit("max 100000")
+    now[0] += 0.11
+    assert current_quota() == UNLIMITED
+
+
+def test_a_change_is_seen_at_once_by_who_asks_for_that(tree):
+    limit, _ = tree
+    limit("300000 100000")
+    assert current_quota() == 3
+    limit("200000 100000")
+    assert current_quota(afresh=True) == 2
+    assert current_quota() == 2  # and it is remembered
+
+
+def test_files_are_not_read_with_every_call(tree, monkeypatch):
+    limit, now = tree
+    limit("200000 100000")
+    read, reads = cgroups.read, []
+    monkeypatch.setattr(cgroups, "read", lambda path: reads.append(os.path.basename(path)) or read(path))
+    for _ in range(1000):
+        now[0] += 0.001
+        assert current_quota() == 2
+    assert 9 <= reads.count("cpu.max") <= 11
+
+
+def test_a_group_that_vanishes_limits_nothing(tree, tmp_path):
+    limit, _ = tree
+    limit("200000 100000")
+    assert current_quota(afresh=True) == 2
+    (tmp_path / "cpu.max").unlink()
+    assert current_quota(afresh=True) == UNLIMITED

@@ -1,5 +1,6 @@
 """How many threads are used, and why; what happens after fork."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import threads, versions
+from cbp import cgroups, threads, versions
 from cbp.cgroups import UNLIMITED
 
 SERIAL = versions.describe()["OpenMP"].startswith("none")
@@ -24,13 +25,22 @@ def _default_count():
 def machine(monkeypatch):
     """A function that sets what the machine allows: by OpenMP, by affinity, by quota."""
 
-    def allows(openmp=64, affinity=64, quota=UNLIMITED):
+    def allows(openmp=64, affinity=64, quota=UNLIMITED, default=0, limit=1 << 30, places=()):
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
         monkeypatch.setattr(threads._core, "most_threads", lambda capsule: openmp)
-        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(affinity)), raising=False)
-        monkeypatch.setattr(threads, "quota", lambda: quota)
+        monkeypatch.setattr(threads._core, "default_threads", lambda capsule: default)
+        monkeypatch.setattr(threads._core, "team_limit", lambda capsule: limit)
+        monkeypatch.setattr(threads._core, "places", lambda capsule: list(map(frozenset, places)))
+        mask = set(range(affinity)) if isinstance(affinity, int) else affinity
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: mask, raising=False)
+        monkeypatch.setattr(cgroups, "quota", lambda *paths: quota)
+        threads.bound.cache_clear()
+        cgroups.current_quota(afresh=True)
 
-    return allows
+    yield allows
+    monkeypatch.undo()
+    threads.bound.cache_clear()
+    cgroups.current_quota(afresh=True)
 
 
 def run(code, timeout=60, **environment):
@@ -96,6 +106,25 @@ def test_counts_that_are_none(value, error, message):
         ({"affinity": 3}, (3, "affinity")),
         ({"quota": 2}, (2, "the cgroup's CPU quota")),
         ({"openmp": 8, "affinity": 6, "quota": 7}, (6, "affinity")),
+        ({"openmp": 4, "affinity": 4, "quota": 4}, (4, "OpenMP")),
+        ({"openmp": 5000, "affinity": 2000}, (1024, "OpenMP")),
+        ({"openmp": -420778941, "affinity": 4}, (4, "affinity")),  # of LLVM 14, where a variable is no number
+        ({"openmp": 0, "affinity": 4}, (4, "affinity")),
+        # What OpenMP counted when it was loaded says nothing about now.
+        ({"openmp": 1, "default": 1, "affinity": 4}, (4, "affinity")),
+        ({"openmp": 1, "default": 4, "affinity": 4}, (1, "OpenMP")),
+        ({"openmp": 4, "default": 4, "affinity": 2}, (2, "affinity")),
+        ({"openmp": 2, "default": 2, "affinity": 8, "quota": 3}, (3, "the cgroup's CPU quota")),
+        # OpenMP uses all places for a thread that it has bound; one put elsewhere since is to stay there.
+        ({"affinity": {5}, "places": [{5}, {6}, {7}]}, (3, "affinity")),
+        ({"affinity": {6}, "places": [{5}, {6}, {7}]}, (3, "affinity")),
+        ({"affinity": {0, 1}, "places": [{0, 1}, {2, 3}, {4}]}, (5, "affinity")),
+        ({"affinity": {0, 1}, "places": [{0, 1}, {1, 2}]}, (3, "affinity")),
+        ({"affinity": {5, 6}, "places": [{5}, {6}, {7}]}, (2, "affinity")),
+        ({"affinity": {8}, "places": [{5}, {6}, {7}]}, (1, "affinity")),
+        ({"affinity": {5}, "places": [{5}, {6}, {7}], "quota": 2}, (2, "the cgroup's CPU quota")),
+        ({"openmp": 8, "limit": 3}, (3, "OpenMP's limit of a team")),
+        ({"affinity": 3, "limit": 3}, (3, "affinity")),
     ],
 )
 def test_the_lowest_limit_counts(machine, limits, expected):
@@ -103,10 +132,73 @@ def test_the_lowest_limit_counts(machine, limits, expected):
     assert threads.count(None) == expected
 
 
+def test_openmps_limit_is_above_all(machine):
+    machine(limit=2)
+    assert threads.count(7) == (2, "OpenMP's limit of a team")
+    cbp.set_num_threads(7)
+    assert threads.count(None) == (2, "OpenMP's limit of a team")
+    assert threads.count(1) == (1, "n_threads")
+
+
 def test_systems_without_affinity(machine, monkeypatch):
     machine(openmp=4)
     monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
     assert threads.count(None) == (4, "OpenMP")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert threads.count(None) == (1, "affinity")
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EPERM, ""), OSError(errno.ENOSYS, "")])
+def test_sandboxes_that_refuse_to_tell_the_affinity(machine, monkeypatch, error):
+    def refuse(pid):
+        raise error
+
+    machine(quota=5)
+    monkeypatch.setattr(os, "sched_getaffinity", refuse, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert threads.processors() == 6
+    assert threads.count(None) == (5, "the cgroup's CPU quota")
+    assert len(cbp.Network([2, 2]).fit([[0, 1]], [1], epochs=1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("3", 3), ("3,2", 3), (" 3 , 2 ", 3), ("+3", 3), ("010", 10), ("1024", 1024),
+        (None, None), ("", None),
+        ("0", None), ("-1", None), ("two", None), ("3x", None), ("3.5", None), ("0x3", None), ("3,", None),
+        ("3,0", None), (",3", None), ("3 2", None), ("3;2", None), ("٣", None),
+        ("3٣", None), ("1" * 5000, None),
+    ],
+)  # fmt: skip
+def test_what_openmp_takes_for_a_number(machine, monkeypatch, text, number):
+    machine(openmp=number or 9, affinity=2)
+    if text is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert threads.omp_num_threads() == number
+    assert threads.count(None) == ((number, "OMP_NUM_THREADS") if number else (2, "affinity"))
+
+
+@pytest.mark.parametrize(
+    ("openmp", "expected"),
+    [
+        (1, (1, "OpenMP")),
+        (3, (3, "OMP_NUM_THREADS")),
+        (4, (4, "OMP_NUM_THREADS")),
+        (9, (4, "OMP_NUM_THREADS")),  # somebody asks for more than both allow
+    ],
+)
+def test_what_is_set_besides_omp_num_threads(machine, monkeypatch, openmp, expected):
+    machine(openmp=openmp, affinity=2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert threads.count(None) == expected
+
+
+def test_omp_num_threads_that_openmp_has_not_seen(machine, monkeypatch):
+    machine(openmp=8, default=8, affinity=8, quota=2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert threads.count(None) == (2, "the cgroup's CPU quota")
 
 
 def test_omp_num_threads_overrides_the_machine(machine, monkeypatch):
@@ -132,7 +224,7 @@ def test_affinity_in_a_process():
 @pytest.mark.skipif(SERIAL, reason="without OpenMP there is nothing to limit")
 def test_threadpoolctl_limits(monkeypatch):
     threadpoolctl = pytest.importorskip("threadpoolctl")
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # so that no other limit counts
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")  # so that no other limit counts
     before = cbp.get_num_threads()
     for n in (1, 7):
         with threadpoolctl.threadpool_limits(n, user_api="openmp"):
@@ -147,7 +239,6 @@ def test_threadpoolctl_limits_without_omp_num_threads(monkeypatch):
     net = cbp.Network([2, 2])
     with threadpoolctl.threadpool_limits(1, user_api="openmp"):
         assert cbp.get_num_threads() == net._thread_count() == 1
-        assert threads.count(None) == (1, "OpenMP")
     with threadpoolctl.threadpool_limits(1000, user_api="openmp"):  # more than the machine is good for
         assert threads.count(None) == threads.machine()
 

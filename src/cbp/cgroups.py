@@ -2,17 +2,34 @@
 
 import math
 import os
+import time
 from collections.abc import Callable, Iterator
-from functools import cache
 
 UNLIMITED = 1 << 30
+
+MOUNT = "/sys/fs/cgroup"
+SELF_CGROUP = "/proc/self/cgroup"
+LOOK_AGAIN = 0.1  # seconds: to read the files takes some tens of microseconds, as long as a small training
 
 # Version 1 has one tree a controller; that of the cpu is mounted under one of these names, or several.
 CPU_TREES = ("cpu", "cpu,cpuacct", "cpuacct,cpu")
 
 
-@cache
-def quota(root: str = "/sys/fs/cgroup", self_cgroup: str = "/proc/self/cgroup") -> int:
+_latest = (UNLIMITED, -math.inf)  # the quota, and when it was read
+
+
+def current_quota(*, afresh: bool = False) -> int:
+    """The quota as it was at most LOOK_AGAIN seconds ago, or as it is now: containers are resized."""
+    global _latest
+    limit, read_at = _latest
+    now = time.monotonic()
+    if afresh or now - read_at > LOOK_AGAIN:
+        limit = quota(MOUNT, SELF_CGROUP)
+        _latest = limit, now
+    return limit
+
+
+def quota(root: str = MOUNT, self_cgroup: str = SELF_CGROUP) -> int:
     """Processors' worth of time that is allowed, rounded up; UNLIMITED where there is no limit.
 
     Source: cgroups(7) of the Linux manual; Documentation/admin-guide/cgroup-v2.rst (cpu.max) and

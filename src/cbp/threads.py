@@ -1,13 +1,31 @@
-"""How many threads a call may use, and why."""
+"""How many threads a call may use, and why.
+
+The default follows what holds at the time of the call. In order:
+
+1. A number that somebody chose: ``OMP_NUM_THREADS``, where it is a number; or a lower one that
+   `omp_set_num_threads` set in the calling thread, as threadpoolctl and joblib do.
+2. The processors that the calling thread may run on. Where OpenMP binds threads (``OMP_PROC_BIND``,
+   ``OMP_PLACES``, ``GOMP_CPU_AFFINITY``, ``KMP_AFFINITY``), it has bound the calling thread too, to one of
+   its places: then those of all places count. A mask that is not that of a place has been set by somebody
+   since, and counts itself. A process that a bound thread has started has that thread's place, and no more.
+3. The CPU quota of the process's control groups.
+
+Whatever is asked for, a team is never larger than OpenMP allows: ``OMP_THREAD_LIMIT``, ``OMP_DYNAMIC``, and
+``OMP_MAX_ACTIVE_LEVELS`` within the parallel regions of others.
+"""
 
 import os
+import re
+from functools import cache
 from typing import Any
 
-from cbp import _core, kernels
-from cbp.cgroups import quota
+from cbp import _core, cgroups, kernels
 from cbp.scalars import count_or_none
 
 MOST_THREADS = 1024  # OpenMP ends the process where it cannot make the threads it is asked for
+
+# What both GCC's and LLVM's runtime take: a number, or one a level of nested regions.
+LIST_OF_NUMBERS = re.compile(r"\s*\+?0*([1-9][0-9]{0,8})\s*(,\s*\+?0*[1-9][0-9]*\s*)*")
 
 _process_wide: int | None = None
 
@@ -44,41 +62,80 @@ def set_num_threads(n: int | None) -> None:
 def get_num_threads() -> int:
     """Return the number of threads that a call would use at most.
 
-    What `set_num_threads` set; else what OpenMP gives (so ``OMP_NUM_THREADS`` and threadpoolctl count),
-    lowered to the processors that this process may run on and to the CPU quota of its cgroup, unless
-    ``OMP_NUM_THREADS`` is set. Small jobs use fewer. Results have the same bits for any number.
+    What `set_num_threads` set; else ``OMP_NUM_THREADS`` or what threadpoolctl or joblib set; else the
+    processors that this process may run on, lowered to the CPU quota of its cgroup. Affinity and quota count
+    as they are at the time of a call. ``OMP_THREAD_LIMIT`` and ``OMP_DYNAMIC`` limit all of these. Small jobs
+    use fewer threads. Results have the same bits for any number.
     """
+    cgroups.current_quota(afresh=True)
     return count(None)[0]
 
 
 def count(n_threads: int | None, table: Any = None) -> tuple[int, str]:
     """The number of threads for a network with this `n_threads`, and what decided it.
 
-    Called with every fit and prediction, and therefore quick; nothing but the quota is remembered.
+    Called with every fit and prediction, and therefore quick.
     """
+    table = table or kernels.table("float32")
     if n_threads is not None:
-        return min(n_threads, MOST_THREADS), "n_threads"
-    if _process_wide is not None:
-        return min(_process_wide, MOST_THREADS), "cbp.set_num_threads"
-    allowed = _core.most_threads(table or kernels.table("float32"))
-    if allowed == 1:
-        return 1, "OpenMP"
-    if allowed > MOST_THREADS:
+        number, reason = min(n_threads, MOST_THREADS), "n_threads"
+    elif _process_wide is not None:
+        number, reason = min(_process_wide, MOST_THREADS), "cbp.set_num_threads"
+    else:
+        number, reason = default(table)
+    limit = _core.team_limit(table)
+    return (number, reason) if number <= limit else (limit, "OpenMP's limit of a team")
+
+
+def default(table: Any) -> tuple[int, str]:
+    """The number of threads where neither the network nor `set_num_threads` says one, and what decided it."""
+    allowed = _core.most_threads(table)
+    if not 0 < allowed <= MOST_THREADS:
         allowed = MOST_THREADS
-    usable, reason = machine()
-    if allowed <= usable:
-        return allowed, "OpenMP"
+    usable, reason = machine(table)
     # To look for a variable that is not there takes as long as all else, so that comes last.
-    if os.environ.get("OMP_NUM_THREADS"):
+    if allowed == usable:
+        return allowed, "OpenMP"
+    followed = allowed == _core.default_threads(table)  # of the processors as they were
+    if allowed < usable and not followed:
+        return allowed, "OpenMP"
+    chosen = omp_num_threads()
+    if chosen == allowed:
         return allowed, "OMP_NUM_THREADS"
-    return usable, reason
+    if followed or chosen is None or chosen <= usable:
+        return usable, reason
+    return min(allowed, chosen), "OMP_NUM_THREADS"
 
 
-def machine() -> tuple[int, str]:
-    """The number of processors that this process may use, and what decided it."""
-    limit = quota()
+def omp_num_threads() -> int | None:
+    """The number in ``OMP_NUM_THREADS``; None where there is none, or what OpenMP does not take for one."""
+    numbers = LIST_OF_NUMBERS.fullmatch(os.environ.get("OMP_NUM_THREADS", ""))
+    return int(numbers[1]) if numbers else None
+
+
+def machine(table: Any = None) -> tuple[int, str]:
+    """The number of threads that this process has processors for, and what decided it."""
+    usable, reason = processors(table), "affinity"
+    limit = cgroups.current_quota()
+    if usable > limit:
+        usable, reason = limit, "the cgroup's CPU quota"
+    return min(usable, MOST_THREADS), reason
+
+
+def processors(table: Any = None) -> int:
+    """The number of processors that this process may run on; all, where the system does not tell affinity."""
     if hasattr(os, "sched_getaffinity"):
-        usable = len(os.sched_getaffinity(0))
-        if usable <= limit:
-            return usable, "affinity"
-    return limit, "the cgroup's CPU quota"
+        try:
+            mask = os.sched_getaffinity(0)
+        except OSError:  # refused by a sandbox
+            return os.cpu_count() or 1
+        places, all_places = bound(table or kernels.table("float32"))
+        return len(all_places if mask in places else mask)
+    return os.cpu_count() or 1
+
+
+@cache
+def bound(table: Any) -> tuple[set[frozenset[int]], frozenset[int]]:
+    """The places that OpenMP binds threads to, which stay the same, and the processors of all of them."""
+    places = set(_core.places(table))
+    return places, frozenset().union(*places)

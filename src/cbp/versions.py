@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from cbp import _core, kernels, threads
+from cbp import _core, cgroups, kernels, threads
 
 
 def package_version() -> str:
@@ -43,19 +43,22 @@ def processor() -> str:
 
 def describe(dtype: str = "float32") -> dict[str, str]:
     """Facts by name, in the order in which `show_versions` prints them."""
-    facts = _core.describe(kernels.table(dtype))
-    n_threads, reason = threads.count(None, kernels.table(dtype))
-    if reason == "OpenMP" and os.environ.get("OMP_NUM_THREADS"):
+    table = kernels.table(dtype)
+    facts = _core.describe(table)
+    cgroups.current_quota(afresh=True)
+    n_threads, reason = threads.count(None, table)
+    if reason == "OpenMP" and n_threads == threads.omp_num_threads():
         reason = "OMP_NUM_THREADS"
     if not facts["openmp"]:
         n_threads, reason = 1, "a build without OpenMP"
+    processors = f"{threads.processors(table)} of {os.cpu_count()} processors usable"
     openmp = f"{facts['openmp']} ({openmp_runtime()})" if facts["openmp"] else "none: serial"
     chosen = "CBP_ISA" if os.environ.get("CBP_ISA") else "the best this processor has"
     runnable = ", ".join(kernels.available())
     return {
         "cbp": package_version(),
         "instruction set": f"{kernels.isa()} ({chosen}; built and runnable: {runnable})",
-        "threads": f"{n_threads} (by {reason}; {os.cpu_count()} processors)",
+        "threads": f"{n_threads} (by {reason}; {processors})",
         "compiler": facts["compiler"],
         "OpenMP": openmp,
         "NumPy": np.__version__,

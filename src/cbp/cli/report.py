@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sys
 import textwrap
@@ -13,7 +12,7 @@ import cbp
 from cbp import flops
 from cbp.scores import refuse_not_finite
 from cbp.tabular import Columns, Examples
-from cbp.threads import count
+from cbp.threads import count, processors
 from cbp.versions import peak_gflops
 
 __all__ = [
@@ -115,13 +114,6 @@ def say_speed(net: cbp.Network, n_examples: int, seconds: float) -> None:
 def threads_of(net: cbp.Network) -> int:
     """Return how many threads a network may use."""
     return count(net.n_threads)[0]
-
-
-def processors() -> int:
-    """Return how many processors this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def counted(number: int, thing: str) -> str:
