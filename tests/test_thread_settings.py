@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from cbp import cgroups, versions
+from cbp import cgroups, runtimes, versions
 
 RUNTIME = versions.describe()["OpenMP"]
 LLVM = "libomp" in RUNTIME or "libiomp" in RUNTIME
@@ -134,6 +134,10 @@ def affinity():
     return AFFINITY
 
 
+def other():
+    return AFFINITY and not LLVM
+
+
 def threadpoolctl():
     return bool(pytest.importorskip("threadpoolctl"))
 
@@ -145,6 +149,8 @@ IN_A_CHILD = "in_a_child(lambda: report('float64'))"  # another module, which is
 TRAINED = f"train()\nanswer = {IN_A_CHILD}"
 THEN_IN_A_CHILD = f"lambda: (train(), {IN_A_CHILD})[1]"
 HALF, THREE, NONE = (f"quota({text!r})" for text in ("50000 100000", "300000 100000", "max 100000"))
+OTHER = "libgomp-other.so.1"
+BOUND = f"import ctypes; ctypes.CDLL(os.path.join(folder, {OTHER!r})).omp_get_max_threads()"
 LOADED = "threads.count(None)\n"
 LIMIT = LOADED + "import threadpoolctl\nlimit = threadpoolctl.threadpool_limits({}, user_api='openmp')"
 
@@ -204,6 +210,10 @@ ROWS = [
     row("bind, in a thread", USABLE, "answer = in_a_thread(report)", needs=affinity, OMP_PROC_BIND="true"),
     row("bind and a quota", 1, HALF, needs=affinity, OMP_PROC_BIND="true"),
     row("bind and OMP_NUM_THREADS", 3, HALF, needs=affinity, OMP_PROC_BIND="true", OMP_NUM_THREADS="3"),
+    row("bound by another runtime", USABLE, early=BOUND, needs=other, OMP_PROC_BIND="true"),
+    row("bound by another, then fork", USABLE, TRAINED, early=BOUND, needs=other, OMP_PLACES="cores"),
+    row("bound by another runtime, quota", 1, HALF, early=BOUND, needs=other, OMP_PROC_BIND="true"),
+    row("one place of another runtime", 1, early=BOUND, needs=other, OMP_PLACES=f"{{{FIRST}}}"),
     row("places", USABLE, needs=affinity, OMP_PLACES="threads"),
     row("one place", 1, needs=affinity, OMP_PLACES=f"{{{FIRST}}}"),
     row("the same place twice", 1, needs=affinity, OMP_PLACES=f"{{{FIRST}}},{{{FIRST}}}"),
@@ -229,17 +239,27 @@ ROWS = [
 ]  # fmt: skip
 
 
+def copy_runtime(path):
+    """Make a runtime of another name, as packages bring them along."""
+    own = [file for file in runtimes.loaded() if "libgomp" in file] if other() else []
+    if own:
+        with open(own[0], "rb") as file:
+            path.write_bytes(re.sub(rb"\0libgomp([-.])", rb"\0libgomq\1", file.read()))
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """[told, team] by the row's environment and code; None where the child has come to grief."""
     groups = {}
     for row in ROWS:
         groups.setdefault((row.environment, row.early), []).append(row.code)
+    folder = tmp_path_factory.mktemp("cgroup")
+    copy_runtime(folder / OTHER)
     todo = [(dict(environment), early, codes) for (environment, early), codes in groups.items()]
     clean = {name: value for name, value in os.environ.items() if not re.match("OMP_|GOMP_|KMP_", name)}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        input=json.dumps([todo, str(tmp_path_factory.mktemp("cgroup"))]),
+        input=json.dumps([todo, str(folder)]),
         env=clean,
         capture_output=True,
         text=True,

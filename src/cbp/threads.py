@@ -8,6 +8,7 @@ The default follows what holds at the time of the call. In order:
    ``OMP_PLACES``, ``GOMP_CPU_AFFINITY``, ``KMP_AFFINITY``), it has bound the calling thread too, to one of
    its places: then those of all places count. A mask that is not that of a place has been set by somebody
    since, and counts itself. A process that a bound thread has started has that thread's place, and no more.
+   (Where another package's runtime has bound the thread before ours was loaded: see `runtimes`.)
 3. The CPU quota of the process's control groups.
 
 Whatever is asked for, a team is never larger than OpenMP allows: ``OMP_THREAD_LIMIT``, ``OMP_DYNAMIC``, and

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from cbp import _core, cgroups, kernels, threads
+from cbp import _core, cgroups, kernels, runtimes, threads
 
 
 def package_version() -> str:
@@ -24,11 +24,9 @@ def package_version() -> str:
 def openmp_runtime() -> str:
     """The OpenMP runtimes that this process has loaded, by file name, where the system tells."""
     try:
-        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
-            found = set(re.findall(r"/(lib(?:gomp|omp|iomp5)[^/\s]*)$", maps.read(), re.M))
+        return ", ".join(sorted(os.path.basename(path) for path in runtimes.loaded())) or "none"
     except OSError:
         return "unknown"
-    return ", ".join(sorted(found)) or "none"
 
 
 def processor() -> str:

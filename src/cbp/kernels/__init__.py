@@ -9,6 +9,7 @@ import os
 from functools import cache
 from typing import Any
 
+from cbp import runtimes
 from cbp.kernels import cpu
 
 # From the best to the plainest, with the x86-64 level each needs. The last two are never chosen unasked.
@@ -58,4 +59,5 @@ def isa() -> str:
 @cache
 def table(dtype: str) -> Any:
     """The capsule of C functions for float32 or float64; the module is loaded with its first use."""
-    return importlib.import_module(_module(isa(), dtype)).capsule
+    with runtimes.released():  # the first module brings OpenMP
+        return importlib.import_module(_module(isa(), dtype)).capsule

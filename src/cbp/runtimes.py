@@ -1,0 +1,69 @@
+"""The OpenMP runtimes in this process: several, where packages bring one each."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+BINDING = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")  # make a runtime bind threads
+
+
+def loaded() -> list[str]:
+    """Paths of the runtimes that are loaded.
+
+    Raises
+    ------
+    OSError
+        If the system does not tell.
+    """
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+        return sorted(set(re.findall(r" (/.*/lib(?:gomp|omp|iomp5)[^/\s]*)$", maps.read(), re.M)))
+
+
+@contextmanager
+def released() -> Iterator[None]:
+    """Give the calling thread for a while the processors that it had before a runtime bound it.
+
+    A runtime that is loaded meanwhile counts those. Otherwise it would count a single place of the other's,
+    and bind all its threads to that.
+    """
+    bound_to = None
+    if hasattr(os, "sched_setaffinity") and any(os.environ.get(name) for name in BINDING):
+        with suppress(OSError):  # refused by a sandbox
+            mask = os.sched_getaffinity(0)
+            whole = before_binding(mask)
+            if os.sched_getaffinity(0) != whole:  # LLVM's may have bound it only when it was asked
+                os.sched_setaffinity(0, whole)
+            if mask != whole:
+                bound_to = mask
+    try:
+        yield
+    finally:
+        # Otherwise it may be the runtime just loaded that has bound the thread.
+        if bound_to is not None:
+            os.sched_setaffinity(0, bound_to)
+
+
+def before_binding(mask: set[int]) -> set[int]:
+    """The processors of all places of the runtime that has bound a thread with this mask; else the mask."""
+    if len(mask) == os.cpu_count():
+        return mask
+    for places in map(places_of, loaded()):
+        if mask in places:
+            return set().union(*places)
+    return mask
+
+
+def places_of(path: str) -> list[set[int]]:
+    """The places of a loaded runtime, by its file; none where it does not tell."""
+    import ctypes  # takes long, and few processes bind threads
+
+    try:
+        runtime = ctypes.CDLL(path)
+        sizes = [runtime.omp_get_place_num_procs(i) for i in range(runtime.omp_get_num_places())]
+        places = [(ctypes.c_int * size)() for size in sizes]
+        for i, place in enumerate(places):
+            runtime.omp_get_place_proc_ids(i, place)
+    except (OSError, AttributeError):  # a file that was replaced since; a runtime from before OpenMP 4.5
+        return []
+    return [set(place) for place in places]
