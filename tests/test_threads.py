@@ -403,6 +403,33 @@ if __name__ == "__main__":
 """
 
 
+FORK_WHILE_LOADING = """
+import importlib, os, signal, threading, time
+import cbp
+
+def import_module(name):
+    started.set()
+    time.sleep(0.5)
+    module = original(name)
+    loaded.append(name)
+    return module
+
+started, loaded, original = threading.Event(), [], importlib.import_module
+importlib.import_module = import_module
+thread = threading.Thread(target=cbp.kernels.table, args=["float32"])
+thread.start()
+started.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    n_loaded = len(loaded)
+    cbp.kernels.table("float32")
+    os._exit(17 if n_loaded == 1 else 1)
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
 # Threads get as much memory for their stacks as the process is allowed for its own: here more than there is.
 NO_THREADS = """
 import os, resource, signal, sys
@@ -457,6 +484,11 @@ def test_a_child_of_fork_trains_to_the_same_bits():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_children_train_that_are_forked_while_other_threads_train():
     assert run(FORK_BUSY, timeout=200) == "True"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_fork_waits_for_a_module_that_another_thread_loads():
+    assert run(FORK_WHILE_LOADING) == "17"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")

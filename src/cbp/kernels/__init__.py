@@ -6,6 +6,7 @@ The choice is made once: the best that the processor can run, or what ``CBP_ISA`
 import importlib
 import importlib.util
 import os
+import threading
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,14 @@ from cbp.kernels import cpu
 # From the best to the plainest, with the x86-64 level each needs. The last two are never chosen unasked.
 LEVELS = {"x86-64-v4": 4, "x86-64-v3": 3, "x86-64-v2": 2, "baseline": 0, "wide": 3, "plain": 0}
 PRECISIONS = {"float32": "f32", "float64": "f64"}
+
+# A child of fork inherits the lock of a module that another thread was importing, and nobody unlocks it
+# there. So fork waits until that is done.
+_loading = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release
+    )
 
 
 def _module(isa: str, dtype: str) -> str:
@@ -59,5 +68,5 @@ def isa() -> str:
 @cache
 def table(dtype: str) -> Any:
     """The capsule of C functions for float32 or float64; the module is loaded with its first use."""
-    with runtimes.released():  # the first module brings OpenMP
+    with _loading, runtimes.released():  # the first module brings OpenMP
         return importlib.import_module(_module(isa(), dtype)).capsule
