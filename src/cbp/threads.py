@@ -97,7 +97,8 @@ def default(table: Any) -> tuple[int, str]:
     # To look for a variable that is not there takes as long as all else, so that comes last.
     if allowed == usable:
         return allowed, "OpenMP"
-    followed = allowed == _core.default_threads(table)  # of the processors as they were
+    # OpenMP's own count of processors, from when it was loaded. A limit of just that number is taken for it.
+    followed = allowed == _core.default_threads(table)
     if allowed < usable and not followed:
         return allowed, "OpenMP"
     chosen = omp_num_threads()
