@@ -318,8 +318,10 @@ cdef inline void sum_rows_body(
     cdef vec chain[2]
     cdef Py_ssize_t i = 0, stop
     cdef int v
+    sums[0] = sums[1] = broadcast(0)
     for v in range(n_vectors):
-        sums[v] = load(total + v * LANES) if start == ADD else broadcast(0)
+        if start == ADD:
+            sums[v] = load(total + v * LANES)
     while i < n_rows:
         stop = i + min(longest, n_rows - i)
         for v in range(n_vectors):
