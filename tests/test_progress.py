@@ -330,6 +330,19 @@ def test_bar_of_a_finished_run(clock, tqdm):
     assert "validation" not in text.getvalue()
 
 
+def test_bar_writes_its_last_state_once(clock, tqdm):
+    text = Terminal()
+    with Progress(True, epochs=2, examples=100, stream=text) as progress:
+        clock.now += 1.0
+        progress.advance(100)
+        progress.finish_epoch(make_epoch(1))
+        clock.now += 0.01  # so that the next redraw is not due
+        progress.advance(100)
+        progress.finish_epoch(make_epoch(2, loss=0.0625))
+    assert text.getvalue().count("epoch 2/2: 100%|") == 1
+    assert last_line(text).endswith("examples/s, loss 0.0625")
+
+
 def test_bar_of_a_run_that_stopped_early_names_the_epoch_it_reached(clock, tqdm):
     text = Terminal()
     with Progress(True, epochs=100, examples=100, stream=text) as progress:

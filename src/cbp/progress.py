@@ -183,19 +183,23 @@ class Bar:
 
     def draw(self) -> float:
         """Redraw the bar."""
-        self._bar.set_description_str(self._run.position(), refresh=False)
-        epoch = self._run.epoch
-        if epoch is not None:
-            self._bar.set_postfix_str(", ".join(losses_of(epoch)), refresh=False)
+        self._describe()
         self._bar.update(self._run.done - self._bar.n)
         return self._interval
 
     def close(self) -> None:
-        """Redraw the bar for the last time and leave it standing."""
+        """Redraw the bar for the last time, which tqdm does itself, and leave it standing."""
         try:
-            self.draw()
+            self._describe()
+            self._bar.n = self._run.done
         finally:
             self._bar.close()
+
+    def _describe(self) -> None:
+        self._bar.set_description_str(self._run.position(), refresh=False)
+        epoch = self._run.epoch
+        if epoch is not None:
+            self._bar.set_postfix_str(", ".join(losses_of(epoch)), refresh=False)
 
 
 class Lines:
