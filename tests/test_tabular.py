@@ -2,19 +2,16 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 
-from cbp.tabular import (
-    Arrays,
-    Categorical,
-    Classes,
-    Columns,
-    Numeric,
-    Preprocessor,
-    Quantity,
-)
+from cbp.tabular import Arrays, Classes, Columns, Preprocessor
+from cbp.tabular.cells import Remarks
+from cbp.tabular.columns import Categorical, Numeric
+from cbp.tabular.forms import Form
+from cbp.tabular.targets import Quantity
 
 TABLE = {
     "size": np.array([1.0, 2.0, 3.0, 6.0]),
@@ -24,6 +21,13 @@ TABLE = {
 }
 
 
+def told(columns, table):
+    """Return what there is to remark on a table."""
+    remarks = Remarks()
+    columns.remark(table, remarks, unknown=True)
+    return remarks.lines()
+
+
 # --- columns ---------------------------------------------------------------------------------------------
 
 
@@ -31,44 +35,36 @@ def test_numbers_are_standardised_and_categories_become_one_input_each_in_sorted
     columns = Columns.fit(TABLE)
     deviation = math.sqrt((4 + 1 + 0 + 9) / 4)
     assert columns.columns == [
-        Numeric("size", 3.0, pytest.approx(deviation)),
-        Categorical("colour", ["blue", "green", "red"]),
-        Numeric("count", 5.0, 1.0),
-        Categorical("flag", ["False", "True"]),
+        Numeric("size", 3.0, pytest.approx(deviation), 2.5),
+        Categorical("colour", ["blue", "green", "red"], "red"),
+        Categorical("flag", ["False", "True"], "True"),
     ]
     X = columns.transform(TABLE)
-    assert X.shape == (4, columns.width) == (4, 7)
+    assert X.shape == (4, columns.width) == (4, 6)
     np.testing.assert_allclose(X[:, 0], np.array([-2, -1, 0, 3]) / deviation)
     np.testing.assert_array_equal(X[:, 1:4], [[0, 0, 1], [1, 0, 0], [0, 0, 1], [0, 1, 0]])
-    np.testing.assert_array_equal(X[:, 4], 0)
-    np.testing.assert_array_equal(X[:, 5:], [[0, 1], [1, 0], [0, 1], [0, 1]])
+    np.testing.assert_array_equal(X[:, 4:], [[0, 1], [1, 0], [0, 1], [0, 1]])
 
 
 def test_scales_and_categories_come_from_the_training_rows_alone():
     columns = Columns.fit(TABLE, rows=np.array([0, 1]))
-    assert columns.columns[0] == Numeric("size", 1.5, 0.5)
-    assert columns.columns[1] == Categorical("colour", ["blue", "red"])
+    assert columns.columns[0] == Numeric("size", 1.5, 0.5, 1.5)
+    assert columns.columns[1] == Categorical("colour", ["blue", "red"], "red")
 
 
 def test_an_unseen_category_is_none_of_the_known_ones_and_is_told():
     columns = Columns.fit(TABLE, rows=np.array([0, 1, 2]))
     np.testing.assert_array_equal(columns.transform(TABLE)[3, 1:3], 0)
-    assert columns.unknown(TABLE) == {"colour": ["green"]}
-    assert Columns.fit(TABLE).unknown(TABLE) == {}
+    assert told(columns, TABLE) == [
+        "colour: 'green' unknown to the model, taken for none of the known categories"
+    ]
+    assert told(Columns.fit(TABLE), TABLE) == []
 
 
 def test_columns_are_found_by_name_in_any_order_and_others_are_not_looked_at():
     columns = Columns.fit(TABLE)
     shuffled = {"more": np.array([None] * 4)} | dict(reversed(TABLE.items()))
     np.testing.assert_array_equal(columns.transform(shuffled), columns.transform(TABLE))
-    with pytest.raises(ValueError, match=r"^missing columns 'size', 'flag'$"):
-        columns.transform({"colour": TABLE["colour"], "count": TABLE["count"]})
-
-
-def test_a_constant_column_is_zero_even_where_its_mean_is_rounded():
-    values = np.full(3, 0.1)
-    assert values.mean() != 0.1
-    assert Columns.fit({"a": values}).columns == [Numeric("a", 0.1, 1.0)]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -76,62 +72,148 @@ def test_inputs_come_in_the_precision_asked_for(dtype):
     assert Columns.fit(TABLE).transform(TABLE, dtype).dtype == dtype
 
 
-def test_data_frames_are_tables():
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame(TABLE)
-    frame["colour"] = frame["colour"].astype("category")
-    assert Columns.fit(frame) == Columns.fit(TABLE)
-    np.testing.assert_array_equal(Columns.fit(frame).transform(frame), Columns.fit(TABLE).transform(TABLE))
+def test_a_few_gaps_are_filled_with_the_median_or_the_most_frequent_category():
+    number = np.array([np.nan, *[1.0] * 50, *[2.0] * 49, *[9.0] * 100])
+    text = np.array([*["a"] * 90, *["b"] * 109, None], object)
+    table = {"number": number, "text": text}
+    columns = Columns.fit(table)
+    assert columns.columns[0].fill == 9.0  # the median of 199 values: the 100th
+    assert columns.columns[1] == Categorical("text", ["a", "b"], "b")
+    X = columns.transform(table)
+    assert X[0, 0] == X[-1, 0] == (9.0 - np.nanmean(number)) / np.nanstd(number)
+    np.testing.assert_array_equal(X[-1, 1:], [0, 1])
+    assert told(columns, table) == [
+        "number (1): gaps filled with the median",
+        "text (1): gaps filled with 'b'",
+    ]
+
+
+def test_more_gaps_are_told_to_the_network():
+    table = {
+        "number": np.array([1.0, np.nan, 4.0, 7.0]),
+        "text": np.array(["a", "b", None, "a"], object),
+    }
+    columns = Columns.fit(table)
+    assert columns.columns[0] == Numeric("number", 4.0, pytest.approx(6**0.5), 4.0, flag=True)
+    assert columns.columns[1] == Categorical("text", ["", "a", "b"], "")
+    X = columns.transform(table)
+    np.testing.assert_allclose(X[:, 0] * 6**0.5, [-3, 0, 0, 3], atol=1e-12)
+    np.testing.assert_array_equal(X[:, 1], [0, 1, 0, 0])
+    np.testing.assert_array_equal(X[:, 2:], [[0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    assert told(columns, table) == [
+        "number (1): gaps filled with the median, and an input that says where",
+        "text (1): gaps are a category of their own",
+    ]
+
+
+def test_dates_are_days_and_phases_of_the_year_the_week_and_the_day():
+    hours = np.datetime64("1970-01-01T00", "s") + np.arange(0, 3 * 365 * 24, 7) * np.timedelta64(3600, "s")
+    times = hours.copy()
+    times[5] = np.datetime64("NaT")
+    columns = Columns.fit({"when": times})
+    (column,) = columns.columns
+    assert column.cycles == [365.2425, 7.0, 1.0]
+    assert columns.width == 7
+    X = columns.transform({"when": times})
+    days = np.arange(0, 3 * 365 * 24, 7) / 24
+    days[5] = column.fill
+    np.testing.assert_allclose(X[:, 0], (days - column.mean) / column.scale)
+    for place, length in enumerate((365.2425, 7, 1)):
+        np.testing.assert_allclose(X[:, 1 + 2 * place], np.sin(2 * np.pi * days / length), atol=1e-9)
+        np.testing.assert_allclose(X[:, 2 + 2 * place], np.cos(2 * np.pi * days / length), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("step", "count", "cycles"),
+    [(1, 10, []), (1, 14, []), (1, 15, [7.0]), (7, 80, []), (7, 120, [365.2425]), (1, 800, [365.2425, 7.0])],
+)
+def test_only_cycles_that_were_seen_twice_and_vary_are_inputs(step, count, cycles):
+    days = np.datetime64("2020-01-01", "D") + np.arange(count) * step
+    assert Columns.fit({"when": days}).columns[0].cycles == cycles
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "reason"),
+    [
+        ("a", np.full(30, 0.1), "the same in every row"),
+        ("a", np.array(["x"] * 30), "the same in every row"),
+        ("a", np.full(30, np.nan), "empty"),
+        ("a", np.array([None] * 30), "empty"),
+        (
+            "a",
+            np.array([f"name {i}" for i in range(30)]),
+            "text that differs from row to row (--text NAME .*)",
+        ),
+        ("id", np.arange(30.0) * 7, "numbers of the rows (--number NAME keeps it)"),
+        ("Patient_ID", np.arange(30.0), "numbers of the rows (--number NAME keeps it)"),
+        ("rownames", np.arange(30.0), "numbers of the rows (--number NAME keeps it)"),
+    ],
+)
+def test_columns_of_no_use_are_left_out_and_told(name, values, reason):
+    remarks = Remarks()
+    table = {"b": np.arange(30.0), name: values}
+    assert Columns.fit(table, remarks=remarks).names == ["b"]
+    words = re.escape(reason).replace(r"\.\*", ".*")
+    assert re.fullmatch(f"{name}: left out, {words}", *remarks.lines())
+    if "keeps" in reason or "--text" in reason:
+        assert Columns.fit(table, keep=[name]).names == ["b", name]
+    with pytest.raises(ValueError, match=f"^there is no column to learn from; {name}: {words}$"):
+        Columns.fit({name: values})
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("width", np.arange(30.0)),  # not by name
+        ("id", np.arange(30.0) // 2),  # not one for each row
+        ("id", np.arange(30.0) / 7),  # not whole
+        ("a", np.array([f"name {i % 15}" for i in range(30)])),
+        ("a", np.array([1.0, *[np.nan] * 29])),  # where the one value is says something
+    ],
+)
+def test_columns_of_perhaps_little_use_are_kept(name, values):
+    assert Columns.fit({name: values}).names == [name]
+
+
+def test_only_the_most_frequent_of_many_categories_are_inputs():
+    # Each fourth one is there five times, the others four: the former are exactly a hundred.
+    numbers = np.repeat(np.arange(400), np.where(np.arange(400) % 4 == 0, 5, 4))
+    table = {"a": np.char.zfill(numbers.astype(str), 3)}
+    remarks = Remarks()
+    columns = Columns.fit(table, remarks=remarks)
+    assert columns.columns[0].categories == [f"{i:03}" for i in range(0, 400, 4)]
+    assert remarks.lines() == ["a: the 100 most frequent categories are inputs"]
+    assert told(columns, table) == []
+    np.testing.assert_array_equal(columns.transform(table).sum(axis=1), numbers % 4 == 0)
+    remarks = Remarks()
+    Columns.fit({"a": table["a"][numbers % 4 == 0]}, remarks=remarks)
+    assert remarks.lines() == []
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.array([1.0, np.nan]), "column 'a', row 2: missing value"),
-        (np.array([-np.inf, 1.0]), "column 'a', row 1: infinite value"),
-        (np.array(["x", None], object), "column 'a', row 2: missing value"),
-        (np.array([math.nan, "x"], object), "column 'a', row 1: missing value"),
-        (np.array([], object), "column 'a' is empty"),
-        (np.array([[1.0]]), r"column 'a' has shape \(1, 1\), where one value a row is needed"),
+        (np.array([[1.0], [2.0]]), r"column 'a' has shape \(2, 1\), where one value a row is needed"),
         (np.array([1j, 2]), "column 'a' holds complex128, which is neither numbers nor text"),
         (np.array([1e308, -1e308]), "column 'a': the numbers are too large to be scaled"),
-        (np.array([10**400, 1], object), "column 'a', row 1: 1000.*\\.\\.\\. is not a number"),
     ],
 )
-def test_cells_that_cannot_be_inputs_are_refused_by_column_and_row(values, message):
+def test_columns_that_cannot_be_inputs_are_refused(values, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         Columns.fit({"a": values})
-
-
-def test_pandas_missing_values_are_missing():
-    pandas = pytest.importorskip("pandas")
-    for values in ([1, pandas.NA], ["x", pandas.NA], ["x", pandas.NaT]):
-        with pytest.raises(ValueError, match="^column 'a', row 2: missing value$"):
-            Columns.fit({"a": np.array(values, object)})
-
-
-def test_text_in_a_column_of_numbers_is_refused_at_prediction():
-    columns = Columns.fit({"a": np.array([1.0, 2.0])})
-    np.testing.assert_array_equal(columns.transform({"a": np.array(["1", "2"], object)}), [[-1], [1]])
-    with pytest.raises(ValueError, match="^column 'a', row 2: 'two' is not a number$"):
-        columns.transform({"a": np.array([1, "two"], object)})
-
-
-def test_running_text_and_spoilt_numbers_are_refused():
-    names = np.array([f"name {i}" for i in range(41)], object)
-    with pytest.raises(
-        ValueError, match=r"^column 'a' holds text and not categories \(41 values in 41 rows\)"
-    ):
-        Columns.fit({"a": names})
-    assert Columns.fit({"a": np.concatenate([names, names])}).width == 41
-    spoilt = np.array([*map(str, range(40)), "4O"] * 3, object)
-    with pytest.raises(ValueError, match="^column 'a', row 41: '4O' is not a number$"):
-        Columns.fit({"a": spoilt})
 
 
 def test_a_table_without_columns_is_refused():
     with pytest.raises(ValueError, match="there is no column to learn from"):
         Columns.fit({})
+
+
+def test_remarks_on_the_same_are_one_line():
+    remarks = Remarks()
+    for place in range(10):
+        remarks.add("decimal comma", f"x{place}")
+    remarks.add("no header")
+    assert remarks.lines() == ["x0, x1, x2, x3, x4, x5, x6, x7 and 2 more: decimal comma", "no header"]
 
 
 # --- arrays ----------------------------------------------------------------------------------------------
@@ -205,7 +287,7 @@ def test_examples_of_another_shape_are_refused():
     "target", [Classes("ÿ", ["ä", "b"]), Classes("y", [0, 2.5]), Quantity("y", 1 / 3, 2.0)]
 )
 def test_the_record_survives_json(inputs, target):
-    record = Preprocessor(inputs, target)
+    record = Preprocessor(inputs, target, {"a": Form("number", ",", ".")}, {"header": False, "width": 3})
     assert Preprocessor.from_dict(json.loads(json.dumps(record.to_dict()))) == record
 
 
@@ -216,9 +298,32 @@ def test_the_record_survives_json(inputs, target):
         {"inputs": {}, "target": {}},
         {"inputs": {"columns": [{}]}, "target": {"name": "y", "labels": []}},
         {"inputs": 3, "target": None},
+        {"inputs": {"columns": []}, "target": {"name": "y", "labels": []}, "layout": {"colour": 1}},
+        {
+            "inputs": {"columns": []},
+            "target": {"name": "y", "labels": []},
+            "forms": {"a": {"kind": "x", "y": 1}},
+        },
         {"inputs": {"shape": [1], "mean": 0, "scale": 1, "more": 2}, "target": {"name": "y", "labels": []}},
     ],
 )
 def test_what_is_no_record_is_refused(record):
     with pytest.raises(ValueError, match="^no record of a preprocessor: "):
         Preprocessor.from_dict(record)
+
+
+def test_models_of_old_are_read():
+    record = {
+        "inputs": {
+            "columns": [
+                {"name": "size", "mean": 3.0, "scale": 2.0},
+                {"name": "code", "categories": ["01", "2"]},
+            ]
+        },
+        "target": {"name": "y", "mean": 1.0, "scale": 2.0},
+    }
+    table = Preprocessor.from_dict(record)
+    assert [table.form(column) for column in table.inputs.columns] == [Form("number"), Form("text")]
+    assert table.layout == {"header": True}
+    X = table.inputs.transform({"size": np.array([5.0, np.nan]), "code": np.array(["01", None], object)})
+    np.testing.assert_array_equal(X, [[1, 1, 0], [0, 0, 0]])

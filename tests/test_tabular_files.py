@@ -1,22 +1,12 @@
-"""Data files: what is read from .csv and .npz, and what is refused."""
-
-import sys
+"""Data files made examples: of tables and of .npz, and what is refused."""
 
 import numpy as np
 import pytest
 
-from cbp.tabular import (
-    Arrays,
-    Categorical,
-    Choices,
-    Classes,
-    Columns,
-    Numeric,
-    Quantity,
-    load_examples,
-    load_inputs,
-)
-from cbp.tabular.readers import read_csv, read_npz
+from cbp.tabular import Arrays, Choices, Classes, Columns, Preprocessor, load_examples, load_inputs
+from cbp.tabular.arrays import read_npz
+from cbp.tabular.columns import Categorical, Numeric
+from cbp.tabular.targets import Quantity
 
 
 @pytest.fixture
@@ -49,95 +39,17 @@ def numbered(header, row, count=40):
     return header + "\n" + "".join(row(i) + "\n" for i in range(count))
 
 
-# --- .csv ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a,b\n1,x\n2,y\n",
-        "a,b\r\n1,x\r\n2,y\r\n",
-        "\ufeffa,b\n1,x\n2,y",
-        '"a","b"\n"1","x"\n"2","y"\n',
-        "a, b\n1, x\n2, y\n",
-        "a;b\n1;x\n2;y\n",
-        "a\tb\n1\tx\n2\ty\n",
-        "\n\na,b\n\n1,x\n2,y\n\n",
-        ",a,b\n0,1,x\n1,2,y\n",
-        "a,b,\n1,x,\n2,y,\n",
-    ],
-    ids=[
-        "plain",
-        "crlf",
-        "bom",
-        "quoted",
-        "spaces",
-        "semicolons",
-        "tabs",
-        "blank lines",
-        "index",
-        "trailing",
-    ],
-)
-def test_every_ordinary_way_to_write_a_table_is_read(csv_file, text):
-    table = read_csv(csv_file(text))
-    assert list(table) == ["a", "b"]
-    np.testing.assert_array_equal(table["a"], [1, 2])
-    np.testing.assert_array_equal(table["b"], ["x", "y"])
-
-
-def test_quotes_commas_line_ends_and_unicode_are_kept(csv_file):
-    table = read_csv(csv_file('"naïve; name","x ""y"""\n"grün, hell\nund so",1\n"да",2\n'))
-    assert list(table) == ["naïve; name", 'x "y"']
-    assert table["naïve; name"].tolist() == ["grün, hell\nund so", "да"]
-
-
-def test_text_keeps_its_spelling(csv_file):
-    table = read_csv(csv_file("flag,code\ntrue,01\nFALSE,2\n"), text=["code"])
-    assert table["flag"].tolist() == ["true", "FALSE"]
-    assert table["code"].tolist() == ["01", "2"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "data.csv: the file is empty"),
-        (" \n\n", "data.csv: the file is empty"),
-        ("a,b\n", "data.csv has a header and no rows"),
-        ("a,b,a\n1,2,3\n", "data.csv: column 'a' is there twice"),
-        (",\n1,2\n", "data.csv: no column has a name: a header is needed"),
-        ("a,b\n1,2\n1,2,3\n", "data.csv: Expected 2 fields in line 3, saw 3"),
-        ("a,b\n1,2,3\n1,2,3\n", "data.csv: the rows have more fields than the header"),
-        ('a,b\n"1,2\n', "data.csv: EOF inside string starting at row 1"),
-        ("é,b\n1,2\n".encode("latin-1"), "data.csv is not text in UTF-8"),
-        (b"a,b\n1,2\n3,\xff\n", "data.csv is not text in UTF-8"),
-    ],
-)
-def test_files_that_are_no_table_are_refused(csv_file, text, message):
-    with pytest.raises(ValueError) as caught:
-        read_csv(csv_file(text))
-    assert str(caught.value).strip().endswith(message)
-
-
-def test_pandas_is_asked_for_where_it_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(
-        ModuleNotFoundError, match=r"^reading .csv needs pandas: pip install 'cython-backprop\[csv\]'$"
-    ):
-        read_csv(tmp_path / "data.csv")
-
-
 # --- examples from a table -------------------------------------------------------------------------------
 
 
 def test_a_table_becomes_examples(csv_file):
     path = csv_file(numbered("size,colour,kind", lambda i: f"{i},{'red' if i % 2 else 'blue'},{'uv'[i % 2]}"))
-    x_train, y_train, x_test, y_test, record = load_examples(path, Choices())
+    x_train, y_train, x_test, y_test, record, _ = load_examples(path, Choices())
     assert x_train.shape == (30, 3)
     assert x_test.shape == (10, 3)
     assert x_train.dtype == np.float32
     assert record.target == Classes("kind", ["u", "v"])
-    assert record.inputs.columns[1] == Categorical("colour", ["blue", "red"])
+    assert record.inputs.columns[1].categories == ["blue", "red"]
     # Each kind has a colour of its own, so that rows and targets can be seen to belong together.
     for x, y in ((x_train, y_train), (x_test, y_test)):
         np.testing.assert_array_equal(x[:, 2], y)
@@ -172,12 +84,37 @@ def test_the_choices_are_kept(csv_file):
         ("a,b\n1,2\n", {"ignore": ["A"]}, "there is no column 'A': did you mean 'a'?"),
         ("a,b\n1,2\n", {"ignore": ["b"]}, "column 'b' is the target, and cannot be ignored"),
         ("b\n1\n2\n", {}, "there is no column to learn from"),
-        ("a,b\n1,2\n", {}, "of 1 examples in all, 25% cannot be held out for the test"),
-        ("a,b\n1,x\n,y\n", {}, "column 'a', row 2: missing value"),
-        ("a,b\nx,1\nNA,2\n", {}, "column 'a', row 2: missing value"),
-        ("a,b\n1,1\n2,\n", {}, "column 'b', row 2: missing value"),
-        ("a,b\n1,1\ninf,2\n", {}, "column 'a', row 2: infinite value"),
-        ("a,b\n1,x\n2,x\n", {}, "column 'b' is 'x' in every row: there is nothing to tell apart"),
+        (
+            "ab,b\n1,2.5\n",
+            {"task": "regression"},
+            "of 1 examples in all, 25% cannot be held out for the test",
+        ),
+        ("ab,b\n1,\n2,\n", {}, "every row has a gap: --target NAME chooses another than 'b'"),
+        (
+            "ab,b\n1,1\n2,\n",
+            {"gaps": "error"},
+            "column 'b', line 3: missing value (--gaps impute fills it in, drop leaves the row out)",
+        ),
+        (
+            "ab,b\n1,x\n\n2,y\nNA,y\n",
+            {"gaps": "error"},
+            "column 'ab', line 5: missing value (--gaps impute fills it in, drop leaves the row out)",
+        ),
+        (
+            "ab,c,b\n1,,x\n,2,y\n",
+            {"gaps": "drop"},
+            "every row has a gap: --gaps impute fills them in",
+        ),
+        (
+            "ab,b\n1,x\n2,x\n",
+            {},
+            "column 'b' is 'x' in every row: there is nothing to tell apart (--target NAME chooses another)",
+        ),
+        (
+            "ab,b\n1,2020-01-01\n2,2020-01-02\n",
+            {},
+            "column 'b' holds dates, which are not predicted (--target NAME chooses another)",
+        ),
     ],
 )
 def test_tables_that_cannot_be_learnt_from_are_refused(csv_file, text, choices, message):
@@ -186,28 +123,105 @@ def test_tables_that_cannot_be_learnt_from_are_refused(csv_file, text, choices, 
     assert str(caught.value) == message
 
 
+def test_a_name_may_have_commas_and_names_may_stand_together(csv_file):
+    path = csv_file(numbered('"a, b",a,b,c,y', lambda i: f"{i / 7},{i / 3},{i % 5},{i % 3},{i}"))
+    inputs = [["a, b"], ["a,b"], ["a, b", "a,b"], ["a", "c"]]
+    names = [load_examples(path, Choices(ignore=ignore)).table.inputs.names for ignore in inputs]
+    assert names == [["a", "b", "c"], ["a, b", "c"], ["c"], ["a, b", "b"]]
+
+
+def test_the_same_share_of_every_class_is_held_out(csv_file):
+    kinds = ["a"] * 160 + ["b"] * 30 + ["c"] * 8 + ["d", "e"]
+    path = csv_file(numbered("x,kind", lambda i: f"{i / 7},{kinds[i]}", 200))
+    for seed in range(20):
+        examples = load_examples(path, Choices(seed=seed, test_fraction=0.25))
+        train, test = np.bincount(examples.y_train, minlength=5), np.bincount(examples.y_test, minlength=5)
+        np.testing.assert_array_equal(train + test, [160, 30, 8, 1, 1])
+        assert test[0] in (39, 40, 41)
+        assert test[1] in (7, 8)
+        assert test[2] in (1, 2, 3)
+        # What is there once is learnt.
+        assert test[3] == test[4] == 0
+    assert examples.remarks == ["kind: too few rows to learn the classes 'd', 'e', fewer than 5 each"]
+
+
+def test_rows_without_a_target_and_on_request_rows_with_gaps_are_left_out(csv_file):
+    path = csv_file(numbered("a,b,y", lambda i: f"{i / 7 if i % 4 else ''},{i % 3},{i if i % 10 else 'n/a'}"))
+    for gaps, kept in (
+        ("impute", [i for i in range(40) if i % 10]),
+        ("drop", [i for i in range(40) if i % 10 and i % 4]),
+    ):
+        x_train, y_train, x_test, y_test, table, remarks = load_examples(
+            path, Choices(gaps=gaps, dtype="float64")
+        )
+        targets = np.concatenate([y_train, y_test])[:, 0] * table.target.scale + table.target.mean
+        np.testing.assert_allclose(np.sort(targets), kept)
+        assert len(x_train) + len(x_test) == len(kept)
+        assert remarks[0].startswith("y (4)")
+    assert remarks == ["y (4), a (10): rows without a value are left out"]
+
+
+def test_a_column_that_is_left_out_costs_no_row_its_place(csv_file):
+    text = numbered("a,remark,y", lambda i: f"{i / 7},{f'No. {i}' if i % 2 else ''},{i}", 80)
+    examples = load_examples(csv_file(text), Choices(gaps="drop"))
+    assert len(examples.y_train) + len(examples.y_test) == 80
+
+
 def test_inputs_are_read_by_name_and_new_categories_told(csv_file):
     columns = Columns([Numeric("a", 1.0, 2.0), Categorical("code", ["1", "2"])])
-    X, remarks = load_inputs(csv_file("more,code,a\n?,2,1\n?,7,3\n"), columns, np.float32)
+    record = Preprocessor(columns, Quantity("y", 0.0, 1.0))
+    X, skipped, remarks = load_inputs(csv_file("more,code,a\n?,2,1\n?,7,3\n"), record, np.float32, Choices())
     np.testing.assert_array_equal(X, [[0, 0, 1], [1, 0, 0]])
     assert X.dtype == np.float32
-    assert remarks == ["column 'code': '7' unknown to the model, taken for none of the known categories"]
-    with pytest.raises(ValueError, match="^missing column 'code'$"):
-        load_inputs(csv_file("a\n1\n"), columns, np.float32)
+    assert not skipped.any()
+    assert remarks == ["code: '7' unknown to the model, taken for none of the known categories"]
+    told = r"^missing column 'code' \(found 'a'; --delimiter and --no-header tell how to read it\)$"
+    with pytest.raises(ValueError, match=told):
+        load_inputs(csv_file("a\n1\n"), record, np.float32, Choices())
+    arrays = Preprocessor(Arrays([1], 0.0, 1.0), Quantity("y", 0.0, 1.0))
     with pytest.raises(ValueError, match="an .npz file is needed$"):
-        load_inputs(csv_file("a\n1\n"), Arrays([1], 0.0, 1.0), np.float32)
+        load_inputs(csv_file("a\n1\n"), arrays, np.float32, Choices())
+
+
+def test_the_delimiter_of_a_table_to_predict_from_is_found_by_its_columns(csv_file):
+    text = numbered("city;size;y", lambda i: f"{('New York', 'Los Angeles')[i % 2]};{i / 8},0;{i % 2}")
+    record = load_examples(csv_file(text), Choices(ignore=["size"])).table
+    assert record.layout["usual_delimiter"] == ";"
+    choices = Choices(**record.layout)
+    for text in (
+        "city\nNew York\nLos Angeles\n",
+        "size,city\n1,New York\n2,Los Angeles\n",
+        "size;city\n1,2;New York\n3,4;Los Angeles\n",
+    ):
+        X, _, remarks = load_inputs(csv_file(text), record, np.float64, choices)
+        np.testing.assert_array_equal(X, [[0, 1], [1, 0]])
+        assert remarks == []
+
+
+def test_a_table_without_names_may_lack_its_target(csv_file):
+    text = "".join(f"{'uv'[i % 2]},{i / 7},{i % 5}\n" for i in range(40))
+    x_train, _, x_test, _, record, _ = load_examples(csv_file(text), Choices(target="1", dtype="float64"))
+    choices = Choices(**record.layout)
+    X, _, remarks = load_inputs(csv_file(text), record, np.float64, choices)
+    np.testing.assert_array_equal(np.sort(X, axis=0), np.sort(np.concatenate([x_train, x_test]), axis=0))
+    assert remarks == []
+    without = "".join(line.split(",", 1)[1] + "\n" for line in text.splitlines())
+    X_without, _, remarks = load_inputs(csv_file(without), record, np.float64, choices)
+    np.testing.assert_array_equal(X_without, X)
+    assert remarks == ["the columns are taken for those of the training data without '1'"]
 
 
 # --- .npz ------------------------------------------------------------------------------------------------
 
 IMAGES = (np.arange(80 * 6) % 256).astype(np.uint8).reshape(80, 2, 3)
 DIGITS = (np.arange(80) % 4).astype(np.uint8)
+IMAGE_RECORD = Preprocessor(Arrays([2, 3], 0.0, 2.0), Quantity("y", 0.0, 1.0))
 
 
 @pytest.mark.parametrize("shape", [(80,), (80, 1)])
 def test_arrays_become_examples(npz_file, shape):
     path = npz_file(x_train=IMAGES, y_train=DIGITS.reshape(shape), x_test=IMAGES[:7], y_test=DIGITS[:7])
-    x_train, y_train, x_test, y_test, record = load_examples(path, Choices())
+    x_train, y_train, x_test, y_test, record, _ = load_examples(path, Choices())
     np.testing.assert_allclose(x_train, IMAGES.reshape(80, 6) / 255, rtol=1e-6)
     np.testing.assert_allclose(x_test, x_train[:7])
     np.testing.assert_array_equal(y_train, DIGITS)
@@ -238,7 +252,7 @@ def test_some_arrays_are_held_out_where_there_are_none_to_test_with(npz_file):
             r"x_train and y_train have shapes \(\) and \(\).*",
         ),
         ({"x_train": IMAGES + 1j, "y_train": DIGITS}, "x_train holds complex128, where numbers are needed"),
-        ({"x_train": IMAGES[:0], "y_train": DIGITS[:0]}, "of 0 examples in all, 25% cannot be held out.*"),
+        ({"x_train": IMAGES[:0], "y_train": DIGITS[:0]}, "y_train is empty"),
         (
             {"x_train": IMAGES, "y_train": DIGITS, "x_test": IMAGES[:, :1], "y_test": DIGITS},
             r"x_test has shape \(80, 1, 3\), where \(m, 2, 3\) is needed",
@@ -256,27 +270,30 @@ def test_arrays_that_cannot_be_learnt_from_are_refused(npz_file, arrays, message
 
 def test_choices_that_have_no_meaning_are_refused(npz_file):
     path = npz_file(x_train=IMAGES, y_train=DIGITS, x_test=IMAGES, y_test=DIGITS)
-    with pytest.raises(ValueError, match=r"columns have names in \.csv files only"):
+    with pytest.raises(ValueError, match=r"columns have names in tables only"):
         load_examples(path, Choices(target="y"))
     with pytest.raises(ValueError, match="the file has x_test and y_test"):
         load_examples(path, Choices(test_fraction=0.5))
-    with pytest.raises(ValueError, match=r"data: a \.csv or \.npz file is needed$"):
-        load_examples(path.with_suffix(""), Choices())
+    with pytest.raises(ValueError, match=r"columns have names in tables only"):
+        load_examples(path, Choices(decimal=","))
 
 
 @pytest.mark.parametrize("names", [("x_test", "x", "z"), ("x", "z"), ("whatever",)])
 def test_inputs_are_x_test_or_x_or_the_only_array(npz_file, names):
     path = npz_file(**{name: IMAGES + place for place, name in enumerate(names)})
-    X, remarks = load_inputs(path, Arrays([2, 3], 0.0, 2.0), np.float64)
+    X, skipped, remarks = load_inputs(path, IMAGE_RECORD, np.float64, Choices())
     np.testing.assert_array_equal(X, IMAGES.reshape(80, 6) / 2)
+    assert not skipped.any()
+    assert skipped.shape == (80,)
     assert not remarks
 
 
 def test_inputs_that_cannot_be_found_are_refused(npz_file):
     with pytest.raises(ValueError, match="^there is no x_test and no x among the arrays 'a', 'b'$"):
-        load_inputs(npz_file(a=IMAGES, b=IMAGES), Arrays([2, 3], 0.0, 2.0), np.float64)
-    with pytest.raises(ValueError, match="a .csv file is needed$"):
-        load_inputs(npz_file(a=IMAGES), Columns([Numeric("a", 0.0, 1.0)]), np.float64)
+        load_inputs(npz_file(a=IMAGES, b=IMAGES), IMAGE_RECORD, np.float64, Choices())
+    record = Preprocessor(Columns([Numeric("a", 0.0, 1.0)]), Quantity("y", 0.0, 1.0))
+    with pytest.raises(ValueError, match="a table is needed, such as a .csv file$"):
+        load_inputs(npz_file(a=IMAGES), record, np.float64, Choices())
 
 
 def test_files_that_are_no_archive_of_arrays_are_refused(npz_file, tmp_path):

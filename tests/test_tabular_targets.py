@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cbp.tabular import Classes, Quantity, fit_target
+from cbp.tabular.targets import Classes, Quantity, fit_target
 
 
 @pytest.mark.parametrize(
@@ -52,17 +52,17 @@ def test_a_quantity_learns_its_scale_from_the_training_rows_and_classes_their_na
 @pytest.mark.parametrize(
     ("values", "task", "message"),
     [
-        (["a", "a"], None, "column 'y' is 'a' in every row: there is nothing to tell apart"),
-        ([2, 2], None, "column 'y' is 2 in every row: there is nothing to tell apart"),
-        (["1.5", "b"], "regression", "column 'y', row 2: 'b' is not a number"),
+        (["a", "a"], None, "column 'y' is 'a' in every row: there is nothing to tell apart \\(--target .*"),
+        ([2, 2], None, "column 'y' is 2 in every row: there is nothing to tell apart \\(--target .*"),
+        (["1.5", "b"], "regression", "column 'y' holds text \\('1.5', 'b', ...\\), where numbers are needed"),
         ([], None, "column 'y' is empty"),
         (np.array(["a", None], object), None, "column 'y', row 2: missing value"),
         ([1.0, np.nan], None, "column 'y', row 2: missing value"),
-        ([f"n{i}" for i in range(21)], None, r"column 'y' holds text and not categories \(21 .*"),
+        ([f"n{i}" for i in range(21)], None, r"column 'y' holds text and not classes: 21 .*"),
         (
             np.arange(100) / 7,
             "classification",
-            "column 'y' holds numbers, not classes: 100 values in 100 rows",
+            "column 'y' holds numbers and not classes: 100 values in 100 rows .*",
         ),
     ],
 )
@@ -85,3 +85,10 @@ def test_scores_are_those_of_the_textbook():
     score = Quantity("y", 10.0, 2.0).score([[0.0], [0.0]], [[-1.0], [1.0]])
     assert score == "RMSE 2, R² 0.0000"  # always the mean: no part of the spread is explained
     assert Quantity("y", 0.0, 1.0).score([[1.0]], [[0.0]]) == "RMSE 1, R² undefined (all targets are equal)"
+
+
+def test_an_accuracy_of_100_percent_is_all_of_them():
+    outputs, targets = np.tile([0.9, 0.1], (20_001, 1)), np.zeros(20_001, int)
+    assert Classes("y", ["a", "b"]).score(outputs, targets) == "accuracy 100.00% (20,001 of 20,001)"
+    targets[7] = 1
+    assert Classes("y", ["a", "b"]).score(outputs, targets) == "accuracy 99.99% (20,000 of 20,001)"

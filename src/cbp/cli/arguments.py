@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import math
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cbp.cli import commands
 from cbp.cli.bench import bench
@@ -18,13 +18,39 @@ __all__ = ["build_parser"]
 DESCRIPTION = "Train dense neural networks on the CPU, and predict with them."
 
 
+FOUND_OUT = "Only needed where what is found out by itself, and printed, is not right."
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, without the usage."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.register("action", None, Once)
+        self.register("action", "store", Once)
 
     def error(self, message: str) -> NoReturn:
         """Report a wrong argument, and end."""
         complain(ValueError(f"{message} ({self.prog} --help tells more)"))
         raise SystemExit(2)
+
+
+class Once(argparse.Action):
+    """Stores a value, and refuses a second one: which of them was meant is not for a program to guess."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        """Store the value."""
+        given = vars(namespace).setdefault("given", set())
+        if option_string is not None and self.dest in given:
+            raise argparse.ArgumentError(self, "it is there twice, and takes one value")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
 
 
 def build_parser() -> Parser:
@@ -71,17 +97,13 @@ def add_train(subparsers: argparse._SubParsersAction[Parser]) -> None:
         metavar="FILE",
         nargs="?",
         type=Path,
-        help=".csv with a header, columns of numbers or categories; or .npz with x_train, y_train and, "
-        "if there are any, x_test, y_test",
+        help="a table, such as .csv, .tsv, .csv.gz or .parquet, or - for standard input; "
+        "or .npz with x_train, y_train and, if there are any, x_test, y_test",
     )
-    data.add_argument("--target", metavar="NAME", help="column of the .csv to predict (default: the last)")
-    data.add_argument(
-        "--ignore",
-        metavar="NAMES",
-        type=names,
-        default=[],
-        help="columns of the .csv to leave out",
-    )
+    data.add_argument("--target", metavar="NAME", help="column of the table to predict (default: the last)")
+    add_columns(data, "--ignore", "columns to leave out")
+    add_columns(data, "--text", "columns to take as categories, whatever they look like")
+    add_columns(data, "--number", "columns to take as numbers, whatever they look like")
     data.add_argument(
         "--task",
         choices=("classification", "regression"),
@@ -91,11 +113,56 @@ def add_train(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "--test-fraction",
         metavar="X",
         type=fraction,
-        help="share of the examples to hold out for the test (default: 0.25)",
+        help="share of the examples to hold out for the test, of each class alike (default: 0.25)",
+    )
+    table = parser.add_argument_group("how the table is written", description=FOUND_OUT)
+    add_layout(table)
+    table.add_argument("--decimal", metavar="C", type=character, help="what separates decimals")
+    table.add_argument(
+        "--thousands", metavar="C", type=character, help="what separates groups of three digits"
+    )
+    table.add_argument("--date-format", metavar="FORMAT", help="as in %%d/%%m/%%Y")
+    table.add_argument(
+        "--missing-values",
+        metavar="CELLS",
+        type=names,
+        action="extend",
+        default=[],
+        help="cells that are gaps, in columns of text too; among numbers NA, ?, - and the like always are",
     )
     add_network(parser.add_argument_group("network"))
     add_training(parser.add_argument_group("training"))
     add_output(parser.add_argument_group("output"))
+
+
+def add_columns(group: argparse._ArgumentGroup, option: str, what: str) -> None:
+    """Describe an option that takes names of columns."""
+    group.add_argument(
+        option,
+        metavar="NAMES",
+        action="append",
+        default=[],
+        help=f"{what}; commas between them, or the option again for each",
+    )
+
+
+def add_layout(group: argparse._ArgumentGroup) -> None:
+    """Describe the arguments, of train and predict, that say how a table is laid out in its file."""
+    group.add_argument(
+        "--delimiter", metavar="C", type=character, help='between two cells: a character, "tab" or "space"'
+    )
+    group.add_argument("--encoding", metavar="NAME", help="of the text, such as cp1252 or utf-16")
+    header = group.add_mutually_exclusive_group()
+    for option, value, what in (("--header", True, "holds names"), ("--no-header", False, "is an example")):
+        header.add_argument(
+            option, dest="header", action="store_const", const=value, help=f"the first line {what}"
+        )
+    group.add_argument(
+        "--gaps",
+        choices=("impute", "drop", "error"),
+        help="fill them with the median or the most frequent category of the training data, leave their rows "
+        "out, or end with an error (default: impute; for predict: as in training)",
+    )
 
 
 def add_network(group: argparse._ArgumentGroup) -> None:
@@ -161,7 +228,8 @@ def add_predict(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser = subparsers.add_parser(
         "predict",
         help="predict with a network that train --save has written",
-        description="Predict, one line for each example: the name of a class, or a number.",
+        description="Predict, one line for each example: the name of a class, or a number; an empty cell for "
+        "an example with gaps, unless they are filled. The output is .csv in UTF-8.",
         allow_abbrev=False,
     )
     parser.set_defaults(run=commands.predict)
@@ -170,7 +238,12 @@ def add_predict(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "file",
         metavar="FILE",
         type=Path,
-        help=".csv with the columns of the training data, in any order; or .npz with x_test, x or one array",
+        help="a table with the columns of the training data, in any order, or - for standard input; "
+        "or .npz with x_test, x or one array",
+    )
+    add_layout(parser.add_argument_group("how the table is written", description=FOUND_OUT))
+    parser.add_argument(
+        "--probabilities", action="store_true", help="write the probability of each class, a column each"
     )
     parser.add_argument("--output", metavar="CSV", type=Path, help="where to write (default: stdout)")
 
@@ -245,6 +318,14 @@ def layer_sizes(text: str) -> list[int]:
     if text.strip().lower() in ("", "none"):
         return []
     return [positive(size) for size in text.split(",")]
+
+
+def character(text: str) -> str:
+    """Read a single character, or its name."""
+    found = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}.get(text, text)
+    if len(found) != 1:
+        raise argparse.ArgumentTypeError(f'a single character is needed, or "tab" or "space", not {text!r}')
+    return found
 
 
 def names(text: str) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -23,6 +24,10 @@ __all__ = ["EPOCHS", "INTERRUPTED", "info", "predict", "train"]
 # Without --epochs: as many as make so many steps, that small data are learnt too, but at least EPOCHS.
 EPOCHS = 15
 STEPS = 3000
+
+# What can be said about a data file alone.
+DATA_OPTIONS = ["target", "ignore", "text", "number", "task", "test_fraction", "delimiter", "encoding"]
+DATA_OPTIONS += ["header", "decimal", "thousands", "date_format", "missing_values", "gaps"]
 
 INTERRUPTED = 128 + 2  # the exit status of a program that SIGINT ended
 
@@ -73,14 +78,32 @@ def fit(
 
 def choices(args: argparse.Namespace) -> Choices:
     """Return what the arguments say about a data file."""
-    return Choices(args.target, args.ignore, args.task, args.test_fraction, args.seed, args.dtype)
+    return Choices(
+        target=args.target,
+        ignore=tuple(args.ignore),
+        text=tuple(args.text),
+        number=tuple(args.number),
+        task=args.task,
+        test_fraction=args.test_fraction,
+        seed=args.seed,
+        dtype=args.dtype,
+        delimiter=args.delimiter,
+        encoding=args.encoding,
+        header=args.header,
+        decimal=args.decimal,
+        thousands=args.thousands,
+        date_format=args.date_format,
+        missing=tuple(args.missing_values),
+        gaps=args.gaps or "impute",
+    )
 
 
 def digits(args: argparse.Namespace) -> Examples:
     """Return the digits of the package as examples."""
-    for option in ("target", "ignore", "task", "test_fraction"):
+    for option in DATA_OPTIONS:
         if getattr(args, option) not in (None, []):
-            raise ValueError(f"--{option.replace('_', '-')} needs a FILE to train on")
+            name = "no-header" if args.header is False and option == "header" else option.replace("_", "-")
+            raise ValueError(f"--{name} needs a FILE to train on")
     data = load_digits(dtype=args.dtype, rng=args.seed)
     # Images from 0 to 1 already.
     return Examples(*data, Preprocessor(Arrays([8, 8], 0.0, 1.0), Classes("digit", list(range(10)))))
@@ -120,18 +143,27 @@ def predict(args: argparse.Namespace) -> int:
         check_writable(args.output, [args.model, args.file])
     net = cbp.load(args.model)
     table = preprocessor_of(net, args.model)
-    X, remarks = load_inputs(args.file, table.inputs, net.dtype)
+    if args.probabilities and not isinstance(table.target, Classes):
+        raise ValueError(f"--probabilities needs classes, where {table.target.name!r} is a number")
+    given = {name: getattr(args, name) for name in ("delimiter", "encoding", "header", "gaps")}
+    chosen = Choices(**table.layout | {name: value for name, value in given.items() if value is not None})
+    X, skipped, remarks = load_inputs(args.file, table, net.dtype, chosen)
     for remark in remarks:
         note(remark)
     outputs = net.predict(X)
     refuse_not_finite(outputs, net)  # the class of NaN would be the first
-    predictions = table.target.decode(outputs)
+    cells = ([value] for value in table.target.decode(outputs))
+    names = [table.target.name]
+    if args.probabilities and isinstance(table.target, Classes):
+        names += [str(label) for label in table.target.labels]
+        cells = ([*row, *shares] for row, shares in zip(cells, outputs.tolist(), strict=True))
+    rows = ([""] * len(names) if gap else row for row, gap in zip(cells, skipped, strict=True))
     if args.output is None:
-        write_column(sys.stdout, table.target.name, predictions)
+        write_rows(in_utf8(sys.stdout), [names, *rows])
     else:
         with open(args.output, "w", encoding="utf-8", newline="") as stream:
-            write_column(stream, table.target.name, predictions)
-    return 0
+            write_rows(stream, [names, *rows])
+    return 2 if chosen.gaps == "error" and skipped.any() else 0
 
 
 def preprocessor_of(net: cbp.Network, path: Path) -> Preprocessor:
@@ -145,11 +177,16 @@ def preprocessor_of(net: cbp.Network, path: Path) -> Preprocessor:
     return table
 
 
-def write_column(stream: TextIO, name: str, values: Iterable[object]) -> None:
-    """Write one column of a .csv file with its name above."""
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([name])
-    writer.writerows([value] for value in values)
+def in_utf8(stream: TextIO) -> TextIO:
+    """Return a standard stream that writes UTF-8, whatever the locale, and line ends as they are."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding="utf-8", newline="")
+    return stream
+
+
+def write_rows(stream: TextIO, rows: Iterable[Sequence[object]]) -> None:
+    """Write the rows of a .csv file."""
+    csv.writer(stream, lineterminator="\n").writerows(rows)
 
 
 def info(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import cbp
 from cbp import flops
@@ -26,6 +27,9 @@ __all__ = [
     "say_score",
     "say_speed",
 ]
+
+# Names of columns and options stay whole, so that they can be searched for and copied.
+WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 LEAST_WIDTH = 40  # in a narrower terminal lines may wrap, which loses less than to cut them
 
@@ -76,6 +80,8 @@ def describe_data(source: str, examples: Examples, *, last_column: bool) -> None
     say("inputs", f"{inputs.width:,}{columns}")
     place = " (the last column)" if last_column else ""
     say("target", f"{target.name}{place}: {target.summary}")
+    for remark in examples.remarks:
+        put(textwrap.fill(f"{'note':<10}{remark}", width(), subsequent_indent=" " * 10, **WHOLE_WORDS))
 
 
 def describe_network(net: cbp.Network, activations: Sequence[str]) -> None:

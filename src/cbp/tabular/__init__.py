@@ -1,30 +1,25 @@
 """Tables and arrays of examples turned into the numbers that a network takes, and its outputs turned back.
 
-A :class:`Preprocessor` is two things: how inputs are scaled (:class:`Columns` for a table whose columns have
-names, :class:`Arrays` for plain arrays), and what the target is (:class:`Classes` or :class:`Quantity`). Each
-is a frozen record of plain values, fitted on the training examples, so that it can be saved beside the
-network as JSON. :func:`load_examples` and :func:`load_inputs` make and use one for a file.
-
-A *table* is any mapping of column names to one-dimensional arrays: a dict, or a data frame.
+A table is read as texts; a :class:`Form` for each column says once and for all what they mean, and
+:class:`Columns` how they become inputs. A :class:`Preprocessor` is the record of both and of the target, of
+plain values that are saved beside the network as JSON. :func:`load_examples` and :func:`load_inputs` make and
+use one for a file.
 """
 
 from cbp.tabular.arrays import Arrays
-from cbp.tabular.columns import Categorical, Columns, Numeric
-from cbp.tabular.examples import Choices, Examples, load_examples, load_inputs
+from cbp.tabular.choices import Choices
+from cbp.tabular.columns import Columns
+from cbp.tabular.examples import Examples, load_examples, load_inputs
 from cbp.tabular.preprocessor import Preprocessor
-from cbp.tabular.targets import Classes, Quantity, fit_target
+from cbp.tabular.targets import Classes
 
 __all__ = [
     "Arrays",
-    "Categorical",
     "Choices",
     "Classes",
     "Columns",
     "Examples",
-    "Numeric",
     "Preprocessor",
-    "Quantity",
-    "fit_target",
     "load_examples",
     "load_inputs",
 ]

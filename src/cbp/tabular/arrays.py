@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -10,45 +13,28 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from cbp.tabular.cells import standard
 
-__all__ = ["Arrays"]
+__all__ = ["Arrays", "read_npz"]
+
+# What a file that is not an .npz file, or is damaged, makes NumPy raise.
+NPZ_ERRORS = (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """The inputs of plain arrays: every example flattened, then ``(x - mean) / scale``.
+    """The inputs of plain arrays: every example flattened, then ``(x - mean) / scale``."""
 
-    Parameters
-    ----------
-    shape : list of int
-        The shape of one example, (28, 28) for a small image.
-    mean, scale : float, or list of float
-        For all values alike, or one for each.
-    """
-
-    shape: list[int]
-    mean: float | list[float]
+    shape: list[int]  # of one example, (28, 28) for a small image
+    mean: float | list[float]  # for all values alike, or one for each
     scale: float | list[float]
 
     @classmethod
     def fit(cls, x: ArrayLike, where: str = "x") -> Self:
-        """Learn the scales.
+        """Learn the scales of training examples x, of shape (m, ...).
 
         - Values that reach from 0 or -1 to 1 exactly are taken to be scaled already, and left alone.
         - Images (more than two dimensions, or bytes) are divided by their largest magnitude: 255 as a rule.
           A scale for each pixel would blow up those that are almost always black.
         - Otherwise each column is standardised, as in a table.
-
-        Parameters
-        ----------
-        x : array_like, shape (m, ...)
-            The training examples: numbers or booleans.
-        where : str, default "x"
-            What error messages call the array.
-
-        Raises
-        ------
-        ValueError
-            If there is no example, or a value is not a finite number.
         """
         x = checked(np.asarray(x), where)
         if x.size == 0:
@@ -68,14 +54,7 @@ class Arrays:
         return int(np.prod(self.shape))
 
     def transform(self, x: ArrayLike, dtype: DTypeLike = np.float64, where: str = "x") -> NDArray[Any]:
-        """Return the inputs X of a network, of shape (m, ``width``).
-
-        Raises
-        ------
-        ValueError
-            If the examples have another shape than those fitted (flattened ones will do), or a value is not
-            a finite number.
-        """
+        """Return the inputs X of a network, of shape (m, ``width``), from whole or flattened examples."""
         x = np.asarray(x)
         if x.shape[1:] != tuple(self.shape) and x.shape[1:] != (self.width,):
             wanted = ", ".join(["m", *map(str, self.shape)])
@@ -99,3 +78,17 @@ def checked(x: NDArray[Any], where: str) -> NDArray[Any]:
         row = int(np.argwhere(~np.isfinite(x))[0][0])
         raise ValueError(f"{where}, row {row + 1}: a value is not a finite number")
     return x
+
+
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an ``.npz`` file; nothing in it is executed."""
+    try:
+        with open(path, "rb") as stream:
+            # Asked first, because NumPy takes whatever is not an archive for a pickle, and says so.
+            if not zipfile.is_zipfile(stream):
+                raise ValueError("it is no archive of arrays")
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+    except NPZ_ERRORS as error:
+        raise ValueError(f"{path} is no readable .npz file: {error}") from error

@@ -2,55 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from cbp.tabular.cells import is_text, listed, numbers, refuse_text, standard, texts
+from cbp.tabular.cells import Remarks, gaps_of, is_running_text, is_text, listed, standard
 
-__all__ = ["Categorical", "Columns", "Numeric", "Table"]
+__all__ = ["Categorical", "Columns", "Numeric"]
 
-Table = Mapping[str, Any]
+# How many categories of a column become inputs, the most frequent ones.
+MOST_CATEGORIES = 100
+
+# Where a larger share of the training rows has a gap, an input says where.
+FEW_GAPS = 0.01
+
+# A year, a week and a day, in days.
+CYCLES = [365.2425, 7.0, 1.0]
+
+# Names of columns that number the rows.
+ID = re.compile(r"(.*[_\W])?(id|index|key)|.*[a-z]I[dD]|row.?(names?|id|number)?|nr|no|number|obs|case", re.I)
 
 
 @dataclass(frozen=True)
 class Numeric:
-    """A column of numbers, standardised: one input, ``(x - mean) / scale``."""
+    """A column of numbers, or of dates as days since 1970: ``(x - mean) / scale``."""
 
     name: str
     mean: float
     scale: float
+    fill: float | None = None  # for gaps; models of old have none, and take the mean
+    flag: bool = False  # whether a further input is 1 in gaps and 0 elsewhere
+    cycles: list[float] = field(default_factory=list)  # in days; sine and cosine of the phase are inputs too
 
-    width: ClassVar[int] = 1
+    @classmethod
+    def fit(cls, name: str, values: NDArray[Any], flag: bool) -> Self:
+        """Learn from a column that has a value at least."""
+        found = as_numbers(values)
+        found = found[~np.isnan(found)]
+        mean, scale = map(float, standard(f"column {name!r}", found))
+        span = float(np.ptp(found)) if values.dtype.kind == "M" else 0.0
+        # Seen twice at least, and not always at the same phase.
+        cycles = [days for days in CYCLES if span >= 2 * days and np.ptp(found % days) > 0]
+        return cls(name, mean, scale, float(np.median(found)), flag, cycles)
 
-    def fill(self, X: NDArray[Any], values: NDArray[Any]) -> None:
-        """Write the column's input into ``X``, of shape (m, 1)."""
-        X[:, 0] = (numbers(f"column {self.name!r}", values) - self.mean) / self.scale
+    @property
+    def width(self) -> int:
+        """How many inputs the column becomes."""
+        return 1 + 2 * len(self.cycles) + self.flag
+
+    def encode(self, X: NDArray[Any], values: NDArray[Any]) -> None:
+        """Write the column's inputs into ``X``, of shape (m, ``width``)."""
+        found = as_numbers(values)
+        gaps = np.isnan(found)
+        found = np.where(gaps, self.mean if self.fill is None else self.fill, found)
+        waves = [wave(2 * np.pi * found / days) for days in self.cycles for wave in (np.sin, np.cos)]
+        X[:] = np.column_stack([(found - self.mean) / self.scale, *waves, gaps][: self.width])
 
 
 @dataclass(frozen=True)
 class Categorical:
-    """A column of categories: one input for each, 1 where the row has it and 0 elsewhere.
-
-    A category that was not among the training rows is none of the known ones: zeros throughout.
-    """
+    """A column of categories: one input for each, 1 where the row has it and 0 elsewhere."""
 
     name: str
     categories: list[str]
+    fill: str = ""  # for gaps, which may be a category "" of their own
+
+    @classmethod
+    def fit(cls, name: str, values: NDArray[Any], flag: bool) -> Self:
+        """Learn from a column that has a value at least."""
+        frequent = [text for text, _ in Counter(filter(None, texts(values))).most_common(MOST_CATEGORIES)]
+        return cls(name, sorted([""] * flag + frequent), "" if flag else frequent[0])
 
     @property
     def width(self) -> int:
         """How many inputs the column becomes."""
         return len(self.categories)
 
-    def fill(self, X: NDArray[Any], values: NDArray[Any]) -> None:
+    def encode(self, X: NDArray[Any], values: NDArray[Any]) -> None:
         """Write the column's inputs into ``X``, of shape (m, ``width``) and zeros so far."""
         place = {category: j for j, category in enumerate(self.categories)}
-        found = [place.get(text, -1) for text in texts(f"column {self.name!r}", values)]
-        codes = np.array(found, dtype=np.intp)
+        codes = np.array([place.get(text or self.fill, -1) for text in texts(values)], dtype=np.intp)
         rows = np.flatnonzero(codes >= 0)
         X[rows, codes[rows]] = 1
 
@@ -59,16 +95,10 @@ class Categorical:
 class Columns:
     """The inputs of a table: its columns by name, so that their order in a file is of no account.
 
-    Parameters
-    ----------
-    columns : list of Numeric or Categorical
-        The columns in the order of the network's inputs.
-
     Examples
     --------
-    >>> table = {"size": [1.0, 3.0], "colour": ["red", "blue"]}
-    >>> columns = Columns.fit(table)
-    >>> columns.transform(table)
+    >>> table = {"size": np.array([1.0, 3.0]), "colour": np.array(["red", "blue"])}
+    >>> Columns.fit(table).transform(table)
     array([[-1.,  0.,  1.],
            [ 1.,  1.,  0.]])
     """
@@ -76,27 +106,37 @@ class Columns:
     columns: list[Numeric | Categorical]
 
     @classmethod
-    def fit(cls, table: Table, rows: NDArray[np.intp] | None = None) -> Self:
-        """Learn the scales and the categories.
+    def fit(
+        cls,
+        table: Mapping[str, NDArray[Any]],
+        rows: NDArray[np.intp] | None = None,
+        keep: Collection[str] = (),
+        remarks: Remarks | None = None,
+    ) -> Self:
+        """Learn scales and categories from some rows, all by default.
 
-        Parameters
-        ----------
-        table : mapping of str to array
-            The columns, all of one length. Numbers are standardised; text, booleans and categories become one
-            input for each category, in sorted order.
-        rows : array of int, optional
-            The training rows. Every row is checked, these alone are learnt from. All of them by default.
-
-        Raises
-        ------
-        ValueError
-            If there is no column, or a cell is empty, infinite or out of place, naming its column and row
-            (counted from 1); or if a column holds running text: more than 20 different values, and more than
-            one for every two rows.
+        Columns that say nothing are left out, and remarked on: those of one value or none and, unless in
+        ``keep``, text that differs from row to row and numbers of rows. ValueError if none is left.
         """
-        if not list(table.keys()):
-            raise ValueError("there is no column to learn from")
-        return cls([fit_column(name, np.asarray(table[name]), rows) for name in table])
+        found: list[Numeric | Categorical] = []
+        reasons, remarks = [], Remarks() if remarks is None else remarks
+        for name, cells in table.items():
+            values = cells if rows is None else cells[rows]
+            is_gap = gaps_of(values)
+            flag = bool(np.mean(is_gap) > FEW_GAPS)
+            kind = Categorical if is_text(f"column {name!r}", values) else Numeric
+            present = values[~is_gap]
+            different = len(set(present.tolist()))
+            if reason := useless(name, present, different, flag, name in keep):
+                reasons.append(f"{name}: {reason}")
+                remarks.add(f"left out, {reason}", name)
+                continue
+            found.append(kind.fit(name, values, flag))
+            if kind is Categorical and different > MOST_CATEGORIES:
+                remarks.add(f"the {MOST_CATEGORIES} most frequent categories are inputs", name)
+        if not found:
+            raise ValueError("; ".join(["there is no column to learn from", *reasons[:8]]))
+        return cls(found)
 
     @property
     def names(self) -> list[str]:
@@ -104,60 +144,57 @@ class Columns:
         return [column.name for column in self.columns]
 
     @property
-    def text_names(self) -> list[str]:
-        """The names of the categorical ones: to be read as text even where all of it looks like numbers."""
-        return [column.name for column in self.columns if isinstance(column, Categorical)]
-
-    @property
     def width(self) -> int:
         """How many inputs the network takes."""
         return sum(column.width for column in self.columns)
 
-    def transform(self, table: Table, dtype: DTypeLike = np.float64) -> NDArray[Any]:
-        """Return the inputs X of a network, of shape (m, ``width``).
-
-        Parameters
-        ----------
-        table : mapping of str to array
-            It has every column that was fitted, in any order. Others are not looked at.
-        dtype : dtype, default float64
-            The precision of the network.
-
-        Raises
-        ------
-        ValueError
-            If a column is missing, or a cell is empty or not a number where one is needed.
-        """
-        if absent := [name for name in self.names if name not in table]:
-            raise ValueError("missing " + ("column " if len(absent) == 1 else "columns ") + listed(absent))
-        cells = [np.asarray(table[name]) for name in self.names]
-        X = np.zeros((len(cells[0]), self.width), dtype)
+    def transform(self, table: Mapping[str, NDArray[Any]], dtype: DTypeLike = np.float64) -> NDArray[Any]:
+        """Return the inputs X of a network, of shape (m, ``width``), from a table with all these columns."""
+        X = np.zeros((len(table[self.names[0]]), self.width), dtype)
         end = 0
-        for column, values in zip(self.columns, cells, strict=True):
+        for column in self.columns:
             start, end = end, end + column.width
-            column.fill(X[:, start:end], values)
+            column.encode(X[:, start:end], table[column.name])
         return X
 
-    def unknown(self, table: Table) -> dict[str, list[str]]:
-        """Return the categories of a table that no training row had, by column, for a warning."""
-        unseen = {}
+    def remark(self, table: Mapping[str, NDArray[Any]], remarks: Remarks, *, unknown: bool = False) -> None:
+        """Remark on the gaps of a table and what is done about them, and on categories that are unknown."""
         for column in self.columns:
-            if isinstance(column, Categorical):
-                present = set(texts(f"column {column.name!r}", np.asarray(table[column.name])))
-                if new := present.difference(column.categories):
-                    unseen[column.name] = sorted(new)
-        return unseen
+            if count := np.count_nonzero(gaps_of(table[column.name])):
+                words = "gaps filled with the median"
+                if isinstance(column, Categorical):
+                    words = (
+                        f"gaps filled with {column.fill!r}"
+                        if column.fill
+                        else "gaps are a category of their own"
+                    )
+                elif column.flag:
+                    words += ", and an input that says where"
+                remarks.add(words, f"{column.name} ({count:,})")
+            if unknown and isinstance(column, Categorical) and column.width < MOST_CATEGORIES:
+                new = sorted(set(texts(table[column.name])).difference(column.categories, [""]))
+                if new:
+                    words = "unknown to the model, taken for none of the known categories"
+                    remarks.add(f"{listed(new)} {words}", column.name)
 
 
-def fit_column(name: str, values: NDArray[Any], rows: NDArray[np.intp] | None) -> Numeric | Categorical:
-    """Learn how one column becomes inputs, from some of its rows."""
-    where = f"column {name!r}"
-    if not values.size:
-        raise ValueError(f"{where} is empty")
-    if is_text(where, values):
-        cells = texts(where, values)
-        refuse_text(where, cells)
-        return Categorical(name, sorted({cells[i] for i in rows} if rows is not None else set(cells)))
-    cells_as_numbers = numbers(where, values)
-    mean, scale = standard(where, cells_as_numbers if rows is None else cells_as_numbers[rows])
-    return Numeric(name, float(mean), float(scale))
+def useless(name: str, present: NDArray[Any], different: int, flag: bool, keep: bool) -> str:
+    """Return why the values of a column are of no use as inputs, or an empty text if they are."""
+    if different < 2:
+        return "empty" if different == 0 else "" if flag else "the same in every row"
+    if present.dtype.kind in "OU" and is_running_text(different, len(present)) and not keep:
+        return "text that differs from row to row (--text NAME keeps it)"
+    is_id = present.dtype.kind == "f" and different == len(present) >= 20 and ID.fullmatch(name) and not keep
+    return "numbers of the rows (--number NAME keeps it)" if is_id and not (present % 1).any() else ""
+
+
+def as_numbers(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return numbers, or times as days since 1970, as doubles in which gaps are NaN."""
+    if values.dtype.kind != "M":
+        return values.astype(np.float64)
+    return np.where(np.isnat(values), np.nan, values.astype("datetime64[s]").astype(np.int64) / 86400)
+
+
+def texts(values: NDArray[Any]) -> list[str]:
+    """Return categories as texts, "" where there is a gap."""
+    return ["" if cell is None else str(cell) for cell in values.tolist()]

@@ -2,160 +2,147 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from cbp.tabular.arrays import Arrays
-from cbp.tabular.cells import listed
+from cbp.tabular.arrays import Arrays, read_npz
+from cbp.tabular.cells import Remarks, gaps_of, listed
+from cbp.tabular.choices import Choices, named
 from cbp.tabular.columns import Columns
+from cbp.tabular.forms import Form, recognise
 from cbp.tabular.preprocessor import Preprocessor
-from cbp.tabular.readers import read_csv, read_npz
-from cbp.tabular.targets import Task, fit_target
+from cbp.tabular.readers import Table, read_table
+from cbp.tabular.targets import Classes, Target, fit_target
 
-__all__ = ["Choices", "Examples", "load_examples", "load_inputs"]
+__all__ = ["Examples", "load_examples", "load_inputs"]
 
-# The share of the examples to test with, where nothing else was asked for.
-HELD_OUT = 0.25
+Cells = dict[str, NDArray[Any]]
 
 
 class Examples(NamedTuple):
-    """Examples ready for a network: to train on and, perhaps none, to test with.
+    """Examples ready for a network: to train on and, perhaps none, to test with."""
 
-    Parameters
-    ----------
-    x_train, x_test : ndarray of shape (m, n)
-        Inputs, scaled.
-    y_train, y_test : ndarray of shape (m,) or (m, 1)
-        Encoded targets.
-    table : Preprocessor
-        How they were made.
-    """
-
-    x_train: NDArray[Any]
-    y_train: NDArray[Any]
+    x_train: NDArray[Any]  # (m, n), scaled
+    y_train: NDArray[Any]  # (m,) or (m, 1), encoded
     x_test: NDArray[Any]
     y_test: NDArray[Any]
-    table: Preprocessor
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What is left to choose about a file to train on.
-
-    Parameters
-    ----------
-    target : str, optional
-        The column of a ``.csv`` to predict; the last one by default.
-    ignore : collection of str, default ()
-        Columns of a ``.csv`` to leave out.
-    task : {"classification", "regression"}, optional
-        What to do with the target; recognised by default.
-    test_fraction : float, optional
-        The share of the examples to hold out, from 0 to below 1; by default 0.25, or none if the file has
-        ``x_test`` and ``y_test``.
-    seed : int, default 0
-        Which examples are held out.
-    dtype : dtype, default float32
-        The precision of the inputs.
-    """
-
-    target: str | None = None
-    ignore: Collection[str] = ()
-    task: Task | None = None
-    test_fraction: float | None = None
-    seed: int = 0
-    dtype: DTypeLike = np.float32
-
-    def split(self, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the rows to train on and those held out, at random."""
-        fraction = HELD_OUT if self.test_fraction is None else self.test_fraction
-        held_out = max(1, round(count * fraction)) if fraction else 0
-        if held_out >= count:
-            raise ValueError(f"of {count} examples in all, {fraction:.0%} cannot be held out for the test")
-        order = np.random.default_rng(self.seed).permutation(count)
-        return order[held_out:], order[:held_out]
+    table: Preprocessor  # how they were made
+    remarks: Sequence[str] = ()  # what a user should know about it
 
 
 def load_examples(path: Path, choices: Choices) -> Examples:
-    """Read a file to train on.
+    """Read a file to train on: a table, or an ``.npz`` file with ``x_train`` and ``y_train``.
 
-    Parameters
-    ----------
-    path : Path
-        A ``.csv`` file with a header, or an ``.npz`` file with ``x_train`` and ``y_train``.
-    choices : Choices
-        The target, the part to hold out, and so on.
-
-    Raises
-    ------
-    ValueError
-        If the file is not what it should be, or has not what was chosen.
-    OSError
-        If it cannot be read.
-    ModuleNotFoundError
-        If it is a ``.csv`` file and pandas is not installed.
+    ValueError, OSError or ImportError if it is not what it should be, cannot be read, or needs a package.
     """
-    if kind_of(path) == ".csv":
-        return examples_of_table(read_csv(path), choices)
-    if choices.target is not None or choices.ignore:
-        raise ValueError("columns have names in .csv files only: there is none to choose or ignore")
-    return examples_of_arrays(read_npz(path), choices)
+    return (examples_of_arrays if path.suffix.lower() == ".npz" else examples_of_table)(path, choices)
 
 
-def kind_of(path: Path) -> str:
-    """Return the suffix of a data file, ".csv" or ".npz"."""
-    suffix = path.suffix.lower()
-    if suffix not in (".csv", ".npz"):
-        raise ValueError(f"{path}: a .csv or .npz file is needed")
-    return suffix
-
-
-def examples_of_table(table: dict[str, NDArray[Any]], choices: Choices) -> Examples:
+def examples_of_table(path: Path, choices: Choices) -> Examples:
     """Return the columns of a table as examples."""
-    name = next(reversed(table)) if choices.target is None else choices.target
-    for column in (name, *choices.ignore):
-        if column not in table:
-            raise ValueError(f"there is no column {column!r}{suggestion(column, table)}")
-    if name in choices.ignore:
+    remarks = Remarks()
+    table = read_table(path, choices, remarks)
+    names = list(table.frame.columns)
+    (name,) = names[-1:] if choices.target is None else named([choices.target], names)[:1]
+    text, number, ignored = (named(given, names) for given in (choices.text, choices.number, choices.ignore))
+    if name in ignored:
         raise ValueError(f"column {name!r} is the target, and cannot be ignored")
-    values = table[name]
-    inputs = {key: cells for key, cells in table.items() if key != name and key not in choices.ignore}
-    train, test = choices.split(len(values))
-    columns = Columns.fit(inputs, train)
-    target = fit_target(name, values, task=choices.task, rows=train)
-    X, Y = columns.transform(inputs, choices.dtype), target.encode(values)
-    return Examples(X[train], Y[train], X[test], Y[test], Preprocessor(columns, target))
+    forms: dict[str, Form] = {}
+    for column in [column for column in names if column not in ignored]:
+        kind = "text" if column in text else "number" if column in number else None
+        forms[column], words = recognise(table.frame[column], table.choices, kind)
+        if words:
+            remarks.add(words, column)
+    cells = typed(table, forms, remarks)
+    y, keep = cells.pop(name), [*text, *number]
+    # A column that is left out anyhow must not cost a row its place.
+    used = [] if choices.gaps == "impute" else Columns.fit(cells, None, keep).names
+    complete = np.ones(len(y), np.bool_)
+    for column, values in {name: y, **{column: cells[column] for column in used}}.items():
+        if (gaps := gaps_of(values)).any():
+            if choices.gaps == "error":
+                place = f"column {column!r}, {table.line(int(np.argmax(gaps)))}"
+                raise ValueError(
+                    f"{place}: missing value (--gaps impute fills it in, drop leaves the row out)"
+                )
+            remarks.add("rows without a value are left out", f"{column} ({gaps.sum():,})")
+        complete &= ~gaps
+    if not complete.any():
+        hint = "--gaps impute fills them in" if used else f"--target NAME chooses another than {name!r}"
+        raise ValueError(f"every row has a gap: {hint}")
+    cells, y = {column: values[complete] for column, values in cells.items()}, y[complete]
+    train, test, target = divided(name, y, choices, remarks)
+    columns = Columns.fit(cells, train, keep, remarks)
+    columns.remark(cells, remarks)
+    X, Y = columns.transform(cells, choices.dtype), target.encode(y)
+    found, given = table.choices, choices
+    layout: dict[str, Any] = {"delimiter": given.delimiter, "encoding": given.encoding, "gaps": given.gaps}
+    layout |= {"usual_delimiter": found.delimiter, "header": found.header, "width": found.width}
+    record = Preprocessor(columns, target, {column: forms[column] for column in columns.names}, layout)
+    return Examples(X[train], Y[train], X[test], Y[test], record, remarks.lines())
 
 
-def examples_of_arrays(arrays: dict[str, NDArray[Any]], choices: Choices) -> Examples:
+def typed(table: Table, forms: dict[str, Form], remarks: Remarks) -> Cells:
+    """Return columns of a table, read in their forms."""
+    cells = {}
+    for name, form in forms.items():
+        cells[name], wrong = form.read(table.frame[name])
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            first = f"the first is {listed(table.frame[name].iloc[[row]])} in {table.line(row)}"
+            words = f"cells that are not {form.kind}s are taken for gaps, {first}"
+            remarks.add(words, f"{name} ({wrong.sum():,})")
+    return cells
+
+
+def divided(
+    name: str, y: NDArray[Any], choices: Choices, remarks: Remarks, where: str = ""
+) -> tuple[Any, Any, Target]:
+    """Return the rows to train on, those held out, and what is predicted."""
+    target = fit_target(name, y, task=choices.task, where=where)
+    if not isinstance(target, Classes):
+        train, test = choices.split(np.zeros(len(y)))
+        return train, test, fit_target(name, y, task="regression", rows=train, where=where)
+    codes = target.encode(y)
+    if few := [label for label, size in zip(target.labels, np.bincount(codes), strict=True) if size < 5]:
+        remarks.add(f"too few rows to learn the classes {listed(few)}, fewer than 5 each", name)
+    return *choices.split(codes), target
+
+
+def examples_of_arrays(path: Path, choices: Choices) -> Examples:
     """Return ``x_train, y_train, x_test, y_test`` as examples; without the latter two, hold some out."""
+    kept = {name: getattr(choices, name) for name in ("task", "test_fraction", "seed", "dtype")}
+    if choices != Choices(**kept):
+        raise ValueError("columns have names in tables only: an .npz file has none to choose, ignore or read")
+    arrays = read_npz(path)
     if absent := [name for name in ("x_train", "y_train") if name not in arrays]:
         raise ValueError(f"there is no {' and no '.join(absent)} among the arrays {listed(arrays)}")
     if ("x_test" in arrays) != ("y_test" in arrays):
         raise ValueError("x_test and y_test go together: one of them is missing")
     x, y = paired(arrays, "train")
-    if "x_test" in arrays and choices.test_fraction is not None:
-        raise ValueError("the file has x_test and y_test: no other examples are held out")
+    remarks = Remarks()
     if "x_test" in arrays:
-        x_test, y_test = paired(arrays, "test")
+        if choices.test_fraction is not None:
+            raise ValueError("the file has x_test and y_test: no other examples are held out")
+        (x_test, y_test), target = (
+            paired(arrays, "test"),
+            fit_target("y", y, task=choices.task, where="y_train"),
+        )
     else:
-        train, test = choices.split(len(y))
+        train, test, target = divided("y", y, choices, remarks, "y_train")
         x, y, x_test, y_test = x[train], y[train], x[test], y[test]
     inputs = Arrays.fit(x, "x_train")
-    target = fit_target("y", y, task=choices.task, where="y_train")
-    return Examples(
+    X, X_test = (
         inputs.transform(x, choices.dtype, "x_train"),
-        target.encode(y, "y_train"),
         inputs.transform(x_test, choices.dtype, "x_test"),
-        target.encode(y_test, "y_test"),
-        Preprocessor(inputs, target),
     )
+    Y, Y_test = target.encode(y, "y_train"), target.encode(y_test, "y_test")
+    return Examples(X, Y, X_test, Y_test, Preprocessor(inputs, target), remarks.lines())
 
 
 def paired(arrays: dict[str, NDArray[Any]], part: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -164,50 +151,49 @@ def paired(arrays: dict[str, NDArray[Any]], part: str) -> tuple[NDArray[Any], ND
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if x.ndim == 0 or y.ndim != 1 or len(x) != len(y):
-        raise ValueError(
-            f"x_{part} and y_{part} have shapes {x.shape} and {y.shape}, where (m, ...) and (m,) are needed"
-        )
+        found = f"x_{part} and y_{part} have shapes {x.shape} and {y.shape}"
+        raise ValueError(f"{found}, where (m, ...) and (m,) are needed")
     return x, y
 
 
-def load_inputs(path: Path, inputs: Columns | Arrays, dtype: DTypeLike) -> tuple[NDArray[Any], list[str]]:
-    """Read a file to predict from: the inputs X, and remarks on what a reader of the result should know.
+def load_inputs(
+    path: Path, record: Preprocessor, dtype: DTypeLike, choices: Choices
+) -> tuple[NDArray[Any], NDArray[np.bool_], list[str]]:
+    """Read a file to predict from: return the inputs X, which rows are to be skipped, and remarks.
 
-    Parameters
-    ----------
-    path : Path
-        A ``.csv`` file with the columns the network was trained on, or an ``.npz`` file with an array
-        ``x_test`` or ``x``, or a single array of whatever name.
-    inputs : Columns or Arrays
-        How the inputs are scaled.
-    dtype : dtype
-        The precision of the network.
-
-    Raises
-    ------
-    ValueError, OSError, ModuleNotFoundError
-        As for :func:`load_examples`.
+    It is a table with the columns that the network was trained on, or an ``.npz`` file with ``x_test`` or
+    ``x``, or a single array of whatever name. Where gaps are not filled, their rows are skipped.
     """
-    if kind_of(path) == ".csv":
-        if isinstance(inputs, Arrays):
-            raise ValueError(f"{path}: the model was trained on arrays, so an .npz file is needed")
-        table = read_csv(path, inputs.text_names)
-        X = inputs.transform(table, dtype)
-        return X, [
-            f"column {name!r}: {listed(new)} unknown to the model, taken for none of the known categories"
-            for name, new in inputs.unknown(table).items()
-        ]
-    if isinstance(inputs, Columns):
-        raise ValueError(f"{path}: the model was trained on a table, so a .csv file is needed")
-    arrays = read_npz(path)
-    name = next((name for name in ("x_test", "x", *arrays) if name in arrays), "")
-    if name not in ("x_test", "x") and len(arrays) != 1:
-        raise ValueError(f"there is no x_test and no x among the arrays {listed(arrays)}")
-    return inputs.transform(arrays[name], dtype, name), []
-
-
-def suggestion(name: str, known: Collection[str]) -> str:
-    """Return how an unknown name was perhaps meant, to be put behind it."""
-    folded = {other.casefold(): other for other in known}
-    close = difflib.get_close_matches(name.casefold(), folded, n=1)
-    return f": did you mean {folded[close[0]]!r}?" if close else f" among {listed(known)}"
+    is_npz, columns, remarks = path.suffix.lower() == ".npz", record.inputs, Remarks()
+    if is_npz != isinstance(columns, Arrays):
+        kinds = (
+            ("a table", "a table is needed, such as a .csv file")
+            if is_npz
+            else ("arrays", "an .npz file is needed")
+        )
+        raise ValueError(f"{path}: the model was trained on {kinds[0]}, so {kinds[1]}")
+    if isinstance(columns, Arrays):
+        arrays = read_npz(path)
+        name = next((name for name in ("x_test", "x", *arrays) if name in arrays), "")
+        if name not in ("x_test", "x") and len(arrays) != 1:
+            raise ValueError(f"there is no x_test and no x among the arrays {listed(arrays)}")
+        X = columns.transform(arrays[name], dtype, name)
+        return X, np.zeros(len(X), np.bool_), []
+    table = read_table(path, replace(choices, columns=columns.names if choices.header else ()), remarks)
+    if choices.width - 1 == len(table.frame.columns) and not choices.header:
+        # Without the target, which has no name either.
+        names = [name for name in map(str, range(1, choices.width + 1)) if name != record.target.name]
+        table = replace(table, frame=table.frame.set_axis(names, axis=1))
+        remarks.add(f"the columns are taken for those of the training data without {record.target.name!r}")
+    if absent := [name for name in columns.names if name not in table.frame]:
+        found = f"found {listed(table.frame.columns)}; --delimiter and --no-header tell how to read it"
+        raise ValueError(f"missing {'column' if len(absent) == 1 else 'columns'} {listed(absent)} ({found})")
+    cells = typed(table, {column.name: record.form(column) for column in columns.columns}, remarks)
+    skipped = np.logical_or.reduce([gaps_of(values) for values in cells.values()]) & (
+        choices.gaps != "impute"
+    )
+    if skipped.any():
+        first = table.line(int(np.argmax(skipped)))
+        remarks.add(f"{skipped.sum():,} rows with gaps are not predicted, the first in {first}")
+    columns.remark({name: values[~skipped] for name, values in cells.items()}, remarks, unknown=True)
+    return columns.transform(cells, dtype), skipped, remarks.lines()

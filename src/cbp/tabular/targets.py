@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cbp.tabular.cells import Label, is_text, labels, listed, numbers, refuse_text, standard
+from cbp.tabular.cells import Label, is_running_text, is_text, labels, listed, numbers, standard
+from cbp.tabular.choices import Task
 
-__all__ = ["Classes", "Quantity", "Target", "Task", "fit_target"]
-
-Task = Literal["classification", "regression"]
+__all__ = ["Classes", "Quantity", "Target", "fit_target"]
 
 # A target of whole numbers means classes if it has at most this many values, and this many rows for each.
 MOST_NUMBERED_CLASSES = 20
@@ -21,22 +20,13 @@ ROWS_PER_NUMBERED_CLASS = 10
 
 @dataclass(frozen=True)
 class Classes:
-    """A target that is one of some classes, for a softmax output with a unit for each.
-
-    Parameters
-    ----------
-    name : str
-        What the target is called.
-    labels : list of str, int, float or bool
-        The classes, in the order of the outputs.
+    """A target that is one of some classes, for a softmax output with a unit for each, in this order.
 
     Examples
     --------
     >>> classes = Classes("animal", ["cat", "dog"])
-    >>> classes.encode(["dog", "cat"])
-    array([1, 0])
-    >>> classes.decode([[0.3, 0.7]])
-    ['dog']
+    >>> classes.encode(["dog", "cat"]), classes.decode([[0.3, 0.7]])
+    (array([1, 0]), ['dog'])
     """
 
     name: str
@@ -51,13 +41,7 @@ class Classes:
         return len(self.labels)
 
     def encode(self, values: ArrayLike, where: str | None = None) -> NDArray[Any]:
-        """Return integer labels of shape (m,).
-
-        Raises
-        ------
-        ValueError
-            If a value is missing, or is none of the classes.
-        """
+        """Return integer labels of shape (m,); ValueError for a value that is none of the classes."""
         where = where or f"column {self.name!r}"
         place = {label: k for k, label in enumerate(self.labels)}
         codes = np.empty(np.shape(values), np.intp)
@@ -74,7 +58,9 @@ class Classes:
     def score(self, outputs: ArrayLike, targets: ArrayLike) -> str:
         """Return in words how many of a network's outputs are right; ``targets`` are encoded."""
         right = np.argmax(outputs, axis=1) == np.asarray(targets)
-        return f"accuracy {np.mean(right):.2%} ({np.count_nonzero(right):,} of {right.size:,})"
+        # Rounded down: 100 % is all of them.
+        share = np.floor(10_000 * np.mean(right)) / 100
+        return f"accuracy {share:.2f}% ({np.count_nonzero(right):,} of {right.size:,})"
 
     @property
     def summary(self) -> str:
@@ -84,23 +70,13 @@ class Classes:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A target that is a number, standardised for training, for one identity output.
-
-    Parameters
-    ----------
-    name : str
-        What the target is called.
-    mean, scale : float
-        The network learns ``(y - mean) / scale``.
+    """A target that is a number, for one identity output: the network learns ``(y - mean) / scale``.
 
     Examples
     --------
     >>> price = Quantity("price", mean=100.0, scale=20.0)
-    >>> price.encode([120.0, 90.0])
-    array([[ 1. ],
-           [-0.5]])
-    >>> price.decode([[2.0]])
-    [140.0]
+    >>> price.encode([120.0]), price.decode([[2.0]])
+    (array([[1.]]), [140.0])
     """
 
     name: str
@@ -112,13 +88,7 @@ class Quantity:
     width: ClassVar[int] = 1
 
     def encode(self, values: ArrayLike, where: str | None = None) -> NDArray[Any]:
-        """Return standardised targets of shape (m, 1).
-
-        Raises
-        ------
-        ValueError
-            If a value is missing, infinite or no number.
-        """
+        """Return standardised targets of shape (m, 1); ValueError for a value that is not a finite number."""
         found = numbers(where or f"column {self.name!r}", np.asarray(values))
         return ((found - self.mean) / self.scale)[:, np.newaxis]
 
@@ -148,71 +118,39 @@ Target = Classes | Quantity
 def fit_target(
     name: str,
     values: ArrayLike,
-    *,
     task: Task | None = None,
     rows: NDArray[np.intp] | None = None,
-    where: str | None = None,
+    where: str = "",
 ) -> Target:
-    """Recognise classes or numbers in a target, and learn their names or their scale.
+    """Recognise classes or numbers in a target, and learn their names from all rows or their scale from some.
 
     Text and booleans are classes. So are whole numbers if there are at most 20 different ones with ten rows
-    or more for each on average, or just two. Other numbers are quantities.
-
-    Parameters
-    ----------
-    name : str
-        What the target is called.
-    values : array_like, shape (m,)
-        The target of every example.
-    task : {"classification", "regression"}, optional
-        Decides instead of the rule above.
-    rows : array of int, optional
-        The training rows, from which a quantity's scale is learnt; the names of classes are taken from all.
-    where : str, optional
-        What error messages call the target; by default "column" and its name.
-
-    Raises
-    ------
-    ValueError
-        If a value is missing, or the target is unfit for the task: text for regression, one class alone, text
-        that differs from row to row.
+    or more for each on average, or just two. Other numbers are quantities. ``task`` decides instead.
+    ValueError for a target that is unfit for the task: text for regression, one class alone, dates and so on.
 
     Examples
     --------
     >>> fit_target("animal", ["dog", "cat", "dog"])
     Classes(name='animal', labels=['cat', 'dog'])
-    >>> fit_target("weight", [2.0, 2.5, 1.5, 2.0, 2.5, 1.5])
-    Quantity(name='weight', mean=2.0, scale=0.408248290463863)
     """
     values = np.asarray(values)
+    hint = "" if where else " (--target NAME chooses another)"
     where = where or f"column {name!r}"
     if not values.size:
         raise ValueError(f"{where} is empty")
-    if task == "regression" or (task is None and not means_classes(where, values)):
-        found = numbers(where, values)
+    if values.dtype.kind == "M":
+        raise ValueError(f"{where} holds dates, which are not predicted{hint}")
+    kind = "text" if is_text(where, values) else "numbers"
+    found = values if kind == "text" and task != "regression" else numbers(where, values)
+    most = max(2, min(MOST_NUMBERED_CLASSES, len(found) // ROWS_PER_NUMBERED_CLASS))
+    if task != "classification" and kind == "numbers" and (len(np.unique(found)) > most or (found % 1).any()):
+        task = "regression"
+    if task == "regression":
         return Quantity(name, *map(float, standard(where, found if rows is None else found[rows])))
-    return Classes(name, classes_of(where, values))
-
-
-def means_classes(where: str, values: NDArray[Any]) -> bool:
-    """Return whether a target looks like classes: text, booleans, or few whole numbers."""
-    if is_text(where, values):
-        return True
-    found = numbers(where, values)
-    if not np.array_equal(found, np.round(found)):
-        return False
-    count = len(np.unique(found))
-    return count <= max(2, min(MOST_NUMBERED_CLASSES, len(found) // ROWS_PER_NUMBERED_CLASS))
-
-
-def classes_of(where: str, values: NDArray[Any]) -> list[Label]:
-    """Return the classes of a target, sorted."""
-    found = labels(where, values)
-    different = set(found)
-    if is_text(where, values):
-        refuse_text(where, [str(label) for label in found])
-    elif len(different) > max(MOST_NUMBERED_CLASSES, len(found) / 2):
-        raise ValueError(f"{where} holds numbers, not classes: {len(different)} values in {len(found)} rows")
+    different = set(labels(where, values))
+    if is_running_text(len(different), len(values)):
+        counts = f"{len(different)} values in {len(values)} rows"
+        raise ValueError(f"{where} holds {kind} and not classes: {counts}{hint}")
     if len(different) == 1:
-        raise ValueError(f"{where} is {found[0]!r} in every row: there is nothing to tell apart")
-    return sorted(different)
+        raise ValueError(f"{where} is {different.pop()!r} in every row: there is nothing to tell apart{hint}")
+    return Classes(name, sorted(different))

@@ -1,0 +1,285 @@
+"""Tables read as texts: how a file is laid out, and what is refused."""
+
+import gzip
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cbp.tabular import Choices
+from cbp.tabular.cells import Remarks
+from cbp.tabular.readers import read_table
+
+
+@pytest.fixture
+def csv_file(tmp_path):
+    """Return a function that writes a .csv file of some text and returns its path."""
+    pytest.importorskip("pandas")
+
+    def write(text, encoding="utf-8"):
+        path = tmp_path / "data.csv"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
+        return path
+
+    return write
+
+
+def cells_of(path, choices=None):
+    """Return the cells of a table by column, and the remarks."""
+    remarks = Remarks()
+    frame = read_table(path, choices or Choices(), remarks).frame
+    return {name: frame[name].str.strip().tolist() for name in frame.columns}, remarks.lines()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1,x\n2,y\n",
+        "a,b\r\n1,x\r\n2,y\r\n",
+        "a,b\r1,x\r2,y\r",
+        "\ufeffa,b\n1,x\n2,y",
+        '"a","b"\n"1","x"\n"2","y"\n',
+        "a, b\n1, x\n2, y\n",
+        '"a" , "b"\n1 , x\n2 , y\n',
+        "a;b\n1;x\n2;y\n",
+        "a\tb\n1\tx\n2\ty\n",
+        "a|b\n1|x\n2|y\n",
+        "a b\n1 x\n2 y\n",
+        " a   b\n 1\t x \n 2   y\n",
+        "\n\na,b\n\n1,x\n  \n2,y\n\n",
+        "a,b\n1,x,\n2,y,\n",
+        "a,b,\n1,x,\n2,y,\n",
+        "sep=;\na;b\n1;x\n2;y\n",
+        '"sep=|"\r\na|b\r\n1|x\r\n2|y\r\n',
+    ],
+    ids=[
+        *(
+            "plain",
+            "crlf",
+            "cr",
+            "bom",
+            "quoted",
+            "spaces",
+            "more spaces",
+            "semicolons",
+            "tabs",
+            "bars",
+            "blanks",
+            "aligned",
+        ),
+        *("blank lines", "trailing", "trailing in the header", "told", "told in quotes"),
+    ],
+)
+def test_every_ordinary_way_to_write_a_table_is_read(csv_file, text):
+    assert cells_of(csv_file(text)) == ({"a": ["1", "2"], "b": ["x", "y"]}, [])
+
+
+@pytest.mark.parametrize("text", [",a,b\n7,1,x\n8,2,y\n", '"a" "b"\n"r1" 1 x\n"r2" 2 y\n'])
+def test_names_of_rows_are_left_out(csv_file, text):
+    found = {"a": ["1", "2"], "b": ["x", "y"]}
+    assert cells_of(csv_file(text)) == (found, ["a column without a name was left out"])
+
+
+@pytest.mark.parametrize("title", ["# by hand\n# twice\n", "Animals of 2020\n\nFrom: us\n"])
+def test_titles_and_comments_above_a_table_are_left_out_and_told(csv_file, title):
+    found, remarks = cells_of(csv_file(title + "a,b,c\n1,x,5\n2,y,6\n"))
+    assert found == {"a": ["1", "2"], "b": ["x", "y"], "c": ["5", "6"]}
+    assert remarks == ["lines above the table that were left out: 2"]
+
+
+def test_names_that_are_there_twice_are_told_apart(csv_file):
+    found, remarks = cells_of(csv_file("a,b,a,a\n1,2,3,4\n"))
+    assert found == {"a": ["1"], "b": ["2"], "a.1": ["3"], "a.2": ["4"]}
+    assert remarks == ["columns of the same name are numbered, as in 'x.1'"]
+    with pytest.raises(ValueError, match="data.csv: two columns have the same name$"):
+        cells_of(csv_file("a,b,a \n1,2,3\n"))
+
+
+def test_quotes_commas_line_ends_and_unicode_are_kept(csv_file):
+    found, _ = cells_of(csv_file('"naïve; name","x ""y"""\n"grün, hell\nund so",1\n"да",2\n'))
+    assert found == {"naïve; name": ["grün, hell\nund so", "да"], 'x "y"': ["1", "2"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "has_header"),
+    [
+        ("5.1,3.5,setosa\n4.9,3.0,setosa\n6.3,3.3,virginica\n", False),
+        ("?,3.5,1\n4.9,3.0,2\n6.3,3.3,1\n", False),
+        ("p,x,s\ne,x,s\ne,b,y\np,x,s\n", False),
+        ("1,2,3\n4,5,6\n", False),
+        ('"1,5";"2,5"\n"3,5";"4,5"\n', False),
+        ("1.5 2.5\n3.5 4.5\n", False),
+        ("height,weight\n1,2\n3,4\n", True),
+        ("state,county\nOhio,Adams\nOhio,Allen\n", True),
+        ("country,1960,1961,1962\nChad,1,2,3\nMali,4,5,6\n", True),
+        ("0,1,2\n0.5,0.6,7\n0.7,0.2,7\n", True),
+        ("a,b\n", True),
+    ],
+)
+def test_a_header_is_told_from_an_example(csv_file, text, has_header):
+    path = csv_file(text)
+    choices = Choices()
+    if text == "a,b\n":
+        with pytest.raises(ValueError, match="has a header and no rows"):
+            read_table(path, choices, Remarks())
+        return
+    table = read_table(path, choices, remarks := Remarks())
+    assert table.choices.header is has_header
+    assert len(table.frame) == text.count("\n") - has_header
+    width = len(table.frame.columns)
+    told = [f"no header: the columns are called '1' to '{width}' (--header takes them from the first row)"]
+    assert remarks.lines() == ([] if has_header else told)
+    for header in (True, False):
+        forced = read_table(path, Choices(header=header), remarks := Remarks())
+        assert len(forced.frame) == text.count("\n") - header
+        assert remarks.lines() == []
+
+
+@pytest.mark.parametrize(
+    ("encoding", "told"),
+    [
+        ("utf-8", []),
+        ("utf-8-sig", []),
+        ("utf-16", ["the text is not UTF-8, and was read as utf-16 (--encoding NAME overrules)"]),
+        ("cp1252", ["the text is not UTF-8, and was read as cp1252 (--encoding NAME overrules)"]),
+    ],
+)
+def test_encodings_are_recognised(csv_file, encoding, told):
+    rows = "".join(f"{i};3 €\n" for i in range(500))
+    path = csv_file(f"größe;preis\n{rows}9;“ü”\n", encoding)
+    found, remarks = cells_of(path)
+    assert (found["größe"][-1], found["preis"][-2:], remarks) == ("9", ["3 €", "“ü”"], told)
+
+
+def test_the_encoding_can_be_chosen(csv_file):
+    path = csv_file("имя,a\nЖ,1\n", "cp1251")
+    assert cells_of(path, Choices(encoding="cp1251")) == ({"имя": ["Ж"], "a": ["1"]}, [])
+    with pytest.raises(ValueError, match="the text is not in utf-8: --encoding NAME tells another$"):
+        cells_of(path, Choices(encoding="utf-8"))
+    with pytest.raises(ValueError, match="unknown encoding: klingon$"):
+        cells_of(path, Choices(encoding="klingon"))
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "txt", "csv.gz", "csv.zip", "csv.bz2", "csv.xz"])
+def test_compressed_tables_are_read(tmp_path, suffix):
+    pandas = pytest.importorskip("pandas")
+    path = tmp_path / f"data.{suffix}"
+    pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]}).to_csv(path, sep="\t", index=False)
+    assert cells_of(path) == ({"a": ["1", "2"], "b": ["x", "y"]}, [])
+
+
+def test_damaged_archives_are_refused(tmp_path):
+    pytest.importorskip("pandas")
+    whole = gzip.compress(b"a,b\n" + b"1,2\n" * 10_000)
+    path = tmp_path / "data.csv.gz"
+    for content in (b"a,b\n1,2\n", whole[:40]):
+        path.write_bytes(content)
+        with pytest.raises((ValueError, OSError)):
+            cells_of(path)
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        for name in ("a", "b"):
+            archive.writestr(name, "a,b\n1,2\n")
+    with pytest.raises(ValueError, match="Multiple files found in ZIP file"):
+        cells_of(tmp_path / "two.zip")
+
+
+def test_standard_input_is_read(monkeypatch):
+    pytest.importorskip("pandas")
+    stdin = io.TextIOWrapper(io.BytesIO("größe,b\n1,x\n".encode("cp1252")))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    found, remarks = cells_of(Path("-"))
+    assert found == {"größe": ["1"], "b": ["x"]}
+    assert len(remarks) == 1
+
+
+def test_typed_tables_become_text(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame(
+        {
+            "number": [1.5, None, 1e-300],
+            "whole": [2**62 + 1, 2, 3],
+            "flag": [True, False, True],
+            "when": pandas.to_datetime(["2020-01-01 00:00", "2020-01-02 03:04", None]),
+            "kind": pandas.Categorical(["a", None, "b"]),
+        }
+    )
+    frame.to_parquet(tmp_path / "data.parquet")
+    found, _ = cells_of(tmp_path / "data.parquet")
+    assert found == {
+        "number": ["1.5", "", "1e-300"],
+        "whole": [str(2**62 + 1), "2", "3"],
+        "flag": ["True", "False", "True"],
+        "when": ["2020-01-01 00:00:00", "2020-01-02 03:04:00", ""],
+        "kind": ["a", "", "b"],
+    }
+
+
+def test_the_package_for_a_kind_of_file_is_named(tmp_path, monkeypatch):
+    pandas = pytest.importorskip("pandas")
+
+    def refuse(path):
+        raise ImportError("Missing optional dependency 'pyarrow'. Use pip or conda to install pyarrow.")
+
+    monkeypatch.setattr(pandas, "read_parquet", refuse)
+    with pytest.raises(ImportError, match=r"^reading \.parquet needs another package: pip install pyarrow$"):
+        cells_of(tmp_path / "data.parquet")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "data.csv: the file is empty"),
+        (" \n\n", "data.csv: the file is empty"),
+        (",,,\n,,,\n", "data.csv: the file is empty"),
+        ('""\n', "data.csv: the file is empty"),
+        ("sep=;\n", "data.csv has a header and no rows"),
+        ('"Unnamed: 1"\nx\ny\n', "no column has a name (--no-header, if the first line is an example)"),
+        ("a b\n1 2 3 4\n1 2 3\n1 2 3\n", "data.csv: the rows have more fields than the header"),
+        ('"a\n' + "b\n" * 300, "data.csv: EOF inside string starting at row 0"),
+        ("a,b\n", "data.csv has a header and no rows"),
+        (",\n1,2\n", "data.csv has a header and no rows"),
+        ("a,b\n1,2\n1,2,3\n", "data.csv: Expected 2 fields in line 3, saw 3"),
+        ("# x\n\na,b\n1,2\n3,4\n5,6,7\n", "data.csv: Expected 2 fields in line 6, saw 3"),
+        ('a,b\n"1,2\n', "data.csv: EOF inside string starting at row 1"),
+    ],
+)
+def test_files_that_are_no_table_are_refused(csv_file, text, message):
+    with pytest.raises(ValueError) as caught:
+        cells_of(csv_file(text))
+    assert str(caught.value).strip().endswith(message)
+
+
+def test_binary_files_are_refused(csv_file):
+    pandas = pytest.importorskip("pandas")
+    if int(pandas.__version__.split(".")[0]) < 3:
+        pytest.skip("pandas drops what follows a zero byte")
+    told = r"data\.csv: it is not a table of text \(--encoding NAME tells its encoding if it is\)$"
+    with pytest.raises(ValueError, match=told):
+        cells_of(csv_file(b"a,b\n\0\0\0,2\n"))
+
+
+def test_rows_without_a_cell_are_no_examples(csv_file):
+    assert cells_of(csv_file("a,b,c\n1,,2\n,,\n,,3\n,,\n,,\n"))[0] == {
+        "a": ["1", ""],
+        "b": ["", ""],
+        "c": ["2", "3"],
+    }
+
+
+def test_rows_are_found_by_the_line_where_they_begin(csv_file):
+    text = 'sep=,\na,"b\nb"\n\n1,x\n"2\n2\n2",y\n  \n\n3,"z\n"\n4,""\n'
+    table = read_table(csv_file(text), Choices(), Remarks())
+    lines = text.splitlines()
+    assert [table.line(row) for row in range(4)] == ["line 5", "line 6", "line 11", "line 13"]
+    assert [lines[line - 1][:2] for line in (5, 6, 11, 13)] == ["1,", '"2', "3,", "4,"]
+
+
+def test_pandas_is_asked_for_where_it_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(
+        ModuleNotFoundError, match=r"^reading tables needs pandas: pip install 'cython-backprop\[csv\]'$"
+    ):
+        cells_of(tmp_path / "data.csv")
