@@ -164,7 +164,7 @@ def test_what_was_found_in_a_table_is_told(run, animals):
     assert "inputs    5, from 3 columns\n" in out
     assert "note      legs: left out, the same in every row\n" in out
     assert "target    Tier (the last column): 4 classes, '\"cat\"', 'Kuh, groß', 'fox', ...\n" in out
-    assert "network   5-128-4, relu and softmax; 1,284 parameters in float32" in out
+    assert "network   5-128-4, tanh and softmax; 1,284 parameters in float32" in out
     _, out, _ = run("train", animals, "--epochs", 1, "--target", "weight, kg", "--ignore", "legs")
     assert re.search(r"^target    weight, kg: a number, [\d.]+ on average$", out, re.M)
 

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cbp.cli import commands
+from cbp.cli import commands, recipe
 from cbp.cli.bench import bench
 from cbp.cli.report import complain
 from cbp.versions import package_version
@@ -171,15 +171,14 @@ def add_network(group: argparse._ArgumentGroup) -> None:
         "--hidden",
         metavar="N,N",
         type=layer_sizes,
-        default=[128],
         help='units of each hidden layer, or "none" (default: 128)',
     )
     group.add_argument(
         "--activation",
         metavar="NAME",
         type=names,
-        default=["relu"],
-        help="of the hidden layers, or of each: sigmoid, tanh, relu, identity (default: relu)",
+        help="of the hidden layers, or of each: sigmoid, tanh, relu, identity (default: relu, but tanh for "
+        f"fewer than {recipe.FEW:,} examples)",
     )
     group.add_argument(
         "--dtype", choices=("float32", "float64"), default="float32", help="precision (default: float32)"
@@ -192,19 +191,19 @@ def add_training(group: argparse._ArgumentGroup) -> None:
         "--epochs",
         metavar="N",
         type=positive,
-        help=f"passes over the data (default: {commands.EPOCHS}, or more where the data are few)",
+        help="passes over all the data (default: as many as are best for examples left out: a tenth, or of "
+        f"fewer than {recipe.FEW:,} a fifth in turn; and the parameters are averages over the passes)",
     )
-    group.add_argument(
-        "--batch-size", metavar="N", type=positive, default=32, help="examples a step (default: 32)"
-    )
+    group.add_argument("--batch-size", metavar="N", type=positive, help="examples a step (default: 32)")
     group.add_argument("--optimizer", choices=("adam", "sgd"), default="adam", help="default: adam")
     group.add_argument(
-        "--lr", metavar="X", type=positive_real, help="learning rate (default: 0.001 for adam, 0.1 for sgd)"
+        "--lr",
+        metavar="X",
+        type=positive_real,
+        help="learning rate (default: 0.003 for adam, 0.1 for sgd)",
     )
     group.add_argument("--momentum", metavar="X", type=fraction, help="of sgd, below 1 (default: 0)")
-    group.add_argument(
-        "--l2", metavar="X", type=real, default=0.0, help="strength of the weight penalty (default: 0)"
-    )
+    group.add_argument("--l2", metavar="X", type=real, help="strength of the weight penalty (default: 0)")
     group.add_argument(
         "--seed",
         metavar="N",
@@ -219,7 +218,7 @@ def add_output(group: argparse._ArgumentGroup) -> None:
     """Describe the arguments that say what to write."""
     group.add_argument("--save", metavar="MODEL", type=Path, help="save the network, to predict with (.npz)")
     group.add_argument("--plot", metavar="PNG", type=Path, help="draw the loss of each epoch")
-    group.add_argument("--history", metavar="CSV", type=Path, help="write the loss of each epoch")
+    group.add_argument("--history", metavar="CSV", type=Path, help="write the losses of each epoch")
     group.add_argument("--quiet", action="store_true", help="print the results alone")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import io
 import re
 import sys
@@ -13,17 +14,15 @@ from pathlib import Path
 from typing import TextIO
 
 import cbp
+from cbp.cli import recipe as recipes
 from cbp.cli.outputs import Outputs, check_writable
-from cbp.cli.report import describe_data, describe_network, note, say_score, say_speed
+from cbp.cli.recipe import Asked, Recipe, Trained
+from cbp.cli.report import describe_data, describe_network, describe_training, note, say_score, say_speed
 from cbp.datasets import load_digits
 from cbp.scores import refuse_not_finite
 from cbp.tabular import Arrays, Choices, Classes, Columns, Examples, Preprocessor, load_examples, load_inputs
 
-__all__ = ["EPOCHS", "INTERRUPTED", "info", "predict", "train"]
-
-# Without --epochs: as many as make so many steps, that small data are learnt too, but at least EPOCHS.
-EPOCHS = 15
-STEPS = 3000
+__all__ = ["INTERRUPTED", "info", "predict", "train"]
 
 # What can be said about a data file alone.
 DATA_OPTIONS = ["target", "ignore", "text", "number", "task", "test_fraction", "delimiter", "encoding"]
@@ -36,44 +35,45 @@ def train(args: argparse.Namespace) -> int:
     """Train a network, report how well it does, and write what was asked for; return the exit status."""
     outputs = Outputs(args.save, args.plot, args.history)
     outputs.check(args.file)
-    optimizer = make_optimizer(args)
+    asked = Asked(**{field.name: getattr(args, field.name) for field in dataclasses.fields(Asked)})
     examples = digits(args) if args.file is None else load_examples(args.file, choices(args))
-    net = make_network(args, examples.table)
+    table = examples.table
+    recipe = Recipe.choose(len(examples.y_train), table.inputs.width, table.target.width, asked)
+    net = make_network(args, recipe, table)
     if not args.quiet:
         source = "handwritten digits" if args.file is None else args.file.name
-        is_table = isinstance(examples.table.inputs, Columns)
+        is_table = isinstance(table.inputs, Columns)
         describe_data(source, examples, last_column=is_table and args.target is None)
-        describe_network(net, args.activation)
+        describe_network(net, recipe.activation)
 
     started = time.perf_counter()
-    finished = fit(net, examples, args, optimizer)
+    trained = fit(net, recipe, examples, args)
     seconds = time.perf_counter() - started
 
-    written = outputs.write(net, examples.table)
+    if not args.quiet:
+        describe_training(net, recipe, trained)
+    written = outputs.write(net, table)
     say_score(net, examples)
-    say_speed(net, len(examples.y_train), seconds)
-    return INTERRUPTED if not finished else 0 if written else 2
+    say_speed(net, seconds)
+    return INTERRUPTED if not trained.finished else 0 if written else 2
 
 
-def fit(
-    net: cbp.Network, examples: Examples, args: argparse.Namespace, optimizer: cbp.SGD | cbp.Adam
-) -> bool:
-    """Train, and return whether that went on to its end."""
-    steps = -(-len(examples.y_train) // args.batch_size)
-    try:
-        net.fit(
-            examples.x_train,
-            examples.y_train,
-            epochs=args.epochs or max(EPOCHS, -(-STEPS // steps)),
-            batch_size=args.batch_size,
-            optimizer=optimizer,
-            validation_data=(examples.x_test, examples.y_test) if len(examples.y_test) else None,
-            progress=not args.quiet,
-        )
-    except KeyboardInterrupt:
+def fit(net: cbp.Network, recipe: Recipe, examples: Examples, args: argparse.Namespace) -> Trained:
+    """Train, and say what the user should know about how that went."""
+    trained = recipes.train(
+        net,
+        recipe,
+        examples.x_train,
+        examples.y_train,
+        test=(examples.x_test, examples.y_test) if len(examples.y_test) else None,
+        seed=args.seed,
+        progress=not args.quiet,
+    )
+    if not trained.finished:
         note(f"interrupted in epoch {len(net.history) + 1}: the network is as far as it got")
-        return False
-    return True
+    elif not trained.epochs:
+        note("examples left out are predicted best without training: all examples are now predicted alike")
+    return trained
 
 
 def choices(args: argparse.Namespace) -> Choices:
@@ -109,25 +109,15 @@ def digits(args: argparse.Namespace) -> Examples:
     return Examples(*data, Preprocessor(Arrays([8, 8], 0.0, 1.0), Classes("digit", list(range(10)))))
 
 
-def make_optimizer(args: argparse.Namespace) -> cbp.SGD | cbp.Adam:
-    """Return the optimiser that the arguments describe."""
-    rate = {} if args.lr is None else {"learning_rate": args.lr}
-    if args.optimizer == "sgd":
-        return cbp.SGD(**rate, momentum=args.momentum or 0.0)
-    if args.momentum is not None:
-        raise ValueError("--momentum goes with --optimizer sgd")
-    return cbp.Adam(**rate)
-
-
-def make_network(args: argparse.Namespace, table: Preprocessor) -> cbp.Network:
+def make_network(args: argparse.Namespace, recipe: Recipe, table: Preprocessor) -> cbp.Network:
     """Return a fresh network for some data."""
     try:
         return cbp.Network(
-            [table.inputs.width, *args.hidden, table.target.width],
+            [table.inputs.width, *recipe.hidden, table.target.width],
             # One name is for all hidden layers, however many; several are one for each.
-            hidden=args.activation[0] if len(args.activation) == 1 else args.activation,
+            hidden=recipe.activation[0] if len(recipe.activation) == 1 else recipe.activation,
             output=table.target.output,
-            l2=args.l2,
+            l2=recipe.l2,
             dtype=args.dtype,
             rng=args.seed,
             n_threads=args.threads,

@@ -11,6 +11,7 @@ from typing import Any
 
 import cbp
 from cbp import flops
+from cbp.cli.recipe import HELD_OUT, Recipe, Trained
 from cbp.scores import refuse_not_finite
 from cbp.tabular import Columns, Examples
 from cbp.threads import count, processors
@@ -21,6 +22,7 @@ __all__ = [
     "counted",
     "describe_data",
     "describe_network",
+    "describe_training",
     "note",
     "put",
     "say",
@@ -92,6 +94,21 @@ def describe_network(net: cbp.Network, activations: Sequence[str]) -> None:
     say("network", f"{sizes}, {functions}; {net.n_parameters:,} parameters in {net.dtype}, {threads}")
 
 
+def describe_training(net: cbp.Network, recipe: Recipe, trained: Trained) -> None:
+    """Say how the network was trained, and what decided when to stop."""
+    rule = recipe.optimizer
+    steps = f"{type(rule).__name__.lower()} {rule.learning_rate:g}, batches of {recipe.batch_size:,}"
+    penalty = f", l2 {recipe.l2:g}" if recipe.l2 else ""
+    epochs = counted(trained.epochs, "epoch")
+    if not trained.finished:
+        epochs += " until it was interrupted"
+    elif recipe.folds > 1:
+        epochs = f"{trained.epochs:,} of {recipe.epochs:,} epochs, chosen by {recipe.folds} folds"
+    elif recipe.folds:
+        epochs = f"best epoch {trained.epochs:,} of {len(net.history):,}, by {HELD_OUT:.0%} held out"
+    say("recipe", f"{steps}{penalty}; {epochs}")
+
+
 def say_score(net: cbp.Network, examples: Examples) -> None:
     """Say how well the network does on the test examples, or without any on those it was trained on."""
     part, x, y = "test", examples.x_test, examples.y_test
@@ -102,13 +119,13 @@ def say_score(net: cbp.Network, examples: Examples) -> None:
     say("result", f"{part} {examples.table.target.score(outputs, y)}")
 
 
-def say_speed(net: cbp.Network, n_examples: int, seconds: float) -> None:
+def say_speed(net: cbp.Network, seconds: float) -> None:
     """Say how long training took, and how much of what the machine can do that was."""
     epochs = len(net.history)
     say("time", f"{seconds:.2f} s, {counted(epochs, 'epoch')}")
     if not epochs:
         return
-    rate = epochs * n_examples / net.history.seconds
+    rate = sum(epoch.examples_per_second * epoch.seconds for epoch in net.history) / net.history.seconds
     gflops = rate * flops.training(net.sizes) / 1e9
     # One thread is measured and the others are taken for its like: several are disturbed by other programs.
     peak = peak_gflops(str(net.dtype)) * min(threads_of(net), processors())
