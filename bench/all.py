@@ -16,8 +16,8 @@ from command import Options
 from harness import say
 from report import Part
 
-QUESTIONS = ("training", "accuracy", "gradient", "predict", "load", "memory", "imports", "functions", "fann",
-             "scaling")  # fmt: skip
+QUESTIONS = ("training", "accuracy", "tables", "gradient", "predict", "load", "memory", "imports",
+             "functions", "fann", "scaling")  # fmt: skip
 
 
 def answer(name: str, options: Options) -> Part:

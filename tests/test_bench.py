@@ -20,8 +20,10 @@ def bench():
     import chart
     import check
     import harness
+    import public
     import report
     import rivals
+    import tables
     import ulp
     import workloads
 
@@ -30,8 +32,10 @@ def bench():
         chart=chart,
         ulp=ulp,
         harness=harness,
+        public=public,
         report=report,
         rivals=rivals,
+        tables=tables,
         workloads=workloads,
     )
     sys.path.remove(str(BENCH))
@@ -162,3 +166,30 @@ def test_chart(bench, tmp_path):
     bench.chart.draw(source, tmp_path / "chart.png")
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
     assert bench.chart.ratios(part.compared) == [("a case", {"NumPy": 4.0})]
+
+
+def test_no_table_is_both_tuned_on_and_kept_back(bench):
+    tuning, kept_back = (
+        {(t.source, t.name) for t in part} for part in (bench.public.TUNING, bench.public.KEPT_BACK)
+    )
+    assert not tuning & kept_back
+    assert len(kept_back) >= 10
+    assert set(bench.public.SOURCES) >= {source for source, _ in tuning | kept_back}
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_the_error_on_a_table_is_that_of_the_command_line(bench, tmp_path, task):
+    """A constant input: the average is predicted, whose error is known."""
+    pandas = pytest.importorskip("pandas")
+    y = np.repeat([0.0, 0.0, 3.0], 20) if task == "regression" else np.repeat(["a", "a", "b"], 20)
+    frame = pandas.DataFrame({"x": np.ones(60), "y": y})
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    table = bench.public.Table("sklearn", "constant", "y", task)
+    for seed in range(2):
+        order = np.random.default_rng(seed).permutation(60)
+        test, train = y[order[:15]], y[order[15:]]
+        found = bench.tables.ours(tmp_path / "table.csv", table, seed)
+        if task == "regression":
+            assert found == pytest.approx(np.sqrt(np.mean((test - train.mean()) ** 2)), rel=0.02)
+        else:
+            assert found == pytest.approx(np.mean(test != "a"), abs=1e-12)
