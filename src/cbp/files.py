@@ -3,7 +3,8 @@
 import contextlib
 import os
 import shutil
-import threading
+
+NAME_KEPT = 24  # characters of a file's name that begin its temporary file's: 96 bytes at most
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
@@ -16,21 +17,37 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     OSError
         If the file cannot be written; its `filename` is the path given.
     """
-    target = os.path.realpath(path)
-    if os.path.exists(target) and not os.path.isfile(target):
-        with open(target, "wb") as stream:
-            stream.write(content)
-        return
-    partial = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
+    target = os.path.realpath(os.fsdecode(path))
     try:
-        with open(partial, "wb") as stream:
+        if os.path.exists(target) and not os.path.isfile(target):
+            with open(target, "wb") as stream:
+                stream.write(content)
+        else:
+            _replace(target, content)
+    except OSError as error:
+        name_path(error, path)
+        raise
+
+
+def name_path(error: OSError, path: str | os.PathLike[str]) -> None:
+    """Let an error of the system name the path that the user gave, and no other."""
+    if error.errno is not None:  # else it has words of its own, which a name would hide
+        error.filename = os.fspath(path)
+        del error.filename2  # where it is None, `str` shows "-> None"
+
+
+def _replace(target: str, content: bytes) -> None:
+    """Write a file of another name in the same folder, and give it the name of the target."""
+    folder, name = os.path.split(target)
+    # A name as long as the file system allows leaves no room for more.
+    partial = os.path.join(folder, f"{name[:NAME_KEPT]}.{os.urandom(8).hex()}.part")
+    try:
+        with open(partial, "xb") as stream:
             stream.write(content)
         if os.path.exists(target):
             shutil.copymode(target, partial)
         os.replace(partial, target)
-    except BaseException as error:
+    except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(partial)
-        if isinstance(error, OSError):
-            error.filename, error.filename2 = os.fspath(path), None
         raise

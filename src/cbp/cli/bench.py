@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cbp.cli.outputs import check_writable
 from cbp.cli.report import counted, put, say
+from cbp.files import write_whole
 from cbp.versions import describe, package_version, processor
 
 if TYPE_CHECKING:
@@ -73,4 +74,4 @@ def write(report: Report, path: Path, facts: dict[str, str]) -> None:
         "peak_gflops": {str(n): peak for n, peak in report.peaks.items()},
         "results": [setting.as_dict(report.peaks[setting.n_threads]) for setting in report.settings],
     }
-    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())

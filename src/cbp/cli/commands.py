@@ -19,6 +19,7 @@ from cbp.cli.outputs import Outputs, check_writable
 from cbp.cli.recipe import Asked, Recipe, Trained
 from cbp.cli.report import describe_data, describe_network, describe_training, note, say_score, say_speed
 from cbp.datasets import load_digits
+from cbp.files import write_whole
 from cbp.scores import refuse_not_finite
 from cbp.tabular import Arrays, Choices, Classes, Columns, Examples, Preprocessor, load_examples, load_inputs
 
@@ -151,8 +152,9 @@ def predict(args: argparse.Namespace) -> int:
     if args.output is None:
         write_rows(in_utf8(sys.stdout), [names, *rows])
     else:
-        with open(args.output, "w", encoding="utf-8", newline="") as stream:
-            write_rows(stream, [names, *rows])
+        text = io.StringIO()
+        write_rows(text, [names, *rows])
+        write_whole(args.output, text.getvalue().encode())
     return 2 if chosen.gaps == "error" and skipped.any() else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import cbp
 from cbp.cli.report import complain
+from cbp.files import name_path, write_whole
 from cbp.history import History
 from cbp.tabular import Preprocessor
 
@@ -75,8 +77,11 @@ def check_writable(path: Path, taken: Sequence[Path] = ()) -> None:
     if any(real == Path(os.path.realpath(other)) for other in taken):
         raise ValueError(f"{path} is named twice, and would be overwritten")
     if not real.exists():
-        # Only an attempt tells whether a file can be made.
-        real.open("xb").close()
+        try:  # only an attempt tells whether a file can be made
+            real.open("xb").close()
+        except OSError as error:
+            name_path(error, path)
+            raise
         real.unlink()
     elif real.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -96,7 +101,9 @@ def draw(history: History, path: Path) -> None:
     """Draw the losses to a file."""
     figure = new_figure()
     history.plot(figure.subplots())
-    figure.savefig(path)
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix[1:].lower())
+    write_whole(path, content.getvalue())
 
 
 def new_figure() -> Figure:
