@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cbp.conversion import Array, numeric, short
+from cbp.conversion import short
 from cbp.optimizers import SGD, Adam, Optimizer
 from cbp.scalars import count
 
@@ -152,18 +152,3 @@ def check_classifies(output: str, method: str) -> None:
             f"{method} needs an output of 'sigmoid' or 'softmax', this network's is {output!r}; "
             f"{INSTEAD[method]}"
         )
-
-
-def copy_layers(to: Sequence[Array], values: Any, argument: str) -> None:
-    """Copy one array a layer, all of them or, if one does not fit, none."""
-    if not hasattr(values, "__iter__"):
-        raise TypeError(f"{argument} must be a sequence of arrays, one a layer, got {type(values).__name__}")
-    # Copies, since the values may be views of the layers that are about to be written.
-    found = [numeric(value, f"{argument}[{i}]").copy() for i, value in enumerate(values)]
-    if len(found) != len(to):
-        raise ValueError(f"{argument} must hold {len(to)} arrays, got {len(found)}")
-    for i, (array, value) in enumerate(zip(to, found, strict=True)):
-        if array.shape != value.shape:
-            raise ValueError(f"{argument}[{i}] must have shape {array.shape}, got {value.shape}")
-    for array, value in zip(to, found, strict=True):
-        array[:] = value

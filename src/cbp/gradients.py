@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cbp.arrays import Array
+from cbp.layers import Layers
 from cbp.layout import thetas, views
 
 
@@ -31,13 +32,13 @@ class Gradient:
     sizes: tuple[int, ...]
 
     @property
-    def weights(self) -> tuple[Array, ...]:
-        """(D_W(1), …), views, each (s(l), s(l+1))."""
+    def weights(self) -> Layers:
+        """(D_W(1), …), writable views, each (s(l), s(l+1)); to assign to one copies into it."""
         return views(self.parameters, self.sizes)[0]
 
     @property
-    def biases(self) -> tuple[Array, ...]:
-        """(D_b(1), …), views, each (s(l+1),)."""
+    def biases(self) -> Layers:
+        """(D_b(1), …), writable views, each (s(l+1),); to assign to one copies into it."""
         return views(self.parameters, self.sizes)[1]
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from cbp.arrays import Array, numeric
+from cbp.layers import Layers
 
 MOST_UNITS = 2**31 - 1  # kernels take labels for int32
 SLACK_BYTES = 128  # kernels read up to two vectors past the end, and use nothing of it
@@ -36,7 +37,7 @@ def allocate(n: int, dtype: DTypeLike) -> tuple[Array, Array]:
     return storage[:n], storage
 
 
-def views(flat: Array, sizes: Sequence[int]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+def views(flat: Array, sizes: Sequence[int]) -> tuple[Layers, Layers]:
     """(W(1), W(2), …) and (b(1), b(2), …) as views of the flat vector."""
     weights: list[Array] = []
     biases: list[Array] = []
@@ -46,7 +47,7 @@ def views(flat: Array, sizes: Sequence[int]) -> tuple[tuple[Array, ...], tuple[A
         weights.append(layer[:-1])
         biases.append(layer[-1])
         start += layer.size
-    return tuple(weights), tuple(biases)
+    return Layers(weights, "weights"), Layers(biases, "biases")
 
 
 def thetas(weights: Sequence[Array], biases: Sequence[Array]) -> list[Array]:

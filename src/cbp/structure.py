@@ -14,6 +14,7 @@ from cbp import _core, arguments, arrays, frames, kernels, layout
 from cbp.arrays import Array
 from cbp.history import History
 from cbp.initialization import draw_weights, generator, spawn
+from cbp.layers import Layers
 from cbp.optimizers import OptimizerState
 from cbp.scalars import count_or_none, non_negative
 
@@ -159,22 +160,25 @@ class Structure:
         self._parameters[:] = array
 
     @property
-    def weights(self) -> tuple[Array, ...]:
-        """(W(1), …), writable views of `parameters`, each (s(l), s(l+1)); assignment copies into them."""
+    def weights(self) -> Layers:
+        """(W(1), …), writable views of `parameters`, each (s(l), s(l+1)).
+
+        Assignment, to one as to all, copies into them: ``net.weights[0] -= step``, ``net.weights = arrays``.
+        """
         return self._weights
 
     @weights.setter
     def weights(self, values: Sequence[ArrayLike]) -> None:
-        arguments.copy_layers(self._weights, values, "weights")
+        self._weights.copy_from(values)
 
     @property
-    def biases(self) -> tuple[Array, ...]:
-        """(b(1), …), writable views of `parameters`, each (s(l+1),); assignment copies into them."""
+    def biases(self) -> Layers:
+        """(b(1), …), writable views of `parameters`, each (s(l+1),); assignment as for `weights`."""
         return self._biases
 
     @biases.setter
     def biases(self, values: Sequence[ArrayLike]) -> None:
-        arguments.copy_layers(self._biases, values, "biases")
+        self._biases.copy_from(values)
 
     @property
     def thetas(self) -> list[Array]:
