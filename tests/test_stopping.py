@@ -1,6 +1,7 @@
 """The promise: whatever ends a fit early leaves the network and its history consistent, and able to go on."""
 
 import _thread
+import re
 import signal
 import threading
 import time
@@ -144,7 +145,7 @@ def test_a_loss_that_is_no_longer_finite(m, dtype, last_good):
     net.parameters = [0, 1]
     seen = [net.parameters.copy()]
     epoch, step = divmod(last_good + 1, m)
-    with pytest.raises(FloatingPointError, match=f"epoch {epoch + 1}: the loss is .* at step {step + 1}$"):
+    with pytest.raises(FloatingPointError, match=f"epoch {epoch + 1}: the loss is .* at step {step + 1};"):
         net.fit(
             np.zeros((m, 1)), np.zeros(m), epochs=100, batch_size=1, optimizer=cbp.SGD(1e10 + 1),
             callbacks=[lambda _: seen.append(net.parameters.copy())],
@@ -304,12 +305,57 @@ def test_ctrl_c_in_other_calls(method):
     assert net.predict(X[:3]).shape == (3, 4)
 
 
-def test_any_true_of_a_callback_stops():
-    X, Y = data()
-    for true in (True, np.True_):
-        assert len(make().fit(X, Y, epochs=5, callbacks=[lambda epoch, true=true: true])) == 1
-    for other in (False, np.False_, None, 1, "yes"):
-        assert len(make().fit(X, Y, epochs=2, callbacks=[lambda epoch, other=other: other])) == 2
+async def answers_later(epoch):
+    return True
+
+
+OTHER_ANSWERS = {
+    "int": lambda epoch: 1,
+    "float": lambda epoch: 0.0,
+    "str": lambda epoch: "stop",
+    "ndarray": lambda epoch: np.array(True),
+    "Epoch": lambda epoch: epoch,
+    "list": lambda epoch: [],
+    "coroutine": answers_later,
+}
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+@pytest.mark.parametrize(("kind", "callback"), OTHER_ANSWERS.items(), ids=OTHER_ANSWERS)
+def test_an_answer_that_is_neither_true_nor_false_is_refused_and_nothing_lost(kind, callback):
+    net, twin = make(), make()
+    options = {"optimizer": cbp.Adam(0.01), "batch_size": 16, "shuffle": False}
+    callbacks = [lambda epoch: None, lambda epoch: callback(epoch) if epoch.number == 2 else False]
+    message = rf"^callbacks\[1\] must return True to stop the training, False or None .* got {kind}$"
+    with pytest.raises(TypeError, match=message):
+        net.fit(*data(), epochs=4, callbacks=callbacks, **options)
+    twin.fit(*data(), epochs=2, **options)
+    assert net.history.losses == twin.history.losses
+    for network in (net, twin):
+        network.partial_fit(*data(), **options)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "l2", "advice"),
+    [
+        (cbp.SGD(1e30), 0.0, "try a learning_rate below 1e+30, or X and Y scaled to a range of about 1"),
+        (cbp.Adam(2.5e37), 0.0, "try a learning_rate below 2.5e+37, or X and Y scaled"),
+        (cbp.SGD(0.1, momentum=0.5), 1e38, "try a learning_rate below 0.1, an l2 below 1e+38, or X and Y"),
+        (cbp.SGD(0), 0.0, "try X and Y scaled to a range of about 1"),
+    ],
+)
+def test_divergence_says_what_to_try(optimizer, l2, advice):
+    net = make(output="identity", l2=l2)
+    X, Y = data()[0], np.eye(4)[data()[1]]
+    if optimizer == cbp.SGD(0):
+        Y = Y * 1e30
+    with pytest.raises(FloatingPointError) as caught:
+        net.fit(X, Y, optimizer=optimizer, shuffle=False)
+    assert re.match(
+        r"epoch \d+: the (loss is|parameters are) no longer finite at step \d+; ", str(caught.value)
+    )
+    assert advice in str(caught.value)
 
 
 def test_an_error_within_an_epoch_keeps_the_state_that_belongs_to_the_parameters(monkeypatch):

@@ -198,7 +198,7 @@ def test_the_defaults_of_fit():
     np.testing.assert_array_equal(net.parameters, twin.parameters)
 
 
-@pytest.mark.parametrize("answer", [True, 1, "stop", None, False])
+@pytest.mark.parametrize("answer", [True, np.True_, None, False, np.False_])
 def test_a_callback_stops_by_true_alone(answer):
     numbers = []
     net, twin = make(), make()
@@ -207,7 +207,7 @@ def test_a_callback_stops_by_true_alone(answer):
         epochs=4,
         callbacks=[lambda e: answer if e.number == 2 else None, lambda e: numbers.append(e.number)],
     )
-    n = 2 if answer is True else 4
+    n = 2 if answer else 4
     assert len(history) == n
     assert numbers == [*range(1, n + 1)]  # the others hear of the last epoch too
     twin.fit(*data(), epochs=n)

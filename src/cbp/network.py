@@ -420,7 +420,8 @@ class Network(Structure):
             What to compute `Epoch.validation_loss` on after each epoch: the loss without the penalty. A data
             frame must have the names of the one that is trained on, in any order.
         callbacks : iterable of callables
-            Each is called with the `Epoch` after it; training stops when one returns True.
+            Each is called with the `Epoch` after it; training stops when one returns True, and goes on after
+            False or None. Anything else is refused, when the epoch is in the history.
         progress : bool, optional
             Whether to show progress on stderr. Default: in a terminal or notebook, on runs of over 2 s.
 
@@ -435,7 +436,8 @@ class Network(Structure):
             If something does not fit, or X or Y hold NaN, infinity or targets out of range. The parameters
             are those from before.
         FloatingPointError
-            If the loss or a parameter stops being finite. The parameters are those of the last finite epoch.
+            If the loss or a parameter stops being finite, mostly from too large a learning rate or inputs
+            that are not scaled. The parameters are those of the last finite epoch.
         RuntimeError
             If the network is being trained already.
         KeyboardInterrupt

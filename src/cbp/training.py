@@ -17,8 +17,9 @@ import numpy as np
 from cbp import _core
 from cbp.arrays import Array, Examples
 from cbp.history import Epoch, History
-from cbp.optimizers import NAMES, SGD, OptimizerState
+from cbp.optimizers import NAMES, SGD, Optimizer, OptimizerState
 from cbp.progress import Progress
+from cbp.scalars import kind
 
 SLICE_SECONDS = 0.02
 FIRST_BUDGET = 2e7  # multiply-adds: less than a millisecond
@@ -157,6 +158,7 @@ class Training:
     ) -> None:
         optimizer = state.optimizer
         self.examples, self.state, self.n_threads, self.shuffler = examples, state, n_threads, shuffler
+        self.l2 = l2
         self.n_parameters = engine.n_parameters
         self.run = new_pass(
             engine,
@@ -201,7 +203,8 @@ class Training:
             raise
         except FloatingPointError as error:
             self.failed = True
-            raise FloatingPointError(f"epoch {number}: {error}") from None
+            advice = remedy(self.state.optimizer, self.l2)
+            raise FloatingPointError(f"epoch {number}: {error}; {advice}") from None
         except BaseException:
             self.failed = True
             raise
@@ -218,9 +221,21 @@ class Training:
         return OptimizerState(self.state.optimizer, self.run.updates, moments)
 
 
-def is_true(answer: object) -> bool:
-    """Whether a callback wants to stop: what else it may return means nothing."""
-    return isinstance(answer, (bool, np.bool_)) and bool(answer)
+def remedy(optimizer: Optimizer, l2: float) -> str:
+    """What to try where numbers have grown beyond all bounds."""
+    tries = {"a learning_rate": float(optimizer.learning_rate), "an l2": l2}
+    smaller = [f"{name} below {value:g}, " for name, value in tries.items() if value > 0]
+    return f"try {''.join(smaller)}{'or ' if smaller else ''}X and Y scaled to a range of about 1"
+
+
+def wants_to_stop(answer: object, number: int) -> bool:
+    """Whether a callback's answer ends the training; TypeError for one that says neither."""
+    if answer is not None and not isinstance(answer, (bool, np.bool_)):
+        raise TypeError(
+            f"callbacks[{number}] must return True to stop the training, False or None to go on with it, "
+            f"got {kind(answer)}"
+        )
+    return bool(answer)
 
 
 def train(
@@ -244,5 +259,5 @@ def train(
                 history.append(epoch)
             bar.finish_epoch(epoch)
             # A list, so that each of them is called whatever another says.
-            if any([is_true(callback(epoch)) for callback in callbacks]):  # noqa: C419
+            if any([wants_to_stop(callback(epoch), i) for i, callback in enumerate(callbacks)]):  # noqa: C419
                 break
