@@ -584,6 +584,9 @@ class Network(Structure):
 
         It is NumPy's .npz, without pickle.
 
+        `metadata` comes back equal, and of the same types: it may hold dicts with texts for keys, lists, str,
+        int, float (NaN and infinity too), bool and None. Other attributes are not saved; `pickle` keeps them.
+
         Parameters
         ----------
         path : path-like
@@ -593,8 +596,8 @@ class Network(Structure):
         ------
         OSError
             If the file cannot be written.
-        TypeError
-            If `metadata` is not made of what JSON knows.
+        TypeError, ValueError
+            If `metadata` holds anything else; the error names it, and nothing is written.
         """
         persistence.save(self, path)
 

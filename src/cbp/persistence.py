@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cbp import metadata
 from cbp.arrays import Array
 from cbp.files import write_whole
 
@@ -25,8 +26,9 @@ class ModelFileError(ValueError):
 
 def save(network: Network, path: str | os.PathLike[str]) -> None:
     """Write a network to a file. An existing file is replaced only once the new one is whole."""
-    if not isinstance(network.metadata, dict):
+    if type(network.metadata) is not dict:
         raise TypeError(f"metadata must be a dict, got {type(network.metadata).__name__}")
+    metadata.check(network.metadata)
     description = {
         "format": FORMAT,
         "version": VERSION,
@@ -40,12 +42,8 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
     }
     if network.feature_names is not None:
         description["feature_names"] = network.feature_names
-    try:
-        text = json.dumps(description)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"metadata must be made of what JSON knows: {error}") from None
     file = io.BytesIO()
-    np.savez(file, description=np.array(text), parameters=network.parameters.reshape(-1))
+    np.savez(file, description=np.array(json.dumps(description)), parameters=network.parameters.reshape(-1))
     write_whole(path, file.getvalue())
 
 
