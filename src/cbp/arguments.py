@@ -96,13 +96,16 @@ def dtype(value: Any) -> np.dtype[Any]:
     return np.dtype(found.type)  # NumPy's own object, as most arrays have it: that makes comparing fast
 
 
-def optimizer(value: Any) -> Optimizer | None:
-    """An optimiser, or None."""
-    if value is None or isinstance(value, (SGD, Adam)):
-        return value
-    is_class = isinstance(value, type) and issubclass(value, (SGD, Adam))
-    hint = f"; call it: cbp.{value.__name__}()" if is_class else ""
-    raise TypeError(f"optimizer must be cbp.SGD(...), cbp.Adam(...) or None, got {short(value)}{hint}")
+def optimizer(value: Any, dtype: np.dtype[Any]) -> Optimizer | None:
+    """An optimiser whose numbers this dtype holds, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, (SGD, Adam)):
+        is_class = isinstance(value, type) and issubclass(value, (SGD, Adam))
+        hint = f"; call it: cbp.{value.__name__}()" if is_class else ""
+        raise TypeError(f"optimizer must be cbp.SGD(...), cbp.Adam(...) or None, got {short(value)}{hint}")
+    value.check_precision(dtype)
+    return value
 
 
 def callbacks(value: Any) -> tuple[Callable[..., object], ...]:

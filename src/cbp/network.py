@@ -47,7 +47,8 @@ class Network(Structure):
         ½ Σ (a − y)². Default: cross_entropy where it fits the output, else squared_error.
     l2 : float, default 0.0
         λ of the penalty λ/(2m) Σ W², at least 0; biases are exempt. In a minibatch step m is the size of the
-        minibatch, so that a λ weighs more the smaller the batches are.
+        minibatch, so that a λ weighs more the smaller the batches are. One that is not 0 must not become 0 in
+        `dtype`, nor infinite.
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and computations.
     rng : int or numpy.random.Generator, optional
@@ -433,8 +434,9 @@ class Network(Structure):
         Raises
         ------
         TypeError, ValueError
-            If something does not fit, or X or Y hold NaN, infinity or targets out of range. The parameters
-            are those from before.
+            If something does not fit, X or Y hold NaN, infinity or targets out of range, or the optimizer has
+            a number that becomes 0, 1 or infinite in the network's dtype. The parameters are those from
+            before.
         FloatingPointError
             If the loss or a parameter stops being finite, mostly from too large a learning rate or inputs
             that are not scaled. The parameters are those of the last finite epoch.
@@ -450,7 +452,7 @@ class Network(Structure):
         if validate is not None:
             validate()  # a fault in the data is found before the training, not after its first epoch
         called = arguments.callbacks(callbacks)
-        state = OptimizerState(arguments.optimizer(optimizer) or Adam())
+        state = OptimizerState(arguments.optimizer(optimizer, self._dtype) or Adam())
         with self._training(examples, lambda: state, batch_size, shuffle) as trainer:
             history = self.history = History()
             training.train(
@@ -492,7 +494,7 @@ class Network(Structure):
         """
         columns = self._feature_names or frames.names_of(X, "X")
         examples = self._examples(X, Y, sample_weight, columns=columns)
-        wanted = arguments.optimizer(optimizer)
+        wanted = arguments.optimizer(optimizer, self._dtype)
         with self._training(examples, lambda: self._state_for(wanted), batch_size, shuffle) as trainer:
             trainer.epoch(1, lambda n: None)
         return self
@@ -638,10 +640,11 @@ def load(path: str | os.PathLike[str], *, rng: int | np.random.Generator | None 
             hidden=description["hidden"],
             output=description["output"],
             loss=description["loss"],
-            l2=description["l2"],
             dtype=description["dtype"],
             rng=0,
         )
+        # One that its dtype takes for 0 was saved by earlier versions, and trained so.
+        network._l2 = scalars.non_negative(description["l2"], "l2")
         network.parameters = parameters
         network.metadata = dict(description["metadata"])
         network.feature_names = description.get("feature_names")  # the key is optional

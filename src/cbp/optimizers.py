@@ -1,11 +1,16 @@
-"""The optimisers: hyper-parameters, and the state they keep; the steps are compiled (kernels/updates.pxi)."""
+"""The optimisers: hyper-parameters, and the state they keep; the steps are compiled (kernels/updates.pxi).
+
+Numbers are checked for their ranges when an optimiser is made, and when training starts for what becomes of
+them in the network's dtype.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from cbp.scalars import kind, non_negative
+from cbp.scalars import check_precision, kind, non_negative
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,11 @@ class SGD:
     def rule(self) -> dict[str, Any]:
         """Hyper-parameters as the core takes them."""
         return {"learning_rate": self.learning_rate, "momentum": self.momentum, "nesterov": self.nesterov}
+
+    def check_precision(self, dtype: np.dtype[Any]) -> None:
+        """Refuse what a network of this dtype would take for another number."""
+        check_precision(self.learning_rate, "learning_rate", dtype)
+        check_precision(self.momentum, "momentum", dtype, below_1=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,17 @@ class Adam:
             "beta2": self.beta2,
             "epsilon": self.epsilon,
         }
+
+    def check_precision(self, dtype: np.dtype[Any]) -> None:
+        """Refuse what a network of this dtype would take for another number."""
+        check_precision(self.learning_rate, "learning_rate", dtype)
+        check_precision(self.beta1, "beta1", dtype, below_1=True)
+        check_precision(self.beta2, "beta2", dtype, below_1=True)
+        check_precision(self.epsilon, "epsilon", dtype, may_be_0=False)
+        # The bias correction goes into the learning rate, of which the first step's is the largest.
+        if self.learning_rate > 0:
+            first = float(self.learning_rate) / (1 - float(self.beta1))
+            check_precision(first, "learning_rate / (1 - beta1)", dtype)
 
 
 Optimizer = SGD | Adam

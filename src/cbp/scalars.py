@@ -6,6 +6,8 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 
 def kind(value: Any) -> str:
     """The name of its type: what to tell of a value that may be of any length."""
@@ -55,3 +57,22 @@ def non_negative(
     if not (0 <= number < below and math.isfinite(number)):
         raise ValueError(f"{argument} must be at least 0 and {limit}, got {value!r}")
     return number
+
+
+def check_precision(
+    value: Any, argument: str, dtype: np.dtype[Any], *, below_1: bool = False, may_be_0: bool = True
+) -> None:
+    """Refuse a number of at least 0 that is another one in a network's dtype, as which the kernels take it.
+
+    That is one that becomes 0, or infinite, or 1 where it must be less.
+    """
+    number = float(value)
+    with np.errstate(over="ignore", under="ignore"):
+        taken = dtype.type(number)
+    if np.isfinite(taken) and (taken > 0 or value == 0) and not (below_1 and taken == 1):
+        return
+    limits = np.finfo(dtype)
+    least = f"{'0 or ' if may_be_0 else ''}from {limits.smallest_subnormal:.2g}"
+    most = str(np.nextafter(dtype.type(1), dtype.type(0))) if below_1 else f"{limits.max:.2g}"
+    got = repr(number) if number else f"{kind(value)} that a float takes for 0"
+    raise ValueError(f"{argument} must be {least} to {most} in {dtype}, got {got}, which is {taken:g} there")

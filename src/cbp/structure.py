@@ -16,7 +16,7 @@ from cbp.history import History
 from cbp.initialization import draw_weights, generator, spawn
 from cbp.layers import Layers
 from cbp.optimizers import OptimizerState
-from cbp.scalars import count_or_none, non_negative
+from cbp.scalars import check_precision, count_or_none, non_negative
 
 
 class Structure:
@@ -103,7 +103,9 @@ class Structure:
 
     @l2.setter
     def l2(self, value: float) -> None:
-        self._l2 = non_negative(value, "l2")
+        number = non_negative(value, "l2")
+        check_precision(value, "l2", self._dtype)
+        self._l2 = number
 
     @property
     def n_threads(self) -> int | None:
