@@ -377,9 +377,9 @@ def test_ctrl_c_before_parameters_that_are_not_finite(monkeypatch):
     before = net.parameters.copy()
 
     def interrupt(run, *arguments, **options):
-        run.pack()
+        run.pack(1)
         net.parameters[:] = np.nan
-        run.pack()
+        run.pack(1)
         net.parameters[:] = before
         raise KeyboardInterrupt
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import reference
+from cbp import reference, training
 
 OPTIMIZERS = {
     "sgd": cbp.SGD(0.3),
@@ -232,12 +232,141 @@ def test_partial_fits_are_the_epochs_of_a_fit(optimizer, dtype):
     np.testing.assert_array_equal(late.parameters, net.parameters)
 
 
-def test_another_optimizer_starts_afresh():
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(cbp.Adam(0.02), cbp.SGD(0.1, momentum=0.9)), (cbp.SGD(0.1, momentum=0.9), cbp.Adam(0.02))],
+)
+def test_an_optimizer_of_another_class_starts_afresh(first, second):
     net, twin = make(), make()
-    net.fit(*data(), epochs=2, optimizer=cbp.Adam(0.02))
+    net.fit(*data(), epochs=2, optimizer=first)
     twin.parameters = net.parameters
     for network in (net, twin):
-        network.partial_fit(*data(), optimizer=cbp.Adam(0.03), shuffle=False)
+        network.partial_fit(*data(), optimizer=second, shuffle=False)
+        network.partial_fit(*data(), shuffle=False)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
+SCHEDULES = {
+    "learning rate of sgd": [cbp.SGD(0.3), cbp.SGD(0.1), cbp.SGD(0.3)],
+    "learning rate with momentum": [cbp.SGD(0.1, momentum=0.9), cbp.SGD(0.02, momentum=0.9)],
+    "momentum": [cbp.SGD(0.1, momentum=0.5), cbp.SGD(0.1, momentum=0.9, nesterov=True)],
+    "momentum from 0": [cbp.SGD(0.1), cbp.SGD(0.1, momentum=0.9), cbp.SGD(0.1, momentum=0.5)],
+    "momentum to 0 and back": [cbp.SGD(0.1, momentum=0.9), cbp.SGD(0.1), cbp.SGD(0.1, momentum=0.9)],
+    "learning rate of adam": [cbp.Adam(0.02), cbp.Adam(0.005)],
+    "all of adam": [cbp.Adam(0.02), cbp.Adam(0.01, beta1=0.5, beta2=0.9, epsilon=1e-3), cbp.Adam(0.02)],
+}
+
+
+def pass_by_hand(net, layers, X, Y, batch_size, optimizer, states, t):
+    """One pass over the examples, from the states of the layers and t updates; returns the updates then."""
+    n = len(layers) // 2
+    for start in range(0, len(X), batch_size):
+        batch = slice(start, start + batch_size)
+        _, D_W, D_b, _ = reference.gradient(
+            layers[:n], layers[n:], [*net.hidden, net.output], net.loss_name, X[batch], Y[batch], l2=net.l2
+        )
+        t += 1
+        for theta, D, state in zip(layers, [*D_W, *D_b], states, strict=True):
+            step_by_hand(optimizer, theta, D, state, t)
+            if isinstance(optimizer, cbp.SGD) and optimizer.momentum == 0:
+                state[0][:] = 0  # no velocity is kept
+    return t
+
+
+@pytest.mark.parametrize("optimizers", SCHEDULES.values(), ids=SCHEDULES)
+@pytest.mark.parametrize("how", ["partial_fit", "fit first"])
+def test_other_hyper_parameters_keep_the_state(optimizers, how):
+    net = make(l2=0.3)
+    X, Y = data()
+    layers = [part.astype(float) for part in [*net.weights, *net.biases]]
+    states = [(np.zeros(theta.shape), np.zeros(theta.shape)) for theta in layers]
+    t = 0
+    for i, optimizer in enumerate(optimizers):
+        for _ in range(2):
+            if how == "fit first" and i == 0 and t == 0:
+                net.fit(X, Y, epochs=1, batch_size=16, shuffle=False, optimizer=optimizer)
+            else:
+                net.partial_fit(X, Y, batch_size=16, shuffle=False, optimizer=optimizer)
+            t = pass_by_hand(net, layers, X, Y, 16, optimizer, states, t)
+    flat = np.concatenate(
+        [part.ravel() for pair in zip(layers[:2], layers[2:], strict=True) for part in pair]
+    )
+    np.testing.assert_allclose(net.parameters, flat, rtol=1e-9, atol=1e-12)
+    net.partial_fit(X, Y, batch_size=16, shuffle=False)  # None goes on with the last one
+    pass_by_hand(net, layers, X, Y, 16, optimizers[-1], states, t)
+    np.testing.assert_allclose(net.weights[0], layers[0], rtol=1e-9, atol=1e-12)
+
+
+def test_a_failed_partial_fit_does_not_change_the_hyper_parameters():
+    net, twin = make(), make()
+    for network in (net, twin):
+        network.partial_fit(*data(), optimizer=cbp.Adam(0.02), shuffle=False)
+    X, Y = data()
+    X[-1, 0] = np.nan
+    with pytest.raises(ValueError, match="X must be finite"):
+        net.partial_fit(X, Y, optimizer=cbp.Adam(0.9), shuffle=False)
+    for network in (net, twin):
+        network.partial_fit(*data(), shuffle=False)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
+# --- what a callback sets --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [16, None])
+def test_l2_set_in_a_callback_holds_from_the_next_epoch(batch_size):
+    net, twin = make(l2=0.3), make(l2=0.3)
+    options = {"batch_size": batch_size, "shuffle": False, "optimizer": cbp.Adam(0.02)}
+
+    def change(epoch):
+        net.l2 = [2.0, 0.0, 0.5][epoch.number - 1]
+
+    history = net.fit(*data(), epochs=3, callbacks=[change], **options)
+    losses = []
+    for l2 in (0.3, 2.0, 0.0):
+        twin.l2 = l2
+        before = twin.parameters.copy()
+        twin.partial_fit(*data(), **options)
+        if batch_size is None:
+            after, twin.parameters = twin.parameters.copy(), before
+            losses.append(twin.loss(*data()))
+            twin.parameters = after
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+    if batch_size is None:
+        assert history.losses == pytest.approx(losses, rel=1e-12)
+    assert net.l2 == 0.5
+
+
+@pytest.mark.parametrize("numbers", [(1, 4, 2), (3, 1, 3), (None, 2, None)])
+@pytest.mark.parametrize("way", ["attribute", "process"])
+def test_n_threads_set_in_a_callback_holds_from_the_next_epoch(monkeypatch, numbers, way):
+    sizes, used = [64, 90, 30, 5], []
+    options = {"batch_size": 200, "optimizer": cbp.Adam(0.02)}
+    original = training.run_through
+
+    def run_through(run, examples, n_threads, **options):
+        used.append(n_threads)
+        assert n_threads <= run.n_threads
+        return original(run, examples, n_threads, **options)
+
+    def set_threads(n):
+        if way == "attribute":
+            net.n_threads = n
+        else:
+            cbp.set_num_threads(n)
+
+    twin = make(sizes, n_threads=1)
+    twin.fit(*data(sizes, 1000), epochs=4, **options)
+    net = make(sizes)
+    monkeypatch.setattr(training, "run_through", run_through)
+    try:
+        set_threads(2)
+        callback = lambda epoch: set_threads([*numbers, None][epoch.number - 1])  # noqa: E731
+        net.fit(*data(sizes, 1000), epochs=4, callbacks=[callback], **options)
+    finally:
+        cbp.set_num_threads(None)
+    default = cbp.get_num_threads()
+    assert used == [2, *(n or default for n in numbers)]
     np.testing.assert_array_equal(net.parameters, twin.parameters)
 
 

@@ -124,6 +124,8 @@ cdef class Engine:
     cdef const t.Table* table
     cdef object capsule
     cdef void* plan
+    cdef int64_t version                # of the parameters at rest: counts the writes …
+    cdef bint exposed                   # … as long as nobody else can write
     cdef Array parameters
     cdef Py_ssize_t itemsize
     cdef readonly Py_ssize_t n_layers, n_in, n_out, n_parameters
@@ -160,6 +162,14 @@ cdef class Engine:
     def __dealloc__(self):
         if self.table != NULL:
             self.table.free_plan(self.plan)
+
+    def note_write(self):
+        """The parameters at rest have been changed."""
+        self.version += 1
+
+    def expose(self):
+        """From now on they may be changed at any time, without a word."""
+        self.exposed = True
 
     def forward(self, object X, Py_ssize_t m, list out, int n_threads):
         """Activations of m examples into the arrays of `out`, one a layer of weights; None: not wanted.
@@ -242,6 +252,9 @@ cdef class Pass:
         Whether the gradient with respect to the inputs is wanted.
     at_hand : int
         Examples that will be bound at a time, in order; default: a minibatch.
+    restorable : bool
+        Whether training that fails goes back to the optimiser's state from before `pack`; that takes memory for
+        moments twice.
     """
 
     cdef Engine engine
@@ -255,17 +268,20 @@ cdef class Pass:
     cdef readonly int n_threads
     cdef int mode
     cdef readonly int n_moments
+    cdef int64_t updates                # of the optimiser's state as it was when settled
+    cdef bint restorable, moving        # … which steps have left, or may have
+    cdef int64_t version                # of the parameters at rest when last seen
 
     def __cinit__(self, Engine engine, int mode, Py_ssize_t batch, int n_threads, int optimizer=t.SGD,
-                  bint momentum=False, bint inputs=False, Py_ssize_t at_hand=0):
+                  bint momentum=False, bint inputs=False, Py_ssize_t at_hand=0, bint restorable=False):
         self.engine = engine
         self.table = engine.table
-        self.batch, self.n_threads, self.mode = batch, n_threads, mode
+        self.batch, self.n_threads, self.mode, self.restorable = batch, n_threads, mode, restorable
         self.rule.optimizer = optimizer
         self.n_moments = 2 if optimizer == t.ADAM else 1 if momentum else 0
         with nogil:
             self.state = engine.table.new_pass(engine.plan, mode, optimizer, momentum, batch, inputs, at_hand or batch,
-                                               n_threads)
+                                               n_threads, restorable)
         if self.state == NULL:
             raise MemoryError
 
@@ -302,19 +318,36 @@ cdef class Pass:
         self.data.X_gathered, self.data.Y_gathered = X_gathered, Y_gathered
         self.data.offset, self.data.available = offset, m if available < 0 else available
 
-    def pack(self):
-        """Take the parameters over from their place at rest, and go to the first example."""
-        cdef int64_t updates = self.cursor.updates
-        memset(&self.cursor, 0, sizeof(self.cursor))
-        self.cursor.updates = updates
-        with nogil:
-            self.engine.table.pack(self.state, self.engine.parameters.at)
+    def release(self):
+        """Hold on to no examples any more."""
+        self.arrays = None
+        memset(&self.data, 0, sizeof(self.data))
 
-    def unpack(self):
-        """Write the parameters back to rest; False, with nothing written, where one is not finite."""
-        cdef bint finite
+    def pack(self, int n_threads):
+        """Take the parameters over from their place at rest, as far as they have changed there, and go to the first
+        example, with the optimiser's state as it was when settled."""
+        memset(&self.cursor, 0, sizeof(self.cursor))
+        self.cursor.updates = self.updates
+        self.moving = True
+        cdef bint unchanged = not self.engine.exposed and self.version == self.engine.version
+        self.version = self.engine.version
         with nogil:
-            finite = self.engine.table.unpack(self.state, self.engine.parameters.at)
+            self.engine.table.pack(self.state, self.engine.parameters.at, unchanged, n_threads)
+
+    def unpack(self, int n_threads):
+        """Write the parameters back to rest, and settle the optimiser's state; False, with nothing written and the
+        state from before, where a parameter is not finite."""
+        cdef bint finite
+        if not self.moving:                 # Ctrl-C came before `pack`, or after the last `unpack`
+            return True
+        with nogil:
+            finite = self.engine.table.unpack(self.state, self.engine.parameters.at, n_threads)
+        if finite:
+            self.engine.version += 1        # each by one: others may have written meanwhile
+            self.version += 1
+            if self.cursor.weight != 0:     # else there was no step
+                self.table.settle(self.state)
+            self.updates, self.moving = self.cursor.updates, False
         return finite
 
     def advance(self, double budget, int n_threads):
@@ -357,7 +390,7 @@ cdef class Pass:
             self.data.check = True
             self.rule.l2 = l2
             with nogil:
-                self.table.pack(self.state, engine.parameters.at)
+                self.table.pack(self.state, engine.parameters.at, False, 1)
                 while self.cursor.fault.kind == t.NONE and self.cursor.first < self.batch:
                     self.go_on(1e300, self.n_threads)
                 fits = self.cursor.fault.kind == t.NONE
@@ -376,20 +409,36 @@ cdef class Pass:
             self.engine.table.read_gradient(self.state, D.at, self.engine.parameters.at, self.rule.l2,
                                             self.cursor.weight)
 
-    def read_moment(self, int which, object moment):
-        """The optimiser's moment 0 or 1 at rest, as the parameters lie."""
-        cdef Array array = Array(moment, self.engine.itemsize, True)
-        array.expect(self.engine.n_parameters)
-        if not 0 <= which < self.n_moments:
-            raise IndexError(which)
-        self.engine.table.read_moment(self.state, which, array.at)
+    def read_state(self, list moments):
+        """The optimiser's state as it was when settled: its moments, at rest, and the number of updates, returned.
 
-    def write_moment(self, int which, object moment):
-        cdef Array array = Array(moment, self.engine.itemsize)
-        array.expect(self.engine.n_parameters)
-        if not 0 <= which < self.n_moments:
-            raise IndexError(which)
-        self.engine.table.write_moment(self.state, which, array.at)
+        None where there is none: within a pass that is not restorable. The GIL is kept, since the next step of a
+        training in another thread may write where this one reads.
+        """
+        cdef list arrays = [Array(moment, self.engine.itemsize, True) for moment in moments]
+        cdef int which
+        self._check_moments(arrays)
+        if self.moving and not self.restorable:
+            return None
+        for which in range(self.n_moments):
+            self.table.read_moment(self.state, which, (<Array> arrays[which]).at)
+        return self.updates
+
+    def write_state(self, int64_t updates, list moments):
+        """Set the optimiser's state."""
+        cdef list arrays = [Array(moment, self.engine.itemsize) for moment in moments]
+        cdef int which
+        self._check_moments(arrays)
+        for which in range(self.n_moments):
+            self.table.write_moment(self.state, which, (<Array> arrays[which]).at)
+        self.updates = updates
+
+    def _check_moments(self, list arrays):
+        cdef Array array
+        if len(arrays) != self.n_moments:
+            raise ValueError(f"expected {self.n_moments} moments, got {len(arrays)}")
+        for array in arrays:
+            array.expect(self.engine.n_parameters)
 
     @property
     def stride(self):
@@ -420,15 +469,6 @@ cdef class Pass:
     def team(self):
         """The most threads that any call since `pack` had."""
         return self.cursor.team
-
-    @property
-    def updates(self):
-        """Optimiser steps since its state was fresh."""
-        return self.cursor.updates
-
-    @updates.setter
-    def updates(self, int64_t value):
-        self.cursor.updates = value
 
     @property
     def loss(self):

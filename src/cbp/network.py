@@ -17,6 +17,7 @@ from cbp.gradients import Gradient, relative_difference
 from cbp.history import Epoch, History
 from cbp.initialization import generator, spawn
 from cbp.optimizers import Adam, Optimizer, OptimizerState
+from cbp.steps import Steps
 from cbp.structure import Structure
 from cbp.training import Training
 
@@ -395,6 +396,9 @@ class Network(Structure):
     ) -> History:
         """Train from the parameters as they are, with fresh optimiser state.
 
+        `l2`, `n_threads` and parameters that a callback sets hold from the next epoch on; a copy or pickle
+        that it makes has the optimiser's state as it is then.
+
         Parameters
         ----------
         X : array-like, (m, s(1))
@@ -452,8 +456,10 @@ class Network(Structure):
         if validate is not None:
             validate()  # a fault in the data is found before the training, not after its first epoch
         called = arguments.callbacks(callbacks)
-        state = OptimizerState(arguments.optimizer(optimizer, self._dtype) or Adam())
-        with self._training(examples, lambda: state, batch_size, shuffle) as trainer:
+        wanted = arguments.optimizer(optimizer, self._dtype) or Adam()
+        with self._training(
+            examples, lambda: OptimizerState(wanted), wanted, batch_size, shuffle, restorable=False
+        ) as trainer:
             history = self.history = History()
             training.train(
                 trainer,
@@ -462,6 +468,7 @@ class Network(Structure):
                 validate=validate,
                 callbacks=called,
                 progress=progress,
+                keep=self._keep,
             )
         return history
 
@@ -477,8 +484,12 @@ class Network(Structure):
     ) -> Network:
         """Train for one pass over the examples, going on with the optimiser's state.
 
-        Parameters are as for `fit`. The state is that of the last `fit` or `partial_fit`; another optimizer
-        than theirs starts afresh, None keeps it (and is ``cbp.Adam()`` where there is none).
+        Parameters are as for `fit`. The state is that of the last `fit` or `partial_fit`. An optimizer of the
+        same class goes on with it, whatever its numbers, so that each call may have a learning rate of its
+        own: a velocity starts at 0 when SGD's momentum rises from 0, and is forgotten when it falls to 0. One
+        of another class starts afresh; None goes on with the last one (and is ``cbp.Adam()`` where there is
+        none). To start afresh with the same class, call `fit` with ``epochs=0`` first.
+
         `feature_names` stay, and a data frame must have them, in any order; if there are none yet, those of
         the frame are taken.
 
@@ -491,28 +502,41 @@ class Network(Structure):
         ------
         TypeError, ValueError, FloatingPointError, RuntimeError
             As `fit` does, with the parameters and the state from before.
+
+        Notes
+        -----
+        The network keeps what the steps work on for the next call, as packing it again would take longer than
+        a step on a few examples: with Adam about six times the memory of its parameters, and the workspace of
+        a minibatch. It is freed by `fit`, replaced when the minibatches or the class of optimizer change, and
+        not part of copies, pickles and files. Parameters may be written at any time all the same: once
+        `parameters`, `weights` or `biases` have been looked at, each call compares them with its own first.
         """
         columns = self._feature_names or frames.names_of(X, "X")
         examples = self._examples(X, Y, sample_weight, columns=columns)
         wanted = arguments.optimizer(optimizer, self._dtype)
-        with self._training(examples, lambda: self._state_for(wanted), batch_size, shuffle) as trainer:
+        with self._training(
+            examples, lambda: self._state_for(wanted), wanted, batch_size, shuffle, restorable=True
+        ) as trainer:
             trainer.epoch(1, lambda n: None)
         return self
 
-    def _state_for(self, wanted: Optimizer | None) -> OptimizerState:
-        """The optimiser's state to go on from: the kept one, unless another optimiser is wanted."""
+    def _state_for(self, wanted: Optimizer | None) -> OptimizerState | Steps:
+        """The optimiser's state to go on from: a fresh one where another class of optimiser is wanted."""
         state = self._state
-        if state is None or (wanted is not None and wanted != state.optimizer):
-            state = OptimizerState(wanted or Adam())
+        if state is None or (wanted is not None and type(wanted) is not type(state.optimizer)):
+            return OptimizerState(wanted or Adam())
         return state
 
     @contextmanager
     def _training(
         self,
         examples: Examples,
-        state: Callable[[], OptimizerState],
+        state: Callable[[], OptimizerState | Steps],
+        wanted: Optimizer | None,
         batch_size: int | None,
         shuffle: bool,
+        *,
+        restorable: bool,
     ) -> Iterator[Training]:
         """The one training that a network can be in at a time; it leaves its optimiser's state, if finite."""
         size = None if batch_size is None else scalars.count(batch_size, "batch_size", least=1)
@@ -520,27 +544,34 @@ class Network(Structure):
         if not lock.acquire(blocking=False):
             raise RuntimeError("this network is being trained already, by another call of fit or partial_fit")
         try:
+            start = state()
             trainer = Training(
                 self._engine,
                 examples,
-                state(),
+                start,
+                wanted or start.optimizer,
                 batch_size=size,
-                l2=self._l2,
-                n_threads=self._thread_count(),
+                settings=lambda: (self._l2, self._thread_count()),
                 shuffler=self._shuffler if shuffle else None,
+                restorable=restorable,
             )
             try:
                 yield trainer
             finally:
                 if not trainer.failed or trainer.epochs_done:  # as the parameters
                     self._feature_names = examples.feature_names
+                trainer.steps.run.release()
                 if not trainer.failed:
-                    self._state = trainer.kept_state()
+                    # What only partial_fit can go on with is not worth its memory after a fit.
+                    self._keep(trainer.settled() if restorable else trainer.settled().at_rest())
                 elif trainer.epochs_done:
                     # The parameters went back to an epoch that has no state; else to those of the old state.
                     self._state = None
         finally:
             lock.release()
+
+    def _keep(self, state: OptimizerState | Steps | None) -> None:
+        self._state = state
 
     def _validation(
         self, data: tuple[ArrayLike, ...] | None, columns: frames.Names | None

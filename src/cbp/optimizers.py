@@ -5,7 +5,7 @@ them in the network's dtype.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,8 @@ class SGD:
     >>> cbp.SGD(0.05, momentum=0.9)
     SGD(learning_rate=0.05, momentum=0.9, nesterov=False)
     """
+
+    kernel: ClassVar[str] = "sgd"
 
     learning_rate: float = 0.1
     momentum: float = 0.0
@@ -89,6 +91,8 @@ class Adam:
     Adam(learning_rate=0.003, beta1=0.9, beta2=0.999, epsilon=1e-08)
     """
 
+    kernel: ClassVar[str] = "adam"
+
     learning_rate: float = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
@@ -123,10 +127,9 @@ class Adam:
 
 
 Optimizer = SGD | Adam
-NAMES: dict[type[Optimizer], str] = {SGD: "sgd", Adam: "adam"}
 
 
-@dataclass(slots=True)
+@dataclass
 class OptimizerState:
     """An optimiser, and what it has gathered: steps, and moments at rest as the parameters lie."""
 

@@ -17,6 +17,7 @@ from cbp.initialization import draw_weights, generator, spawn
 from cbp.layers import Layers
 from cbp.optimizers import OptimizerState
 from cbp.scalars import check_precision, count_or_none, non_negative
+from cbp.steps import Steps, at_rest
 
 
 class Structure:
@@ -64,7 +65,7 @@ class Structure:
             _core.LOSSES[self._loss],
             storage,
         )
-        self._state: OptimizerState | None = None
+        self._state: OptimizerState | Steps | None = None
         self._kept: dict[str, _core.Pass] = {}
         # By process: what was held in the parent of a fork is not held in the child.
         self._locks: dict[int, threading.Lock] = {}
@@ -152,6 +153,7 @@ class Structure:
 
         Writing into it, or into `weights` and `biases`, changes the network; assignment copies into it.
         """
+        self._engine.expose()
         return self._parameters
 
     @parameters.setter
@@ -160,6 +162,7 @@ class Structure:
         if array.shape != self._parameters.shape:
             raise ValueError(f"parameters must have shape {self._parameters.shape}, got {array.shape}")
         self._parameters[:] = array
+        self._engine.note_write()
 
     @property
     def weights(self) -> Layers:
@@ -167,20 +170,24 @@ class Structure:
 
         Assignment, to one as to all, copies into them: ``net.weights[0] -= step``, ``net.weights = arrays``.
         """
+        self._engine.expose()
         return self._weights
 
     @weights.setter
     def weights(self, values: Sequence[ArrayLike]) -> None:
         self._weights.copy_from(values)
+        self._engine.note_write()
 
     @property
     def biases(self) -> Layers:
         """(b(1), …), writable views of `parameters`, each (s(l+1),); assignment as for `weights`."""
+        self._engine.expose()
         return self._biases
 
     @biases.setter
     def biases(self, values: Sequence[ArrayLike]) -> None:
         self._biases.copy_from(values)
+        self._engine.note_write()
 
     @property
     def thetas(self) -> list[Array]:
@@ -191,10 +198,11 @@ class Structure:
 
     def __getstate__(self) -> dict[str, Any]:
         """What `copy` and `pickle` keep: everything but the core's handle and a lock."""
-        kept = ("_sizes", "_hidden", "_output", "_loss", "_dtype", "_l2", "_n_threads", "_state")
+        kept = ("_sizes", "_hidden", "_output", "_loss", "_dtype", "_l2", "_n_threads")
         state = {name: getattr(self, name) for name in kept}
         return {
             **state,
+            "_state": at_rest(self._state),
             # For `copy.copy`: else both would draw from one stream.
             "_shuffler": copy.deepcopy(self._shuffler),
             "history": self.history,

@@ -17,9 +17,10 @@ import numpy as np
 from cbp import _core
 from cbp.arrays import Array, Examples
 from cbp.history import Epoch, History
-from cbp.optimizers import NAMES, SGD, Optimizer, OptimizerState
+from cbp.optimizers import Optimizer, OptimizerState
 from cbp.progress import Progress
 from cbp.scalars import kind
+from cbp.steps import Extent, Steps, at_rest
 
 SLICE_SECONDS = 0.02
 FIRST_BUDGET = 2e7  # multiply-adds: less than a millisecond
@@ -66,17 +67,18 @@ def bind_part(
     stop = min(start + rows, examples.m)
     chosen = slice(start, stop) if order is None else order[start:stop]
     X, Y = examples.X, examples.Y
+    X_by_parts, Y_by_parts = examples.X_by_parts, examples.Y_by_parts
     run.bind(
-        examples.part(X, chosen) if examples.X_by_parts else X,
-        examples.part(Y, chosen) if Y is not None and examples.Y_by_parts else Y,
+        examples.part(X, chosen) if X_by_parts else X,
+        examples.part(Y, chosen) if Y is not None and Y_by_parts else Y,
         examples.labels,
         examples.weights,
         order,
         examples.m,
         inputs=inputs,
         check=check,
-        X_gathered=examples.X_by_parts,
-        Y_gathered=examples.Y_by_parts,
+        X_gathered=X_by_parts,
+        Y_gathered=Y_by_parts,
         offset=start,
         available=stop,
     )
@@ -104,7 +106,7 @@ def run_through(
     FloatingPointError
         If a minibatch's loss is not finite.
     """
-    run.pack()
+    run.pack(n_threads)
     bind_part(run, examples, order, inputs, check)
     while True:
         before, started = run.position, time.perf_counter()
@@ -143,82 +145,98 @@ def gradient(
 
 
 class Training:
-    """A run of epochs on one set of examples."""
+    """A run of epochs on one set of examples.
+
+    Parameters
+    ----------
+    engine : Engine
+    examples : Examples
+    state : OptimizerState or Steps
+        What to go on from.
+    optimizer : Optimizer
+        Of the same class as the state's.
+    batch_size : int or None
+    settings : callable
+        Returns l2 and the number of threads, for each epoch anew.
+    shuffler : Generator or None
+    restorable : bool
+        As in `Extent`.
+    """
 
     def __init__(
         self,
         engine: _core.Engine,
         examples: Examples,
-        state: OptimizerState,
+        state: OptimizerState | Steps,
+        optimizer: Optimizer,
         *,
         batch_size: int | None,
-        l2: float,
-        n_threads: int,
+        settings: Callable[[], tuple[float, int]],
         shuffler: np.random.Generator | None,
+        restorable: bool,
     ) -> None:
-        optimizer = state.optimizer
-        self.examples, self.state, self.n_threads, self.shuffler = examples, state, n_threads, shuffler
-        self.l2 = l2
-        self.n_parameters = engine.n_parameters
-        self.run = new_pass(
-            engine,
-            "train",
-            examples,
-            examples.m if batch_size is None else min(batch_size, examples.m),
-            n_threads,
-            optimizer=_core.OPTIMIZERS[NAMES[type(optimizer)]],
-            momentum=isinstance(optimizer, SGD) and optimizer.momentum > 0,
-        )
-        self.run.set_rule(l2=l2, **optimizer.rule())
-        self.run.updates = state.updates
-        for which, moment in enumerate(state.moments):
-            self.run.write_moment(which, moment)
         if shuffler is not None and examples.m > MOST_SHUFFLED:
             raise ValueError(f"shuffle=True is for at most {MOST_SHUFFLED} examples, got {examples.m}")
+        self.engine, self.examples, self.optimizer = engine, examples, optimizer
+        self.batch = examples.m if batch_size is None else min(batch_size, examples.m)
+        self.at_hand = part_rows(examples)
+        self.settings, self.shuffler, self.restorable = settings, shuffler, restorable
+        self.l2, self.n_threads = settings()
+        self.steps = self.steps_from(state)
         self.order = np.arange(examples.m, dtype=np.uint32) if shuffler is not None else None
         self.failed = False
         self.check = True
         self.budget = FIRST_BUDGET
         self.epochs_done = 0
 
+    def steps_from(self, state: OptimizerState | Steps) -> Steps:
+        """Those with the state where they serve this training, or new ones that go on from it."""
+        extent = Extent(self.batch, self.at_hand, self.n_threads, self.restorable)
+        if isinstance(state, Steps) and state.serve(self.optimizer, extent):
+            return state
+        rest = at_rest(state) or OptimizerState(self.optimizer)
+        return Steps(self.engine, rest, self.optimizer, self.examples.dtype, extent)
+
     def epoch(self, number: int, tick: Callable[[int], object]) -> Epoch:
         """One epoch: the parameters at rest change at its end, or when Ctrl-C cuts it short."""
         started = time.perf_counter()
+        if self.epochs_done > 0:  # a callback may have set them
+            self.l2, self.n_threads = self.settings()
+            self.steps = self.steps_from(self.steps)
+        run, n_threads = self.steps.run, self.n_threads
+        run.set_rule(l2=self.l2, **self.optimizer.rule())
         if self.shuffler is not None and self.order is not None:
             shuffle(self.order, self.shuffler)
         try:
             self.budget = run_through(
-                self.run,
+                run,
                 self.examples,
-                self.n_threads,
+                n_threads,
                 order=self.order,
                 check=self.check,
                 tick=tick,
                 budget=self.budget,
             )
-            if not self.run.unpack():
-                raise FloatingPointError(f"the parameters are no longer finite at step {self.run.step}")
+            if not run.unpack(n_threads):
+                raise FloatingPointError(f"the parameters are no longer finite at step {run.step}")
         except KeyboardInterrupt:
-            self.failed = not self.run.unpack()
+            self.failed = not run.unpack(n_threads)
             raise
         except FloatingPointError as error:
             self.failed = True
-            advice = remedy(self.state.optimizer, self.l2)
-            raise FloatingPointError(f"epoch {number}: {error}; {advice}") from None
+            raise FloatingPointError(f"epoch {number}: {error}; {remedy(self.optimizer, self.l2)}") from None
         except BaseException:
             self.failed = True
             raise
         self.check = False  # every example has been seen
         self.epochs_done += 1
         seconds = time.perf_counter() - started
-        return Epoch(number, float(self.run.loss), None, seconds, self.examples.m / seconds)
+        return Epoch(number, float(run.loss), None, seconds, self.examples.m / seconds)
 
-    def kept_state(self) -> OptimizerState:
-        """The optimiser's state as it stands, for later steps."""
-        moments = [np.empty(self.n_parameters, dtype=self.examples.dtype) for _ in range(self.run.n_moments)]
-        for which, moment in enumerate(moments):
-            self.run.read_moment(which, moment)
-        return OptimizerState(self.state.optimizer, self.run.updates, moments)
+    def settled(self) -> Steps:
+        """The steps, once those of this training stand."""
+        self.steps.optimizer = self.optimizer
+        return self.steps
 
 
 def remedy(optimizer: Optimizer, l2: float) -> str:
@@ -246,12 +264,17 @@ def train(
     validate: Callable[[], float] | None,
     callbacks: Iterable[Callable[[Epoch], object]],
     progress: bool | None,
+    keep: Callable[[Steps], object],
 ) -> None:
-    """Train for some epochs, each recorded in the history, or until a callback returns True."""
+    """Train for some epochs, each recorded in the history, or until a callback returns True.
+
+    `keep` is given the steps after each epoch, so that a copy made in a callback has the state as it is then.
+    """
     bar = Progress(progress, epochs=epochs, examples=training.examples.m)
     with bar:
         for number in range(1, epochs + 1):
             epoch = training.epoch(number, bar.advance)
+            keep(training.settled())
             try:
                 if validate is not None:
                     epoch = replace(epoch, validation_loss=validate())

@@ -14,7 +14,7 @@ from cython.parallel cimport parallel, threadid
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from cbp.kernels.table cimport *
 from cbp.kernels.vec cimport *
@@ -68,6 +68,7 @@ include "plan.pxi"
 include "data.pxi"
 include "faults.pxi"
 include "pass.pxi"
+include "rest.pxi"
 include "tiles.pxi"
 include "output.pxi"
 include "phases.pxi"
@@ -112,6 +113,7 @@ cdef void work(
         if cursor.done == 0:
             cursor.m = weight_of(data, cursor.first, batch)
         step = step_constants(rule, cursor.updates, cursor.m)
+        restorable_step(run, &step, &cursor, me)
         examples_phase(run, data, &cursor, batch, me, team)
         waited += meet(run.barrier, team, &stop)
         if data.check:
@@ -171,6 +173,7 @@ cdef void work_small(
             if cursor.m != m or rule.optimizer == ADAM:
                 m = cursor.m
                 step = step_constants(rule, cursor.updates, m)
+            restorable_step(run, &step, cursor, 0)
             finish_all(run, &step)
         budget -= run.work * n_rows + STEP_WORK
         complete_batch(run, rule, n_rows, cursor)
@@ -265,6 +268,7 @@ table.free_pass = free_pass
 table.stride = stride
 table.pack = pack
 table.unpack = unpack
+table.settle = settle
 table.read_moment = read_moment
 table.write_moment = write_moment
 table.read_gradient = read_gradient

@@ -32,17 +32,20 @@ cdef enum:
     LANE_WORK = 200_000_000             # … and on its multiply-adds a lane, some 30 ms: Python waits for no more
     UNIT_WORK = 50                      # what a unit costs besides its products, in multiply-adds: about 1 ns
     STEP_WORK = 10_000                  # what a round costs besides, in multiply-adds: 0.2 us
+    COPY_WORK = 4                       # what copying a parameter to or from rest costs, likewise
 
 
 cdef struct Report:                     # of a thread
     Fault fault                         # the first that it has found
     bint crowded                        # it has waited for others too long
+    bint infinite                       # a parameter of its share is no longer finite
 
 
 cdef struct Pass:
     const Plan* plan
     int mode
     bint inputs
+    bint restorable                     # see `kept1`
     int most_threads
     Py_ssize_t batch
     Py_ssize_t n_partials               # 0: by rows of W
@@ -62,6 +65,9 @@ cdef struct Pass:
     real* rests                         # … and what rounding has taken from them
     real* moment1                       # velocity of SGD, first moment of Adam; or NULL
     real* moment2
+    real* kept1                         # the moments to go back to if the pass fails, each as far from its moment as
+    real* kept2                         # the other; NULL in a pass that has no way back
+    bint is_at_rest                     # W is what lay at rest when that was last seen
     real* W_T                           # packed
     real* tiles                         # (most_threads, tile_size)
     real* block                         # by rows: (round, block_size)
@@ -113,7 +119,9 @@ cdef void plan_rounds(Pass* run, Py_ssize_t at_hand) noexcept nogil:
     run.segment = parts
 
 
-cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) noexcept nogil:
+cdef Py_ssize_t lay_out(
+    Pass* run, char* memory, int optimizer, bint momentum, bint restorable,
+) noexcept nogil:
     """Place the arrays in memory, which may be NULL to learn how many bytes they need."""
     cdef const Plan* plan = run.plan
     cdef char* at = memory
@@ -124,11 +132,8 @@ cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) n
         t_size += plan.layers[0].n_out * padded(plan.layers[0].n_in)
     run.W = <real*> aligned(&at, w_bytes)
     run.W_T = <real*> aligned(&at, t_size * sizeof(real))
-    run.moment1 = run.moment2 = NULL
-    if run.mode == TRAIN and (optimizer == ADAM or momentum):
-        run.moment1 = <real*> aligned(&at, w_bytes)
-    if run.mode == TRAIN and optimizer == ADAM:
-        run.moment2 = <real*> aligned(&at, w_bytes)
+    lay_out_moments(&run.moment1, &run.moment2, &at, w_bytes, run.mode == TRAIN, optimizer, momentum)
+    lay_out_moments(&run.kept1, &run.kept2, &at, w_bytes, run.mode == TRAIN and restorable, optimizer, momentum)
     run.tiles = <real*> aligned(&at, run.most_threads * run.tile_size * sizeof(real))
     run.losses = <double*> aligned(&at, max(run.round, run.n_partials) * sizeof(double))
     run.squares = <double*> aligned(&at, plan.n_strips * sizeof(double))
@@ -150,9 +155,27 @@ cdef Py_ssize_t lay_out(Pass* run, char* memory, int optimizer, bint momentum) n
     return at - memory
 
 
+cdef void lay_out_moments(
+    real** first, real** second, char** at, Py_ssize_t n_bytes, bint wanted, int optimizer, bint momentum,
+) noexcept nogil:
+    first[0] = second[0] = NULL
+    if wanted and (optimizer == ADAM or momentum):
+        first[0] = <real*> aligned(at, n_bytes)
+    if wanted and optimizer == ADAM:
+        second[0] = <real*> aligned(at, n_bytes)
+
+
+cdef inline void restorable_step(const Pass* run, Step* step, const Cursor* cursor, int me) noexcept nogil:
+    """In a pass that may go back, the first step leaves the moments untouched, and each sees to its parameters while
+    they are in the cache."""
+    if run.restorable:
+        step.infinite = &run.reports[me].infinite
+        step.back = run.kept1 - run.moment1 if run.kept1 != NULL and cursor.weight == 0 else 0
+
+
 cdef void* new_pass(
     void* plan, int mode, int optimizer, bint momentum, Py_ssize_t batch, bint inputs, Py_ssize_t at_hand,
-    int n_threads,
+    int n_threads, bint restorable,
 ) noexcept nogil:
     """A pass with minibatches of `batch` examples, weights still to be packed; NULL where memory is short."""
     cdef Pass* run = <Pass*> calloc(1, sizeof(Pass))
@@ -163,6 +186,7 @@ cdef void* new_pass(
     run.plan = <const Plan*> plan
     run.mode = mode
     run.inputs = inputs
+    run.restorable = restorable
     run.batch = batch
     run.work = UNIT_WORK * run.plan.layers[0].n_in
     for l in range(run.plan.n_layers):
@@ -189,12 +213,12 @@ cdef void* new_pass(
     if run.columns:                     # more would have to go by rows, and to fetch all of W
         run.most_threads = min(run.most_threads, panels)
     run.group_size = GROUP * STRIP * run.plan.widest_out
-    n_bytes = lay_out(run, NULL, optimizer, momentum)
+    n_bytes = lay_out(run, NULL, optimizer, momentum, restorable)
     run.memory = calloc(n_bytes + 64, 1)
     if run.memory == NULL:
         free(run)
         return NULL
-    lay_out(run, <char*> run.memory + (64 - <size_t> run.memory % 64) % 64, optimizer, momentum)
+    lay_out(run, <char*> run.memory + (64 - <size_t> run.memory % 64) % 64, optimizer, momentum, restorable)
     open_barrier(run.barrier)
     return run
 
@@ -212,39 +236,6 @@ cdef Py_ssize_t stride(void* state) noexcept nogil:
     return run.batch if run.n_partials else min(run.batch, run.round)
 
 
-cdef void pack(void* state, const void* parameters) noexcept nogil:
-    """Take the parameters over from their place at rest, and forget what was found in the data."""
-    cdef Pass* run = <Pass*> state
-    cdef const Layer* layer
-    cdef Py_ssize_t l
-    memset(run.reports, 0, run.most_threads * sizeof(Report))
-    pack_vector(run.plan, run.W, <const real*> parameters)
-    for l in range(run.plan.n_layers):
-        layer = &run.plan.layers[l]
-        if run.mode != LOSS and (l > 0 or run.inputs):
-            transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, 0, layer.n_in)
-
-
-cdef bint unpack(void* state, void* parameters) noexcept nogil:
-    """Write the parameters back, if all are finite; otherwise leave those at rest alone and return False."""
-    cdef Pass* run = <Pass*> state
-    if not all_finite(run.W, run.plan.packed_size):
-        return False
-    unpack_vector(run.plan, <real*> parameters, run.W)
-    return True
-
-
-cdef void read_moment(void* state, int which, void* moment) noexcept nogil:
-    """The optimiser's first or second moment, at rest."""
-    cdef Pass* run = <Pass*> state
-    unpack_vector(run.plan, <real*> moment, run.moment2 if which else run.moment1)
-
-
-cdef void write_moment(void* state, int which, const void* moment) noexcept nogil:
-    cdef Pass* run = <Pass*> state
-    pack_vector(run.plan, run.moment2 if which else run.moment1, <const real*> moment)
-
-
 cdef void read_gradient(
     void* state, void* gradient, const void* parameters, double l2, double weight,
 ) noexcept nogil:
@@ -259,7 +250,7 @@ cdef void read_gradient(
         layer = &run.plan.layers[l]
         D = <real*> gradient + layer.flat
         W = <const real*> parameters + layer.flat
-        unpack_weights(layer, D, run.Delta + layer.packed)
+        unpack_rows(layer, D, run.Delta + layer.packed, 0, layer.n_in + 1)
         gradient_run(D, W, <real> l2, inverse_m, layer.n_in * layer.n_out)
         for i in range(layer.n_in * layer.n_out, (layer.n_in + 1) * layer.n_out):
             D[i] *= inverse_m

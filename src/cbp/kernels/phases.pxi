@@ -209,6 +209,8 @@ cdef inline void update_run(
 ) noexcept nogil:
     update(step, run.W + at, run.moment1 + at if run.moment1 != NULL else NULL,
            run.moment2 + at if run.moment2 != NULL else NULL, Delta, decay, n)
+    if step.infinite != NULL and not all_finite(run.W + at, n):
+        step.infinite[0] = True
 
 
 cdef inline Part whole(const Layer* layer) noexcept nogil:

@@ -113,47 +113,6 @@ cdef void free_plan(void* plan) noexcept nogil:
         free(plan)
 
 
-cdef void pack_weights(const Layer* layer, real* packed, const real* flat) noexcept nogil:
-    """W and b from their place at rest into panels, with zeros in the padding."""
-    cdef Py_ssize_t j = 0, i, k, width, used
-    cdef real* to = packed
-    while j < layer.n_out:
-        width = panel_width(layer.n_out - j)
-        used = min(width, layer.n_out - j)
-        for i in range(layer.n_in + 1):
-            memcpy(to, flat + i * layer.n_out + j, used * sizeof(real))
-            for k in range(used, width):
-                to[k] = 0
-            to += width
-        j += 2 * LANES
-
-
-cdef void unpack_weights(const Layer* layer, real* flat, const real* packed) noexcept nogil:
-    """The way back of `pack_weights`."""
-    cdef Py_ssize_t j = 0, i, width, used
-    cdef const real* at = packed
-    while j < layer.n_out:
-        width = panel_width(layer.n_out - j)
-        used = min(width, layer.n_out - j)
-        for i in range(layer.n_in + 1):
-            memcpy(flat + i * layer.n_out + j, at, used * sizeof(real))
-            at += width
-        j += 2 * LANES
-
-
-cdef void pack_vector(const Plan* plan, real* packed, const real* flat) noexcept nogil:
-    """Parameters, or a vector that lies as they do, from rest into panels."""
-    cdef Py_ssize_t l
-    for l in range(plan.n_layers):
-        pack_weights(&plan.layers[l], packed + plan.layers[l].packed, flat + plan.layers[l].flat)
-
-
-cdef void unpack_vector(const Plan* plan, real* flat, const real* packed) noexcept nogil:
-    cdef Py_ssize_t l
-    for l in range(plan.n_layers):
-        unpack_weights(&plan.layers[l], flat + plan.layers[l].flat, packed + plan.layers[l].packed)
-
-
 cdef void transpose_weights(
     const Layer* layer, real* transposed, const real* packed, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:

@@ -122,11 +122,12 @@ ctypedef struct Table:
                     int n_threads, Fault* fault) noexcept nogil
 
     void* (*new_pass)(void* plan, int mode, int optimizer, bint momentum, Py_ssize_t batch, bint inputs,
-                      Py_ssize_t at_hand, int n_threads) noexcept nogil
+                      Py_ssize_t at_hand, int n_threads, bint restorable) noexcept nogil
     void (*free_pass)(void* state) noexcept nogil
     Py_ssize_t (*stride)(void* state) noexcept nogil
-    void (*pack)(void* state, const void* parameters) noexcept nogil
-    bint (*unpack)(void* state, void* parameters) noexcept nogil
+    void (*pack)(void* state, const void* parameters, bint unchanged, int n_threads) noexcept nogil
+    bint (*unpack)(void* state, void* parameters, int n_threads) noexcept nogil
+    void (*settle)(void* state) noexcept nogil
     void (*read_moment)(void* state, int which, void* moment) noexcept nogil
     void (*write_moment)(void* state, int which, const void* moment) noexcept nogil
     void (*read_gradient)(void* state, void* gradient, const void* parameters, double l2,

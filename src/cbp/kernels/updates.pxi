@@ -19,6 +19,8 @@ cdef struct Step:                       # one update's constants, the bias corre
     real v_correction                   # 1 / (1 - beta2^t)
     real decay                          # lambda
     real inverse_m                      # 1 / m, or 1 / (the sum of the weights)
+    Py_ssize_t back                     # a moment is read so many reals from where it is written
+    bint* infinite                      # set where a parameter is no longer finite; or NULL, where nobody asks yet
 
 
 cdef Step step_constants(const Rule* rule, int64_t updates, double m) noexcept nogil:
@@ -34,6 +36,7 @@ cdef Step step_constants(const Rule* rule, int64_t updates, double m) noexcept n
     step.one_minus_beta2 = <real> (1 - rule.beta2)
     step.epsilon = <real> rule.epsilon
     step.decay = <real> rule.l2
+    step.back, step.infinite = 0, NULL
     step.inverse_m = <real> (1 / m)
     step.v_correction = 1
     if rule.optimizer == ADAM:          # the correction of the first moment goes into the learning rate
@@ -87,7 +90,7 @@ cdef void momentum_step(
     cdef Py_ssize_t i
     for i from 0 <= i < n by LANES:
         D = gradient_at(Delta + i, W + i, lamda, inverse_m)
-        v = kept(mul_add(mu, load(velocity + i), D))
+        v = kept(mul_add(mu, load(velocity + step.back + i), D))
         store(velocity + i, v)
         direction = mul_add(mu, v, D) if step.nesterov else v
         store(W + i, sub_mul(load(W + i), eta, direction))
@@ -108,8 +111,8 @@ cdef void adam_step(
     cdef Py_ssize_t i
     for i from 0 <= i < n by LANES:
         D = gradient_at(Delta + i, W + i, lamda, inverse_m)
-        m_i = kept(mul_add(b1, load(m + i), c1 * D))
-        v_i = at_least(mul_add(b2, load(v + i), c2 * (D * D)), broadcast(SMALLEST_KEPT))
+        m_i = kept(mul_add(b1, load(m + step.back + i), c1 * D))
+        v_i = at_least(mul_add(b2, load(v + step.back + i), c2 * (D * D)), broadcast(SMALLEST_KEPT))
         store(m + i, m_i)
         store(v + i, v_i)
         store(W + i, load(W + i) - eta * m_i / (root(v_i * v_correction) + epsilon))

@@ -204,6 +204,15 @@ CBP_INLINE vec magnitude(vec x) { return as_reals(as_words(x) & ~sign_bits()); }
 CBP_INLINE vec minus_magnitude(vec x) { return as_reals(as_words(x) | sign_bits()); }
 CBP_INLINE vec with_sign(vec size, vec sign) { return as_reals(as_words(size) | (as_words(sign) & sign_bits())); }
 
+/* Whether any bit of any lane is set. */
+CBP_INLINE int any_bit(wordvec x)
+{
+    word lane[LANES], all = 0;
+    memcpy(lane, &x, sizeof x);
+    for (ptrdiff_t i = 0; i < LANES; i++) all |= lane[i];
+    return all != 0;
+}
+
 /* One result for all lanes, in halves: always the same order. */
 CBP_INLINE real sum_of_lanes(vec x)
 {

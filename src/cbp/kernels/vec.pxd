@@ -30,6 +30,7 @@ cdef extern from "vec.h" nogil:
     real sum_of_lanes(vec x)
     real largest_lane(vec x)
     wordvec as_words(vec x)
+    bint any_bit(wordvec x)
     vec power_of_two(wordvec n)
     vec with_exponent_of_1(vec x)
     vec exponent(vec x)

@@ -1,0 +1,201 @@
+# Between rest and a pass: vectors lie flat there, as users see them, and packed here, as the kernels want them.
+#
+# A few rows are copied at a time, from panel to panel: so both sides are read and written in runs that the processor
+# can fetch ahead. By whole rows or by whole panels, one side's runs would be single lines of the cache.
+
+cdef enum:
+    ROWS_AT_A_TIME = 16
+
+
+cdef struct Panelled:                   # a layer's W, with b as its last row, here and there
+    Py_ssize_t n_rows
+    Py_ssize_t n_cols
+    Py_ssize_t even                     # columns of the panels of two vectors
+    Py_ssize_t rest                     # … and of the last, if that has fewer
+    Py_ssize_t width                    # of the last, to whole vectors
+
+
+cdef inline Panelled panelled(const Layer* layer) noexcept nogil:
+    cdef Panelled w
+    w.n_rows, w.n_cols = layer.n_in + 1, layer.n_out
+    w.even = w.n_cols // (2 * LANES) * (2 * LANES)
+    w.rest, w.width = w.n_cols - w.even, padded(w.n_cols - w.even)
+    return w
+
+
+cdef void pack_rows(
+    const Layer* layer, real* packed, const real* flat, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """Rows first to last of W and b from rest into panels, with zeros in the padding."""
+    cdef Panelled w = panelled(layer)
+    cdef Py_ssize_t start, stop, i, j, k
+    cdef real* to
+    for start from first <= start < last by ROWS_AT_A_TIME:
+        stop = min(start + ROWS_AT_A_TIME, last)
+        for j from 0 <= j < w.even by 2 * LANES:
+            for i in range(start, stop):
+                to = packed + j * w.n_rows + i * 2 * LANES
+                store(to, load(flat + i * w.n_cols + j))
+                store(to + LANES, load(flat + i * w.n_cols + j + LANES))
+        for i in range(start, stop):
+            to = packed + w.even * w.n_rows + i * w.width
+            for k in range(w.rest):
+                to[k] = flat[i * w.n_cols + w.even + k]
+            for k in range(w.rest, w.width):
+                to[k] = 0
+
+
+cdef void unpack_rows(
+    const Layer* layer, real* flat, const real* packed, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """The way back of `pack_rows`."""
+    cdef Panelled w = panelled(layer)
+    cdef Py_ssize_t start, stop, i, j, k
+    cdef const real* at
+    for start from first <= start < last by ROWS_AT_A_TIME:
+        stop = min(start + ROWS_AT_A_TIME, last)
+        for j from 0 <= j < w.even by 2 * LANES:
+            for i in range(start, stop):
+                at = packed + j * w.n_rows + i * 2 * LANES
+                store(flat + i * w.n_cols + j, load(at))
+                store(flat + i * w.n_cols + j + LANES, load(at + LANES))
+        for i in range(start, stop):
+            at = packed + w.even * w.n_rows + i * w.width
+            for k in range(w.rest):
+                flat[i * w.n_cols + w.even + k] = at[k]
+
+
+cdef bint rows_differ(
+    const Layer* layer, const real* packed, const real* flat, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """Whether any bit of rows first to last is another at rest than in the panels."""
+    cdef Panelled w = panelled(layer)
+    cdef Py_ssize_t start, stop, i, j
+    cdef const real* at
+    cdef wordvec seen = as_words(broadcast(0))
+    cdef int other = 0
+    for start from first <= start < last by ROWS_AT_A_TIME:
+        stop = min(start + ROWS_AT_A_TIME, last)
+        for j from 0 <= j < w.even by 2 * LANES:
+            for i in range(start, stop):
+                at = packed + j * w.n_rows + i * 2 * LANES
+                seen = seen | (as_words(load(flat + i * w.n_cols + j)) ^ as_words(load(at)))
+                seen = seen | (as_words(load(flat + i * w.n_cols + j + LANES)) ^ as_words(load(at + LANES)))
+        for i in range(start, stop if w.rest else start):
+            at = packed + w.even * w.n_rows + i * w.width
+            other |= memcmp(flat + i * w.n_cols + w.even, at, w.rest * sizeof(real))
+    return other != 0 or any_bit(seen)
+
+
+cdef void pack_vector(const Plan* plan, real* packed, const real* flat) noexcept nogil:
+    """Parameters, or a vector that lies as they do, from rest into panels."""
+    cdef const Layer* layer
+    cdef Py_ssize_t l
+    for l in range(plan.n_layers):
+        layer = &plan.layers[l]
+        pack_rows(layer, packed + layer.packed, flat + layer.flat, 0, layer.n_in + 1)
+
+
+cdef void unpack_vector(const Plan* plan, real* flat, const real* packed) noexcept nogil:
+    cdef const Layer* layer
+    cdef Py_ssize_t l
+    for l in range(plan.n_layers):
+        layer = &plan.layers[l]
+        unpack_rows(layer, flat + layer.flat, packed + layer.packed, 0, layer.n_in + 1)
+
+
+cdef void pack_share(Pass* run, const real* parameters, bint only_changed, int me, int team) noexcept nogil:
+    """This thread's rows of each W, and of its transpose; or those alone that are other ones at rest."""
+    cdef const Layer* layer
+    cdef Py_ssize_t l, first, last
+    for l in range(run.plan.n_layers):
+        layer = &run.plan.layers[l]
+        first, last = (layer.n_in + 1) * me // team, (layer.n_in + 1) * (me + 1) // team
+        if only_changed and not rows_differ(layer, run.W + layer.packed, parameters + layer.flat, first, last):
+            continue
+        pack_rows(layer, run.W + layer.packed, parameters + layer.flat, first, last)
+        if run.mode != LOSS and (l > 0 or run.inputs):
+            transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, first, min(last, layer.n_in))
+
+
+cdef void unpack_share(const Pass* run, real* parameters, int me, int team) noexcept nogil:
+    """This thread's rows of each W."""
+    cdef const Layer* layer
+    cdef Py_ssize_t l
+    for l in range(run.plan.n_layers):
+        layer = &run.plan.layers[l]
+        unpack_rows(layer, parameters + layer.flat, run.W + layer.packed,
+                    (layer.n_in + 1) * me // team, (layer.n_in + 1) * (me + 1) // team)
+
+
+cdef int copying_team(const Pass* run, int n_threads) noexcept nogil:
+    """Threads that take the parameters from here to there."""
+    return 1 if is_resting() else useful_threads(COPY_WORK * run.plan.packed_size, min(n_threads, run.most_threads))
+
+
+cdef void pack(void* state, const void* parameters, bint unchanged, int n_threads) noexcept nogil:
+    """Take over from rest those of the parameters that have changed there, and forget what was found in the data.
+
+    unchanged: there was no write at rest since `unpack`. What is packed is trusted where no step has changed it since.
+    """
+    cdef Pass* run = <Pass*> state
+    cdef bint only_changed = run.is_at_rest
+    cdef int team = copying_team(run, n_threads)
+    run.is_at_rest = run.mode != TRAIN
+    memset(run.reports, 0, run.most_threads * sizeof(Report))
+    if only_changed and unchanged:
+        return
+    if team > 1:
+        with parallel(num_threads=team):
+            pack_share(run, <const real*> parameters, only_changed, threadid(), team_size())
+    else:
+        pack_share(run, <const real*> parameters, only_changed, 0, 1)
+
+
+cdef bint is_finite(const Pass* run) noexcept nogil:
+    """Whether all parameters are."""
+    cdef int i
+    if not run.restorable:
+        return all_finite(run.W, run.plan.packed_size)
+    for i in range(run.most_threads):
+        if run.reports[i].infinite:
+            return False
+    return True
+
+
+cdef bint unpack(void* state, void* parameters, int n_threads) noexcept nogil:
+    """Write the parameters back, if all are finite; otherwise leave those at rest alone and return False."""
+    cdef Pass* run = <Pass*> state
+    cdef int team = copying_team(run, n_threads)
+    if not is_finite(run):
+        return False
+    if team > 1:
+        with parallel(num_threads=team):
+            unpack_share(run, <real*> parameters, threadid(), team_size())
+    else:
+        unpack_share(run, <real*> parameters, 0, 1)
+    run.is_at_rest = True
+    return True
+
+
+cdef void settle(void* state) noexcept nogil:
+    """Go back no further than to the moments as they are now."""
+    cdef Pass* run = <Pass*> state
+    if run.kept1 != NULL:
+        run.moment1, run.kept1 = run.kept1, run.moment1
+        run.moment2, run.kept2 = run.kept2, run.moment2
+
+
+cdef inline real* settled_moment(const Pass* run, int which) noexcept nogil:
+    if run.kept1 != NULL:
+        return run.kept2 if which else run.kept1
+    return run.moment2 if which else run.moment1
+
+
+cdef void read_moment(void* state, int which, void* moment) noexcept nogil:
+    """The optimiser's first or second moment, at rest, as it was when it was settled."""
+    unpack_vector((<Pass*> state).plan, <real*> moment, settled_moment(<Pass*> state, which))
+
+
+cdef void write_moment(void* state, int which, const void* moment) noexcept nogil:
+    pack_vector((<Pass*> state).plan, settled_moment(<Pass*> state, which), <const real*> moment)

@@ -1,0 +1,100 @@
+"""The optimiser's state while steps are made: packed in a pass, with which the next call may go on."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cbp import _core
+from cbp.arrays import Array
+from cbp.optimizers import SGD, Optimizer, OptimizerState
+
+
+class Extent(NamedTuple):
+    """What a pass is made for."""
+
+    batch: int  # examples of a minibatch
+    at_hand: int  # … that are bound at a time
+    n_threads: int
+    restorable: bool  # whether the state from before an epoch is kept until the epoch stands
+
+
+class Steps:
+    """A pass that trains, and the optimiser whose state is in it.
+
+    To pack all parameters and moments takes longer than a step on a few examples, so `partial_fit` leaves
+    them here for the next one. What is at rest counts all the same: every epoch compares the parameters there
+    with its own first. The state is that after the last epoch that stood.
+
+    Parameters
+    ----------
+    engine : Engine
+    state : OptimizerState
+        What to go on from.
+    optimizer : Optimizer
+        Of the same class as the state's. A velocity that the state lacks starts at 0, one that the optimizer
+        has no use for is left out.
+    dtype : dtype
+        The network's.
+    extent : Extent
+    """
+
+    def __init__(
+        self,
+        engine: _core.Engine,
+        state: OptimizerState,
+        optimizer: Optimizer,
+        dtype: np.dtype[Any],
+        extent: Extent,
+    ) -> None:
+        self.optimizer, self.extent = optimizer, extent
+        self._n_parameters, self._dtype = engine.n_parameters, dtype
+        self._process = os.getpid()
+        self.run = _core.Pass(
+            engine,
+            _core.MODES["train"],
+            extent.batch,
+            extent.n_threads,
+            optimizer=_core.OPTIMIZERS[optimizer.kernel],
+            momentum=has_velocity(optimizer),
+            at_hand=extent.at_hand,
+            restorable=extent.restorable,
+        )
+        n = self.run.n_moments
+        self.run.write_state(state.updates, [*state.moments, *self._zeros(n - len(state.moments))][:n])
+
+    def serve(self, optimizer: Optimizer, extent: Extent) -> bool:
+        """Whether an epoch may go on with this pass, to the same bits as with a new one."""
+        mine = self.extent
+        return (
+            type(optimizer) is type(self.optimizer)
+            and has_velocity(optimizer) == has_velocity(self.optimizer)
+            and extent.batch == mine.batch
+            # Examples beyond the minibatch that are at hand too make no difference.
+            and min(extent.at_hand, extent.batch) == min(mine.at_hand, mine.batch)
+            and extent.n_threads <= mine.n_threads
+            and extent.restorable == mine.restorable
+            # A child of fork may have got a pass in the middle of a step of its parent.
+            and os.getpid() == self._process
+        )
+
+    def at_rest(self) -> OptimizerState | None:
+        """A copy of the state; None within an epoch of a pass that is not restorable."""
+        moments = self._zeros(self.run.n_moments)
+        updates = self.run.read_state(moments)
+        return None if updates is None else OptimizerState(self.optimizer, updates, moments)
+
+    def _zeros(self, n: int) -> list[Array]:
+        return [np.zeros(self._n_parameters, self._dtype) for _ in range(n)]
+
+
+def has_velocity(optimizer: Optimizer) -> bool:
+    """Whether the optimiser is SGD with momentum, which alone has a velocity."""
+    return isinstance(optimizer, SGD) and optimizer.momentum > 0
+
+
+def at_rest(state: OptimizerState | Steps | None) -> OptimizerState | None:
+    """The state itself, or a copy of one that is in a pass."""
+    return state.at_rest() if isinstance(state, Steps) else state
