@@ -1,6 +1,8 @@
-"""The promise: copies, by copy or pickle, go on as the original would, and leave it alone."""
+"""The promise: copies, by copy or pickle, are whole, go on as the original would, and leave it alone."""
 
 import copy
+import importlib.util
+import io
 import pickle
 
 import numpy as np
@@ -8,13 +10,24 @@ import pytest
 
 import cbp
 
+joblib = None if importlib.util.find_spec("joblib") is None else importlib.import_module("joblib")
+
+
+def through_joblib(net):
+    stream = io.BytesIO()
+    joblib.dump(net, stream)
+    stream.seek(0)
+    return joblib.load(stream)
+
+
 COPIES = {
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
     **{
         f"pickle {protocol}": lambda net, p=protocol: pickle.loads(pickle.dumps(net, p))
-        for protocol in (2, 5)
+        for protocol in (0, 1, 2, 5)
     },
+    **({"joblib": through_joblib} if joblib else {}),
 }
 OPTIMIZERS = [
     cbp.SGD(0.1),
@@ -62,7 +75,7 @@ def test_a_copy_goes_on_to_the_same_bits(copied, optimizer):
         network.partial_fit(*data(seed=1), batch_size=9)  # moments, steps and shuffling as they were
         network.partial_fit(*data(seed=2), batch_size=9, optimizer=optimizer)
     np.testing.assert_array_equal(twin.parameters, net.parameters)
-    # What was compared would differ without the state: another optimizer of the same kind starts afresh.
+    # What was compared would differ without the state: `fit` starts afresh.
     if optimizer != cbp.SGD(0.1):
         fresh_state.fit(*data(seed=1), epochs=1, batch_size=9, optimizer=optimizer)
         fresh_state.partial_fit(*data(seed=2), batch_size=9, optimizer=optimizer)
@@ -111,3 +124,192 @@ def test_an_untrained_network_copies_without_state(copied):
     for network in (net, twin):
         network.partial_fit(*data(), optimizer=cbp.Adam())
     np.testing.assert_array_equal(twin.parameters, net.parameters)
+
+
+# --- attributes ------------------------------------------------------------------------------------------
+
+
+class Named(cbp.Network):
+    """With a signature of its own, an attribute of the class's, and one that it counts with."""
+
+    kind = "named"
+
+    def __init__(self, name, width):
+        super().__init__([3, width, 2], hidden="tanh", rng=1)
+        self.name = name
+        self.calls = 0
+
+    def predict(self, X, out=None):
+        self.calls += 1
+        return super().predict(X, out)
+
+
+class Slotted(cbp.Network):
+    __slots__ = ("__private", "empty", "scaler")
+
+    def __init__(self, scaler):
+        super().__init__([3, 2], rng=1)
+        self.scaler = scaler
+        self.__private = "private"
+
+    def private(self):
+        return self.__private
+
+
+class SlottedTwice(Slotted):
+    __slots__ = ("more",)
+
+
+class Scaler:
+    def __init__(self, net=None):
+        self.net, self.mean = net, np.arange(3.0)
+
+
+def test_attributes_are_kept(copied):
+    net = make()
+    net.scaler, net.classes, net.note = 1, ["no", "yes"], {"a": (1, 2.5)}
+    net._hint = None
+    twin = copied(net)
+    assert (twin.scaler, twin.classes, twin.note, twin._hint) == (1, ["no", "yes"], {"a": (1, 2.5)}, None)
+    assert set(vars(twin)) == set(vars(net))
+    again = copied(twin)
+    assert set(vars(again)) == set(vars(net))
+
+
+def test_those_of_subclasses_are_kept(copied):
+    net = Named("first", 4)
+    net.predict(data()[0])
+    twin = copied(net)
+    assert type(twin) is Named
+    assert (twin.name, twin.calls, twin.kind, twin.sizes) == ("first", 1, "named", (3, 4, 2))
+    np.testing.assert_array_equal(twin.predict(data()[0]), net.predict(data()[0]))
+    assert (twin.calls, net.calls) == (2, 2)
+
+
+@pytest.mark.parametrize("kind", [Slotted, SlottedTwice])
+def test_slots_of_subclasses_are_kept(copied, kind):
+    net = kind(Scaler())
+    net.extra = "in the dict"
+    if kind is SlottedTwice:
+        net.more = [1]
+    net.partial_fit(*data(), optimizer=cbp.Adam(0.01))
+    twin = copied(net)
+    assert type(twin) is kind
+    assert twin.scaler.mean.tolist() == [0, 1, 2]
+    assert (twin.private(), twin.extra) == ("private", "in the dict")
+    assert not hasattr(twin, "empty")
+    assert "scaler" not in vars(twin)
+    assert getattr(twin, "more", None) == ([1] if kind is SlottedTwice else None)
+    for network in (net, twin):
+        network.partial_fit(*data())
+    np.testing.assert_array_equal(twin.parameters, net.parameters)
+
+
+def test_attributes_may_refer_to_the_network(copied):
+    net = make()
+    net.itself = net
+    net.scaler = Scaler(net)
+    net.pair = [net, {"net": net}]
+    net.metadata["net"] = net
+    twin = copied(net)
+    owner = net if copied is copy.copy else twin  # a shallow copy shares what its attributes refer to
+    assert twin is not net
+    assert twin.itself is owner
+    assert twin.scaler.net is twin.pair[0] is twin.pair[1]["net"] is twin.metadata["net"] is owner
+    np.testing.assert_array_equal(twin.itself.parameters, net.parameters)
+
+
+def test_a_shallow_copy_shares_attributes_but_no_parameters():
+    net = make()
+    net.scaler, net.array = Scaler(), np.zeros(3)
+    net.fit(*data(), epochs=1)
+    twin = copy.copy(net)
+    assert twin.scaler is net.scaler
+    assert twin.array is net.array
+    assert twin.metadata is net.metadata
+    assert twin.history is net.history
+    twin.array[:] = 1
+    assert net.array.all()
+    before = net.parameters.copy()
+    twin.parameters += 1
+    twin.fit(*data(), epochs=1)
+    np.testing.assert_array_equal(net.parameters, before)
+    assert len(net.history) == len(twin.history) == 1
+    assert net.history is not twin.history
+
+
+def test_a_deep_copy_shares_nothing():
+    net = make()
+    net.scaler, net.array, net.views = Scaler(), np.zeros(3), net.weights
+    twin = copy.deepcopy(net)
+    for mine, theirs in [(net.array, twin.array), (net.scaler.mean, twin.scaler.mean)]:
+        assert not np.shares_memory(mine, theirs)
+    assert not any(np.shares_memory(view, net.parameters) for view in twin.views)
+    np.testing.assert_array_equal(twin.views[0], net.weights[0])
+
+
+def test_what_cannot_be_pickled_is_refused_as_ever():
+    net = make()
+    net.callback = lambda epoch: None
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(net)
+    assert copy.copy(net).callback is net.callback
+
+
+def test_pickles_of_earlier_versions_load():
+    """Their state is what __getstate__ returned then."""
+    net = make(l2=0.25)
+    net.fit(*data(), epochs=2, optimizer=cbp.Adam(0.01))
+    kept = ("_sizes", "_hidden", "_output", "_loss", "_dtype", "_l2", "_n_threads", "_state")
+    state = {name: getattr(net, name) for name in kept}
+    state |= {
+        "_shuffler": copy.deepcopy(net._shuffler), "history": net.history, "metadata": {"a": 1},
+        "parameters": net.parameters.copy(),
+    }  # fmt: skip
+    twin = cbp.Network.__new__(cbp.Network)
+    twin.__setstate__(pickle.loads(pickle.dumps(state)))
+    assert repr(twin) == repr(net)
+    assert (twin.metadata, twin.history) == ({"a": 1}, net.history)
+    for network in (net, twin):
+        network.partial_fit(*data(seed=1), batch_size=9)
+    np.testing.assert_array_equal(twin.parameters, net.parameters)
+
+
+# --- while it is being trained ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+def test_a_copy_made_in_a_callback_has_the_state_as_it_is_then(copied, optimizer):
+    """Each goes on as the rest of the fit does; without shuffling, whose order a fit does not leave."""
+    net, copies = make(), []
+    options = {"batch_size": 7, "shuffle": False, "optimizer": optimizer}
+    parameters = []
+
+    def callback(epoch):
+        copies.append(copied(net))
+        parameters.append(net.parameters.copy())
+
+    net.fit(*data(), epochs=4, callbacks=[callback], **options)
+    for i, twin in enumerate(copies):
+        assert len(twin.history) == i + 1 or copied is copy.copy
+        np.testing.assert_array_equal(twin.parameters, parameters[i])
+        for later in parameters[i + 1 :]:
+            twin.partial_fit(*data(), batch_size=7, shuffle=False)
+            np.testing.assert_array_equal(twin.parameters, later)
+    for twin in copies[:-1]:  # the same state at the end too
+        for network in (twin, copy.deepcopy(net)):
+            network.partial_fit(*data(seed=3), **options)
+    twin = copy.deepcopy(net)
+    twin.partial_fit(*data(seed=3), **options)
+    np.testing.assert_array_equal(copies[0].parameters, twin.parameters)
+
+
+def test_a_copy_can_be_trained_in_the_callback_that_made_it(copied):
+    net, twin = make(), make()
+
+    def callback(epoch):
+        copied(net).fit(*data(seed=4), epochs=1)
+
+    for network, callbacks in ((net, [callback]), (twin, [])):
+        network.fit(*data(), epochs=3, callbacks=callbacks, optimizer=cbp.Adam(0.01))
+    np.testing.assert_array_equal(net.parameters, twin.parameters)

@@ -19,6 +19,11 @@ from cbp.optimizers import OptimizerState
 from cbp.scalars import check_precision, count_or_none, non_negative
 from cbp.steps import Steps, at_rest
 
+# The attributes that `Structure._build` makes, which no copy takes over as they are.
+BUILT = frozenset(
+    ("_parameters", "_weights", "_biases", "_table", "_engine", "_state", "_kept", "_locks"),
+)
+
 
 class Structure:
     """Shapes, activations and parameters of a `Network`, which adds what can be done with them."""
@@ -196,24 +201,27 @@ class Structure:
 
     # Copies
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What `copy` and `pickle` keep: everything but the core's handle and a lock."""
-        kept = ("_sizes", "_hidden", "_output", "_loss", "_dtype", "_l2", "_n_threads")
-        state = {name: getattr(self, name) for name in kept}
-        return {
-            **state,
-            "_state": at_rest(self._state),
-            # For `copy.copy`: else both would draw from one stream.
-            "_shuffler": copy.deepcopy(self._shuffler),
-            "history": self.history,
-            "metadata": self.metadata,
-            "_feature_names": self._feature_names,
-            "parameters": self._parameters.copy(),
-        }
+    def __getstate__(self) -> Any:
+        """What `copy` and `pickle` keep: every attribute but what `_build` makes, and the parameters.
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        parameters, optimizer_state = state.pop("parameters"), state.pop("_state")
-        self.__dict__.update(state)
+        Those of subclasses are among them, and what lies in their slots: then it is a pair, as Python has it.
+        """
+        given: Any = super().__getstate__()
+        attributes, slots = given if isinstance(given, tuple) else (given, None)
+        state = {name: value for name, value in attributes.items() if name not in BUILT}
+        state["parameters"] = self._parameters.copy()
+        state["_state"] = at_rest(self._state)
+        # For `copy.copy`: else both would draw from one stream.
+        state["_shuffler"] = copy.deepcopy(self._shuffler)
+        return state if slots is None else (state, slots)
+
+    def __setstate__(self, state: Any) -> None:
+        attributes, slots = state if isinstance(state, tuple) else (state, {})
+        attributes = dict(attributes)
+        parameters, optimizer_state = attributes.pop("parameters"), attributes.pop("_state")
+        self.__dict__.update(attributes)
+        for name, value in slots.items():
+            setattr(self, name, value)
         self._dtype = arguments.dtype(self._dtype)
         self._build()
         self._parameters[:] = parameters
