@@ -236,6 +236,30 @@ def test_every_single_parameter_is_seen_to_the_bit(optimizer, dtype):
         assert net.parameters.tobytes() == expected.tobytes()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_threads_that_share_the_copying_see_every_part(dtype):
+    """So many parameters that several threads compare them, take them over and write them back."""
+    sizes = (301, 403, 37, 3)
+    net, twin = make(sizes, dtype=dtype, n_threads=3), make(sizes, dtype=dtype, n_threads=1)
+    rng = np.random.default_rng(0)
+    for network in (net, twin):
+        network.partial_fit(*data(sizes, m=4), optimizer=cbp.Adam(0.01), shuffle=False)
+    for _ in range(40):
+        i = rng.integers(net.n_parameters)
+        twin = copy.deepcopy(twin)
+        for network in (net, twin):
+            network.parameters[i] += 0.5
+            network.partial_fit(*data(sizes, m=4), shuffle=False)
+        assert net.parameters.tobytes() == twin.parameters.tobytes()
+    assert net._state.run.n_threads == 3
+    bad = np.zeros(net.n_parameters)
+    bad[-1] = np.nan
+    net.parameters = bad
+    with pytest.raises(FloatingPointError):
+        net.partial_fit(*data(sizes, m=4), shuffle=False)
+    assert np.isnan(net.parameters[-1])
+
+
 def test_the_sign_of_zero_is_seen():
     net = make()
     net.parameters = np.zeros(net.n_parameters)
