@@ -20,7 +20,7 @@ import cbp.cli
 import command
 import harness
 import report
-from cbp.tabular import Choices, Examples, load_examples
+from cbp.tabular import Choices, load_examples
 from command import Options
 from public import CLASSES, KEPT_BACK, TUNING, Table
 from report import Part, figure
@@ -28,9 +28,9 @@ from report import Part, figure
 TITLE = "Small tables, all defaults"
 SPLITS = 10
 OURS = "cbp train"
-SCALED, BOTH, RAW = "MLP", "MLP, y too", "MLP, raw"  # what is standardised for scikit-learn's
+SCALED, BOTH = "MLP", "MLP, y too"  # what is standardised for scikit-learn's
 AVERAGE = "average"
-NAMES = (OURS, SCALED, BOTH, RAW, AVERAGE)
+NAMES = (OURS, SCALED, BOTH, AVERAGE)
 RESULT = re.compile(r"test (?:accuracy .*\((?P<right>[\d,]+) of (?P<all>[\d,]+)\)|RMSE (?P<error>\S+),)")
 Errors = dict[str, float]
 
@@ -66,24 +66,9 @@ def ours(path: Path, table: Table, seed: int) -> float:
     return 1 - right / count
 
 
-def raw_inputs(frame: Any, examples: Examples, choices: Choices) -> tuple[Any, Any]:
-    """Numbers as they are, text one-hot; of the training rows and the test rows."""
-    import pandas
-
-    # The split must be that of `examples`, or nothing could be compared.
-    rows = choices.split(len(frame))
-    target = np.asarray(frame.iloc[:, -1])
-    for part, y in zip(rows, (examples.y_train, examples.y_test), strict=True):
-        if not np.allclose(examples.table.target.encode(target[part]), y, atol=1e-5):
-            raise RuntimeError("the rows are not those that cbp trains on and tests with")
-    X = pandas.get_dummies(frame.iloc[:, :-1], dtype=float).to_numpy(float)
-    return tuple(X[part] for part in rows)  # type: ignore[return-value]
-
-
-def theirs(frame: Any, path: Path, table: Table, seed: int) -> Errors:
+def theirs(path: Path, table: Table, seed: int) -> Errors:
     """The errors of scikit-learn's defaults, for data in several states, and of the average."""
-    choices = Choices(task=table.task, seed=seed)
-    examples = load_examples(path, choices)
+    examples = load_examples(path, Choices(task=table.task, seed=seed))
     X, X_test = examples.x_train, examples.x_test
     if table.task == CLASSES:
         y, y_test = examples.y_train, examples.y_test
@@ -96,9 +81,7 @@ def theirs(frame: Any, path: Path, table: Table, seed: int) -> Errors:
         y_scaled = (y - y.mean()) / y.std()
     if not find_spec("sklearn"):
         return found
-    raw, raw_test = raw_inputs(frame, examples, choices)
     found[SCALED] = mlp_error(table, seed, X, y, X_test, y_test)
-    found[RAW] = mlp_error(table, seed, raw, y, raw_test, y_test)
     if table.task == CLASSES:
         return found | {BOTH: found[SCALED]}
     scaled_test = (y_test - y.mean()) / y.std()
@@ -128,7 +111,7 @@ def compare(table: Table) -> Found:
         path = Path(folder) / "table.csv"
         frame.to_csv(path, index=False)
         for seed in range(SPLITS):
-            errors = {OURS: ours(path, table, seed)} | theirs(frame, path, table, seed)
+            errors = {OURS: ours(path, table, seed)} | theirs(path, table, seed)
             for name, error in errors.items():
                 found.errors.setdefault(name, []).append(error)
     return found
@@ -150,7 +133,7 @@ def row(found: Found) -> list[str]:
 
 
 def verdict(results: list[Found]) -> str:
-    names = [name for name in (SCALED, BOTH, RAW, AVERAGE) if all(name in found.errors for found in results)]
+    names = [name for name in (SCALED, BOTH, AVERAGE) if all(name in found.errors for found in results)]
     counts = [f"`{name}` on {sum(found.no_worse(OURS, name) for found in results)}" for name in names]
     return f"The mean error of {OURS} is, of {len(results)} tables, at most that of {', of '.join(counts)}."
 
@@ -172,9 +155,8 @@ def run(options: Options) -> Part:
     part.text.append(
         f"The test error, on average over {SPLITS} splits, the same for all: wrong classes in per cent, else "
         f"RMSE. `{SCALED}` is scikit-learn's MLPClassifier or MLPRegressor, its inputs standardised, "
-        f"`{BOTH}` with numeric targets standardised as well, `{RAW}` with numbers as they are; `{AVERAGE}` "
-        f"predicts the most frequent class, or the mean. *Splits* says in how many {OURS} does no worse than "
-        f"`{SCALED}` and than `{BOTH}`."
+        f"`{BOTH}` with numeric targets standardised as well; `{AVERAGE}` predicts the most frequent class, "
+        f"or the mean. *Splits* says in how many {OURS} does no worse than `{SCALED}` and than `{BOTH}`."
     )
     if not find_spec("pandas"):
         part.left_out.append("everything: pandas is not installed")

@@ -11,7 +11,7 @@ import cbp
 from cbp.cli import main
 from cbp.cli import recipe as recipes
 from cbp.cli.recipe import Asked, Average, Recipe, train
-from cbp.tabular import Classes, Quantity
+from cbp.tabular.targets import Classes, Quantity
 
 NUMBER = Quantity("y", 0.0, 1.0)
 CLASSES = Classes("y", ["a", "b", "c"])
