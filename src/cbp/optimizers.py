@@ -17,7 +17,8 @@ from cbp.scalars import check_precision, kind, non_negative
 class SGD:
     """Stochastic gradient descent, with momentum if wished.
 
-    v = μ v + D, θ = θ − η v; after Nesterov θ = θ − η (D + μ v), with the gradient D at θ.
+    v = μ v + D, θ = θ − η v; after Nesterov θ = θ − η (D + μ v), with the gradient D at θ. A velocity below
+    64 times the smallest normal number of the dtype, 7.5e-37 in float32, becomes 0.
 
     Parameters
     ----------
@@ -68,7 +69,8 @@ class Adam:
     """Adam (D. P. Kingma and J. Ba, 2015, arXiv:1412.6980, algorithm 1).
 
     m = β₁ m + (1 − β₁) D, v = β₂ v + (1 − β₂) D², θ = θ − η m̂ / (√v̂ + ε) with m̂ = m / (1 − β₁ᵗ) and
-    v̂ = v / (1 − β₂ᵗ) at step t.
+    v̂ = v / (1 − β₂ᵗ) at step t. An m below 64 times the smallest normal number of the dtype, 7.5e-37 in
+    float32, becomes 0, and a v is at least that: moments that decay do not end as subnormal numbers.
 
     Parameters
     ----------
