@@ -451,6 +451,27 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+# A network so large that its parameters are copied by a team, too.
+FORK_LARGE = """
+import os, signal
+import numpy as np
+import cbp
+
+X, Y = np.random.default_rng(0).normal(size=(64, 784)).astype("f4"), np.zeros(64)
+net = cbp.Network([784, 1024, 1024, 1], output="identity", rng=0, n_threads=2)
+net.fit(X, Y, epochs=1)
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    net.partial_fit(X, Y)
+    net.parameters[0] += 1
+    net.partial_fit(X[:1], Y[:1])
+    net.fit(X, Y, epochs=1)
+    os._exit(17)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
 FORK_WITHIN = """
 import os, signal
 import numpy as np
@@ -474,6 +495,11 @@ net.fit(X, labels, epochs=1, callbacks=[train_in_a_child])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_child_forked_within_a_fit_may_train_its_copy():
     assert run(FORK_WITHIN) == "17"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_child_of_fork_trains_a_large_network():
+    assert run(FORK_LARGE, timeout=100) == "17"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")

@@ -63,6 +63,11 @@ cdef void make(void (*here)(void*) noexcept nogil, void* call, int* n_threads, d
     here(call)
 
 
+cdef inline int own_team(int n_threads) noexcept nogil:
+    """Threads of a call that is not worth handing over."""
+    return 1 if is_orphan() else n_threads
+
+
 def note_fork():
     """Tell, in a child of fork, that the calling thread is the one that called fork."""
     c_note_fork()

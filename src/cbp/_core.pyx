@@ -332,7 +332,7 @@ cdef class Pass:
         cdef bint unchanged = not self.engine.exposed and self.version == self.engine.version
         self.version = self.engine.version
         with nogil:
-            self.engine.table.pack(self.state, self.engine.parameters.at, unchanged, n_threads)
+            self.engine.table.pack(self.state, self.engine.parameters.at, unchanged, own_team(n_threads))
 
     def unpack(self, int n_threads):
         """Write the parameters back to rest, and settle the optimiser's state; False, with nothing written and the
@@ -341,7 +341,7 @@ cdef class Pass:
         if not self.moving:                 # Ctrl-C came before `pack`, or after the last `unpack`
             return True
         with nogil:
-            finite = self.engine.table.unpack(self.state, self.engine.parameters.at, n_threads)
+            finite = self.engine.table.unpack(self.state, self.engine.parameters.at, own_team(n_threads))
         if finite:
             self.engine.version += 1        # each by one: others may have written meanwhile
             self.version += 1
