@@ -215,7 +215,7 @@ cdef void activate(int g, real* z, Py_ssize_t n) noexcept nogil:
 
 
 cdef void times_derivative(int g, real* delta, const real* a, Py_ssize_t n) noexcept nogil:
-    """delta *= g'(z), told from a = g(z); n a multiple of LANES."""
+    """delta *= g'(z), computed from a = g(z); n a multiple of LANES."""
     cdef Py_ssize_t i
     cdef vec a_i
     if g == SIGMOID:                    # g' = a (1 - a)
@@ -253,10 +253,9 @@ cdef void largest_of_rows(real* tops, real* z, Py_ssize_t ld, Py_ssize_t n_rows,
 
 cdef inline vec exp_of_difference(vec z, vec top) noexcept nogil:
     """e^(z - top) for z <= top. What rounding takes from the difference would show in the result, the more the larger
-    the difference is; so it is put back (`add_segment` has the formula)."""
+    the difference is; so it is put back."""
     cdef vec s = z - top
-    cdef vec back = s + top
-    cdef vec rest = (z - back) + ((back - s) - top)
+    cdef vec rest = rounding_error(z, broadcast(0) - top, s)
     cdef wordvec n
     cdef vec r = split_for_lifted_exp(s, &n)
     # Far below the result is 0, and s may have overflowed.
@@ -276,9 +275,10 @@ cdef void exp_of_rows(real* z, const real* tops, Py_ssize_t ld, Py_ssize_t n_row
 cdef void divide_rows_by_sums(
     real* e,                            # e^(z - top), which become the activations, their padding zeros
     real* inverses,                     # (n_rows,) 1 / sum_k e_k
-    real* others,                       # (n_rows,) sum_k e_k - 1, without the largest to all digits; or as inverses
+    real* others,                       # (n_rows,) sum_k e_k - 1, to all digits; may be `inverses`
     Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n,
 ) noexcept nogil:
+    """a_ij = e_ij / sum_k e_ik"""
     cdef Py_ssize_t end = padded(n), i, j
     cdef vec e_j, below, ones, rest, unit = broadcast(1)
     cdef real* e_i
@@ -288,7 +288,7 @@ cdef void divide_rows_by_sums(
             e_j = load(e + i * ld + j)
             below = where_less(e_j, unit, e_j)
             rest = rest + below
-            ones = ones + (e_j - below)     # 1, or 0
+            ones = ones + (e_j - below)     # 1 in lanes that hold the largest, else 0
         others[i] = sum_of_lanes(rest) + (sum_of_lanes(ones) - 1)
     for i from 0 <= i < n_rows by LANES:
         store(inverses + i, unit / (unit + load(others + i)))

@@ -113,7 +113,7 @@ cdef void work(
         if cursor.done == 0:
             cursor.m = weight_of(data, cursor.first, batch)
         step = step_constants(rule, cursor.updates, cursor.m)
-        restorable_step(run, &step, &cursor, me)
+        make_restorable(run, &step, &cursor, me)
         examples_phase(run, data, &cursor, batch, me, team)
         waited += meet(run.barrier, team, &stop)
         if data.check:
@@ -173,7 +173,7 @@ cdef void work_small(
             if cursor.m != m or rule.optimizer == ADAM:
                 m = cursor.m
                 step = step_constants(rule, cursor.updates, m)
-            restorable_step(run, &step, cursor, 0)
+            make_restorable(run, &step, cursor, 0)
             finish_all(run, &step)
         budget -= run.work * n_rows + STEP_WORK
         complete_batch(run, rule, n_rows, cursor)

@@ -42,7 +42,7 @@ cdef void check_rows(
 
 
 cdef void check_probabilities(int g, const real* y, Py_ssize_t n, Py_ssize_t row, Fault* fault) noexcept nogil:
-    """Report targets of cross-entropy that are none."""
+    """Report targets that are not probabilities."""
     cdef double total = 0
     cdef Py_ssize_t j
     for j in range(n):

@@ -5,8 +5,8 @@
 #                 loss = sum_j max(z_j, 0) - z_j y_j + log(1 + e^-|z_j|)
 #                                                      delta = a - y
 #                 with softmax, and top = max_k z_k:
-#                 loss = sum_j y_j (top - z_j) + Y log sum_k e^(z_k - top),  Y = sum_j y_j, which is 1 but for rounding
-#                                                      delta = Y a - y
+#                 loss = sum_j y_j (top - z_j) + t log sum_k e^(z_k - top),  t = sum_j y_j, which is 1 to within 1e-3
+#                                                      delta = t a - y
 #
 # Differences come before sums, so that large z leave a small loss its digits: top - z_j, and 1 - a where a is near 1.
 #
@@ -14,8 +14,8 @@
 # together as one long one: z, padded to whole vectors, becomes delta in place, its padding left to the caller.
 
 cdef double row_loss(int loss, const real* y, Py_ssize_t n) noexcept nogil:
-    """An example's loss, from what `elementwise_delta` has put in the place of y: summed in double, for the losses of
-    many rows are to add up to more than six digits, and the square of a small error may be too small for a float."""
+    """An example's loss, from what `elementwise_delta` has put in the place of y. Summed in double: the losses of many
+    rows must add up to more than six digits, and the square of a small error may be too small for a float."""
     cdef double total = 0
     cdef Py_ssize_t j
     if loss == SQUARED_ERROR:
@@ -27,8 +27,11 @@ cdef double row_loss(int loss, const real* y, Py_ssize_t n) noexcept nogil:
     return total
 
 
-cdef void binary_cross_entropy(real* z, real* y, Py_ssize_t n) noexcept nogil:
-    """Each output's loss takes the place of its y."""
+cdef void binary_cross_entropy(
+    real* z,                            # (n,), padded to whole vectors; becomes delta
+    real* y,                            # (n,), likewise; becomes each output's loss
+    Py_ssize_t n,
+) noexcept nogil:
     cdef Py_ssize_t j
     cdef vec z_j, y_j, e
     for j from 0 <= j < n by LANES:
@@ -39,13 +42,13 @@ cdef void binary_cross_entropy(real* z, real* y, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline vec sigmoid_error(vec z, vec a, vec y) noexcept nogil:
-    """a - y = (1 - y) - g(-z) where a is near 1"""
+    """a - y = (1 - y) - g(-z) where a is near 1."""
     cdef vec e = lifted_exp(minus_magnitude(z))
     return where_negative(z, a - y, (broadcast(1) - y) - e / (lifted_one() + e))
 
 
 cdef inline vec tanh_error(vec z, vec a, vec y) noexcept nogil:
-    """a - y = s ((1 - s y) - 2 e / (1 + e)) with s the sign of z and e = e^(-2 |z|), where |a| is near 1"""
+    """a - y = s ((1 - s y) - 2 e / (1 + e)) with s the sign of z and e = e^(-2 |z|), where |a| is near 1."""
     cdef vec s = with_sign(broadcast(1), z)
     cdef vec e = lifted_exp(minus_magnitude(z + z))
     cdef vec rest = (e + e) / (lifted_one() + e)
@@ -66,8 +69,13 @@ cdef inline void squared_error_body(const int g, real* z, real* y, const real* a
         store(y + j, error)
 
 
-cdef void squared_error(int g, real* z, real* y, real* a, Py_ssize_t n) noexcept nogil:
-    """Each output's error a - y takes the place of its y; a receives the activations."""
+cdef void squared_error(
+    int g,
+    real* z,                            # (n,), padded to whole vectors; becomes delta
+    real* y,                            # (n,), likewise; becomes the errors a - y
+    real* a,                            # (n,), likewise; receives the activations
+    Py_ssize_t n,
+) noexcept nogil:
     memcpy(a, z, padded(n) * sizeof(real))
     activate(g, a, padded(n))
     if g == SIGMOID:
@@ -97,12 +105,12 @@ cdef double softmax_squared_error(
 
 
 cdef inline real softmax_error(real a, real y, real rest) noexcept nogil:
-    """a - y; only the largest a can be above 1/2"""
+    """a - y; only the largest a can be above 1/2."""
     return (1 - y) - rest if a > <real> 0.5 else a - y
 
 
 cdef double sum_below(real top, const real* z, const real* y, Py_ssize_t n, double* sum_y) noexcept nogil:
-    """sum_j y_j (top - z_j), and sum_j y_j"""
+    """sum_j y_j (top - z_j), and sum_j y_j."""
     cdef double total = 0
     cdef Py_ssize_t j
     sum_y[0] = 0

@@ -8,8 +8,8 @@
 static inline int openmp_version(void) { return _OPENMP; }
 static inline int most_threads(void) { return omp_get_max_threads(); }
 
-/* OpenMP counts the processors once, where neither a variable nor a call sets a number. What is as many as there are
- * processors is taken for such a count. */
+/* OpenMP counts the processors once, where neither a variable nor a call sets a number. A maximum equal to the number of
+ * processors is taken for that count. */
 static inline int default_threads(void)
 {
     int n = omp_get_max_threads();

@@ -89,7 +89,7 @@ cdef inline void wide_delta(
     cdef const Layer* last = &plan.layers[plan.n_layers - 1]
     cdef Py_ssize_t n = last.n_out, end = padded(n) - LANES, i
     for i in range(n_rows):
-        if n == 1:                      # a load around a number stored alone would have to wait for the cache
+        if n == 1:                      # a vector load after a scalar store stalls store forwarding
             store(tile.y, broadcast(targets_of(data, first + i, 1)[0]))
         else:
             write_targets(tile.y, data, first + i, n)

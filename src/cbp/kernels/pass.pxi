@@ -1,4 +1,5 @@
-# A pass over examples: what one call to `fit`, `gradient` or `loss` owns, from start to end.
+# A pass over examples: the workspace of training, a gradient or a loss. `partial_fit`, and small losses and gradients,
+# keep it for the next call.
 #
 # A minibatch goes through in rounds of two phases with a barrier after each:
 #   examples   each thread takes its examples through the layers and back: a, z, delta;
@@ -165,9 +166,9 @@ cdef void lay_out_moments(
         second[0] = <real*> aligned(at, n_bytes)
 
 
-cdef inline void restorable_step(const Pass* run, Step* step, const Cursor* cursor, int me) noexcept nogil:
-    """In a pass that may go back, the first step leaves the moments untouched, and each sees to its parameters while
-    they are in the cache."""
+cdef inline void make_restorable(const Pass* run, Step* step, const Cursor* cursor, int me) noexcept nogil:
+    """The first step of a restorable pass reads the moments where they are and writes them elsewhere; each thread notes
+    parameters that are not finite while they are in the cache."""
     if run.restorable:
         step.infinite = &run.reports[me].infinite
         step.back = run.kept1 - run.moment1 if run.kept1 != NULL and cursor.weight == 0 else 0
@@ -202,7 +203,7 @@ cdef void* new_pass(
         + 2 * TILE * <Py_ssize_t> (sizeof(double) // sizeof(real)) + 15
     ) // 16 * 16
     plan_rounds(run, at_hand)
-    if run.n_partials > 0:              # who has none would only come to the barriers
+    if run.n_partials > 0:              # a thread without a partial sum would only wait
         run.most_threads = min(run.most_threads, <int> run.n_partials)
     run.small = mode == TRAIN and run.n_partials == 0 and batch <= min(TILE, at_hand) and (
         run.plan.packed_size <= SMALL_NETWORK)

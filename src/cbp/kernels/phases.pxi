@@ -90,14 +90,11 @@ cdef inline Start start_of_round(const Pass* run, const Cursor* cursor) noexcept
 cdef void add_segment(
     const Pass* run, const Cursor* cursor, real* Delta, Py_ssize_t n, bint complete,
 ) noexcept nogil:
-    """After a segment's last round, add n reals of its Delta to the sums; once all are complete, Delta is their sum.
-
-    total = sum + x, with its rounding error (Knuth, The Art of Computer Programming, vol. 2, 4.2.2, theorem B).
-    """
+    """After a segment's last round, add n reals of its Delta to the sums; once all are complete, Delta is their sum."""
     cdef real* sums = run.sums + (Delta - run.Delta)
     cdef real* rests = run.rests + (Delta - run.Delta)
     cdef bint fresh = cursor.done < run.segment * run.round
-    cdef vec sum_i, x, total, added, rest
+    cdef vec sum_i, x, total, rest
     cdef Py_ssize_t i
     if not complete and round_of_segment(run, cursor) < run.segment - 1:
         return
@@ -107,12 +104,22 @@ cdef void add_segment(
         if not fresh:
             sum_i, rest = load(sums + i), load(rests + i)
         total = sum_i + x
-        added = total - sum_i
-        rest = rest + ((sum_i - (total - added)) + (x - added))
+        rest = rest + rounding_error(sum_i, x, total)
         store(sums + i, total)
         store(rests + i, rest)
         if complete:
             store(Delta + i, total + rest)
+
+
+cdef void add_segment_of_part(
+    const Pass* run, const Cursor* cursor, Part part, Panels Delta, bint complete,
+) noexcept nogil:
+    """`add_segment` for rows of W and b, panel by panel."""
+    cdef Py_ssize_t n_rows = part.last - part.first, p, width
+    for p in range(panel_count(part.layer.n_out)):
+        width = panel_width(part.layer.n_out - p * 2 * LANES)
+        add_segment(run, cursor, Delta.at + p * Delta.panel + (part.first - Delta.first) * width, n_rows * width,
+                    complete)
 
 
 cdef double sum_of_squares(const real* W, Py_ssize_t n) noexcept nogil:
@@ -177,17 +184,6 @@ cdef void finish_part(
     if run.mode == TRAIN and layer.flat > 0:    # the first layer has no use for its transpose
         transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, part.first,
                           min(part.last, layer.n_in))
-
-
-cdef void add_segment_of_part(
-    const Pass* run, const Cursor* cursor, Part part, Panels Delta, bint complete,
-) noexcept nogil:
-    """`add_segment` for rows of W and b, panel by panel."""
-    cdef Py_ssize_t n_rows = part.last - part.first, p, width
-    for p in range(panel_count(part.layer.n_out)):
-        width = panel_width(part.layer.n_out - p * 2 * LANES)
-        add_segment(run, cursor, Delta.at + p * Delta.panel + (part.first - Delta.first) * width, n_rows * width,
-                    complete)
 
 
 cdef inline void finish_all(const Pass* run, const Step* step) noexcept nogil:

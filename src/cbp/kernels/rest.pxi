@@ -97,6 +97,7 @@ cdef void pack_vector(const Plan* plan, real* packed, const real* flat) noexcept
 
 
 cdef void unpack_vector(const Plan* plan, real* flat, const real* packed) noexcept nogil:
+    """The way back of `pack_vector`."""
     cdef const Layer* layer
     cdef Py_ssize_t l
     for l in range(plan.n_layers):
@@ -152,8 +153,7 @@ cdef void pack(void* state, const void* parameters, bint unchanged, int n_thread
         pack_share(run, <const real*> parameters, only_changed, 0, 1)
 
 
-cdef bint is_finite(const Pass* run) noexcept nogil:
-    """Whether all parameters are."""
+cdef bint parameters_are_finite(const Pass* run) noexcept nogil:
     cdef int i
     if not run.restorable:
         return all_finite(run.W, run.plan.packed_size)
@@ -167,7 +167,7 @@ cdef bint unpack(void* state, void* parameters, int n_threads) noexcept nogil:
     """Write the parameters back, if all are finite; otherwise leave those at rest alone and return False."""
     cdef Pass* run = <Pass*> state
     cdef int team = copying_team(run, n_threads)
-    if not is_finite(run):
+    if not parameters_are_finite(run):
         return False
     if team > 1:
         with parallel(num_threads=team):
@@ -187,6 +187,7 @@ cdef void settle(void* state) noexcept nogil:
 
 
 cdef inline real* settled_moment(const Pass* run, int which) noexcept nogil:
+    """Where the first or second moment is as it was when it was settled."""
     if run.kept1 != NULL:
         return run.kept2 if which else run.kept1
     return run.moment2 if which else run.moment1
@@ -198,4 +199,5 @@ cdef void read_moment(void* state, int which, void* moment) noexcept nogil:
 
 
 cdef void write_moment(void* state, int which, const void* moment) noexcept nogil:
+    """The way back of `read_moment`."""
     pack_vector((<Pass*> state).plan, settled_moment(<Pass*> state, which), <const real*> moment)

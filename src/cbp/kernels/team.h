@@ -106,7 +106,7 @@ static inline double meet(Barrier *barrier, int team, int *stop)
 }
 
 /* Where others have the processors, threads that wait for each other lose more than they gain, and take from the
- * others. Whoever finds it so works alone for a while, the longer the more often. Kept for all passes of a module. */
+ * others. An oversubscribed pass runs on one thread for a time that doubles with each recurrence. Kept for all passes. */
 #define LEAST_REST 0.01                 /* seconds */
 #define MOST_REST 3.0
 static _Atomic double rest, rest_until;

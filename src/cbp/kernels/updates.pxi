@@ -4,7 +4,7 @@
 #
 # Moments that decay would end as subnormal numbers, each of which costs some processors a hundred cycles in every step.
 # So a velocity or first moment below SMALLEST_KEPT becomes 0, and a second moment is at least that: its root, 9e-19 in
-# float32 and 4e-154 in float64, is nothing beside Adam's epsilon.
+# float32 and 1e-153 in float64, is nothing beside Adam's default epsilon.
 
 cdef struct Step:                       # one update's constants, the bias corrections included
     int optimizer

@@ -190,6 +190,13 @@ CBP_INLINE vec sub_mul(vec c, vec a, vec b) { return SUB_MUL(c, a, b); }
 #ifndef WHERE_NEGATIVE
 #define WHERE_NEGATIVE(x, yes, no) CHOOSE((x) < broadcast(0), yes, no)
 #endif
+/* sum = a + b is the rounded sum: what rounding has taken from it (Knuth, The Art of Computer Programming, vol. 2,
+ * 4.2.2, theorem B). */
+CBP_INLINE vec rounding_error(vec a, vec b, vec sum)
+{
+    vec b_added = sum - a;
+    return (a - (sum - b_added)) + (b - b_added);
+}
 /* Where the limit does not hold, and where x is NaN, these keep x. */
 CBP_INLINE vec at_least(vec x, vec low) { return AT_LEAST(x, low); }
 CBP_INLINE vec at_most(vec x, vec high) { return AT_MOST(x, high); }

@@ -18,6 +18,7 @@ cdef extern from "vec.h" nogil:
     vec mul_add(vec a, vec b, vec c)    # a b + c
     vec sub_mul(vec c, vec a, vec b)    # c - a b
     vec root(vec x)
+    vec rounding_error(vec a, vec b, vec sum)
     vec at_least(vec x, vec low)
     vec at_most(vec x, vec high)
     vec where_negative(vec x, vec yes, vec no)
