@@ -120,6 +120,10 @@ cdef void transpose_weights(
     cdef Py_ssize_t start = first // (2 * LANES) * (2 * LANES), stop, i, j, k, width, width_T
     cdef const real* at
     cdef real* to
+    if layer.n_out == 1:                # the loops below take 4 weights 180 instructions, of 2-4-1's 1,100 a step
+        for i in range(first, last):
+            transposed[i] = packed[i * LANES]
+        return
     while start < last:                 # a panel of W^T: columns start to stop
         stop = min(start + 2 * LANES, last)
         width_T = panel_width(layer.n_in - start)
