@@ -241,6 +241,16 @@ def test_infinite_parameters_have_no_score(value):
             score(net, X)
 
 
+def test_labels_are_taken_from_finite_outputs_of_infinite_parameters():
+    net = cbp.Network([2, 3, 1], output="sigmoid", rng=0)
+    net.weights[0][0, 0] = np.inf  # that unit is 1 for a positive input
+    expected = 1 / (1 + np.exp(-net.activations([[1, 1]])[1] @ net.weights[1] - net.biases[1]))
+    assert np.isfinite(expected).all()
+    assert net.predict_labels([[1, 1]]).tolist() == (expected >= 0.5).astype(int).tolist()
+    with pytest.raises(FloatingPointError, match=re.escape("weights[0][0, 0] is inf")):
+        net.accuracy([[1, 1]], [1])
+
+
 def test_outputs_that_overflow_are_told_by_their_row():
     net = cbp.Network([2, 2], dtype="float32")
     net.weights = [[[1e30, 0], [-1e30, 0]]]

@@ -223,6 +223,39 @@ def test_views_from_long_before_are_seen():
         assert net.parameters.tobytes() == twin.parameters.tobytes()
 
 
+# What computes from the parameters, and gives nothing away by which they could be written.
+READS = {
+    "predict": lambda net, path: net.predict(data()[0]),
+    "predict_labels": lambda net, path: net.predict_labels(data()[0]),
+    "activations": lambda net, path: net.activations(data()[0]),
+    "accuracy": lambda net, path: net.accuracy(*data()),
+    "r2": lambda net, path: net.r2(data()[0], np.eye(2)[data()[1]]),
+    "loss": lambda net, path: net.loss(*data()),
+    "gradient": lambda net, path: net.gradient(*data(), inputs=True),
+    "check_gradient": lambda net, path: net.check_gradient(*data(m=2)),
+    "thetas": lambda net, path: net.thetas,
+    "save": lambda net, path: net.save(path),
+    "copy": lambda net, path: copy.copy(net),
+    "pickle": lambda net, path: pickle.dumps(net),
+    "repr": lambda net, path: repr(net),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_reading_does_not_make_later_calls_compare(read, tmp_path):
+    """So a change behind the network's back is not seen, while it is once `parameters` has been looked at."""
+    nets = unread, net, looked_at = make(), make(), make()
+    for network in nets:
+        network.partial_fit(*data(), optimizer=cbp.SGD(0.1))
+    read(net, tmp_path / "net.npz")
+    assert looked_at.parameters.any()
+    for network in (net, looked_at):
+        network._parameters[:] = 0
+    for network in nets:
+        network.partial_fit(*data())
+    assert net.parameters.tobytes() == unread.parameters.tobytes() != looked_at.parameters.tobytes()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("optimizer", [cbp.SGD(0.0), cbp.SGD(0.0, momentum=0.9), cbp.Adam(0.0)], ids=str)
 def test_every_single_parameter_is_seen_to_the_bit(optimizer, dtype):

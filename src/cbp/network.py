@@ -203,7 +203,7 @@ class Network(Structure):
         """
         arguments.check_classifies(self._output, "predict_labels")
         a = self.predict(X)
-        scores.refuse_not_finite(a, self)
+        scores.refuse_not_finite(a, self._weights, self._biases)
         return a.argmax(axis=-1) if self._output == "softmax" else (a >= 0.5).astype(np.int64)
 
     def accuracy(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -243,7 +243,7 @@ class Network(Structure):
         inputs, targets, weights = self._scored(X, Y, sample_weight)
         if targets.ndim == 2:
             arguments.check_classifies(self._output, "accuracy")
-        return scores.accuracy(self._finite(inputs), targets, self._output == "softmax", weights)
+        return scores.accuracy(self._finite_outputs(inputs), targets, self._output == "softmax", weights)
 
     def r2(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Coefficient of determination R²: 1 if all is right, 0 for what the mean of the targets would do.
@@ -277,7 +277,7 @@ class Network(Structure):
         (1.0, -3.0)
         """
         inputs, targets, weights = self._scored(X, Y, sample_weight, labels=False)
-        return scores.r2(self._finite(inputs), targets, weights)
+        return scores.r2(self._finite_outputs(inputs), targets, weights)
 
     def _scored(
         self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None, *, labels: bool = True
@@ -288,11 +288,12 @@ class Network(Structure):
         targets = arrays.finite(arrays.targets(Y, m, n, softmax, "Y", labels=labels), "Y")
         return inputs, targets, arrays.weights(sample_weight, m, np.float64)
 
-    def _finite(self, X: Array) -> Array:
-        """The outputs, if they and the parameters are finite."""
-        scores.refuse_parameters(self)  # infinite ones may have finite outputs
+    def _finite_outputs(self, X: Array) -> Array:
+        """The outputs, if they and the parameters are finite; FloatingPointError if not."""
+        # Not by `weights` and `biases`: once those have been looked at, partial_fit has to compare them.
+        scores.refuse_parameters(self._weights, self._biases)  # infinite ones may have finite outputs
         a = self.predict(X)
-        scores.refuse_not_finite(a, self)
+        scores.refuse_not_finite(a, self._weights, self._biases)
         return a
 
     # Loss and gradient

@@ -43,7 +43,8 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
     if network.feature_names is not None:
         description["feature_names"] = network.feature_names
     file = io.BytesIO()
-    np.savez(file, description=np.array(json.dumps(description)), parameters=network.parameters.reshape(-1))
+    # Not `parameters`: once that has been looked at, partial_fit has to compare them.
+    np.savez(file, description=np.array(json.dumps(description)), parameters=network._parameters)
     write_whole(path, file.getvalue())
 
 

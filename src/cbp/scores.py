@@ -1,15 +1,10 @@
 """How well outputs fit targets: accuracy and R², in double precision, from the targets as they were given."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
 from cbp.conversion import Array
-
-if TYPE_CHECKING:
-    from cbp.structure import Structure
 
 
 def accuracy(a: Array, Y: Array, softmax: bool, weights: Array | None) -> float:
@@ -42,23 +37,23 @@ def r2(a: Array, Y: Array, weights: Array | None) -> float:
     return float(np.where(constant, error == 0, 1 - error / spread).mean())
 
 
-def refuse_not_finite(a: Array, network: Structure) -> None:
+def refuse_not_finite(a: Array, weights: Sequence[Array], biases: Sequence[Array]) -> None:
     """Refuse outputs, (m, s(L)) or (s(L),), that are not finite: argmax would take NaN for the largest."""
     bad = ~np.isfinite(a)
     if not bad.any():
         return
-    refuse_parameters(network)
+    refuse_parameters(weights, biases)
+    largest = max(float(np.abs(array).max()) for array in (*weights, *biases))
     row = f"row {int(bad.any(axis=1).argmax())}" if a.ndim == 2 else "the row"
     raise FloatingPointError(
-        f"the outputs for {row} of X are not finite: sums overflow {network.dtype}, with numbers up to "
-        f"{float(np.abs(network.parameters).max()):.3g} among the parameters; scale X down"
+        f"the outputs for {row} of X are not finite: sums overflow {a.dtype}, with numbers up to "
+        f"{largest:.3g} among the parameters; scale X down"
     )
 
 
-def refuse_parameters(network: Structure) -> None:
+def refuse_parameters(weights: Sequence[Array], biases: Sequence[Array]) -> None:
     """Refuse parameters that are not finite, naming the first."""
-    layers = zip(network.weights, network.biases, strict=True)
-    for layer, pair in enumerate(layers):
+    for layer, pair in enumerate(zip(weights, biases, strict=True)):
         for name, array in zip(("weights", "biases"), pair, strict=True):
             bad = ~np.isfinite(array)
             if bad.any():

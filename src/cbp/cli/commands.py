@@ -20,7 +20,6 @@ from cbp.cli.recipe import Asked, Recipe, Trained
 from cbp.cli.report import describe_data, describe_network, describe_training, note, say_score, say_speed
 from cbp.datasets import load_digits
 from cbp.files import write_whole
-from cbp.scores import refuse_not_finite
 from cbp.tabular import Arrays, Choices, Classes, Columns, Examples, Preprocessor, load_examples, load_inputs
 
 __all__ = ["INTERRUPTED", "info", "predict", "train"]
@@ -141,8 +140,7 @@ def predict(args: argparse.Namespace) -> int:
     X, skipped, remarks = load_inputs(args.file, table, net.dtype, chosen)
     for remark in remarks:
         note(remark)
-    outputs = net.predict(X)
-    refuse_not_finite(outputs, net)  # the class of NaN would be the first
+    outputs = net._finite_outputs(X)  # the class of NaN would be the first
     cells = ([value] for value in table.target.decode(outputs))
     names = [table.target.name]
     if args.probabilities and isinstance(table.target, Classes):

@@ -12,7 +12,6 @@ from typing import Any
 import cbp
 from cbp import flops
 from cbp.cli.recipe import HELD_OUT, Recipe, Trained
-from cbp.scores import refuse_not_finite
 from cbp.tabular import Columns, Examples
 from cbp.threads import count, processors
 from cbp.versions import peak_gflops
@@ -114,9 +113,7 @@ def say_score(net: cbp.Network, examples: Examples) -> None:
     part, x, y = "test", examples.x_test, examples.y_test
     if not len(y):
         part, x, y = "training", examples.x_train, examples.y_train
-    outputs = net.predict(x)
-    refuse_not_finite(outputs, net)
-    say("result", f"{part} {examples.table.target.score(outputs, y)}")
+    say("result", f"{part} {examples.table.target.score(net._finite_outputs(x), y)}")
 
 
 def say_speed(net: cbp.Network, seconds: float) -> None:
