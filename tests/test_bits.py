@@ -81,7 +81,7 @@ def test_slices_end_inside_one_large_gradient(monkeypatch):
         net = cbp.Network(sizes, rng=0)
         X, Y = data(sizes, "softmax", m)
         ticks = []
-        examples = net._examples(X, Y, None)
+        examples = net._examples(X, Y, None, None)
         run = training.new_pass(net._engine, "gradient", examples, m, 1)
         training.run_through(run, examples, 1, tick=ticks.append)
         assert len(ticks) > 1

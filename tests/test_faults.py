@@ -145,7 +145,7 @@ def test_numbers_that_are_nearly_right_are_told_in_full():
 
 def test_an_array_that_is_mended_meanwhile_is_refused_all_the_same():
     """The kernels found a fault, and the search for the first does not."""
-    examples = make()._examples(X.astype("f4"), ROWS.astype("f4"), None)
+    examples = make()._examples(X.astype("f4"), ROWS.astype("f4"), None, None)
     error = examples.refusal("X_NOT_FINITE", 7, 2)
     assert type(error) is ValueError
     assert "in row 7, column 2" in str(error)

@@ -159,8 +159,8 @@ def test_wide_targets_count_too(mapped, monkeypatch):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(1000, 1)), rng.normal(size=(1000, 30))
     for x_bound, y_bound in [(mapped(x, "f8"), mapped(y, "f8")), (x.astype("f4"), mapped(y, "f8"))]:
-        assert 256 <= training.part_rows(net._examples(x_bound, y_bound, None)) < 270
-    assert training.part_rows(net._examples(x, y, None)) == 1000
+        assert 256 <= training.part_rows(net._examples(x_bound, y_bound, None, None)) < 270
+    assert training.part_rows(net._examples(x, y, None, None)) == 1000
 
 
 @pytest.mark.parametrize(

@@ -393,7 +393,7 @@ def test_ctrl_c_before_parameters_that_are_not_finite(monkeypatch):
 def test_slices_of_the_tiniest_steps_are_short():
     """A step costs more than its multiply-adds: the first slice of a fit counts that too."""
     net = cbp.Network([1, 2], rng=0)
-    examples = net._examples(np.zeros((100_000, 1)), np.zeros(100_000), None)
+    examples = net._examples(np.zeros((100_000, 1)), np.zeros(100_000), None, None)
     ticks = []
     run = training.new_pass(net._engine, "train", examples, 1, 1)
     training.run_through(run, examples, 1, tick=ticks.append)

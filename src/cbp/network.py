@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,8 +24,9 @@ from cbp.training import Training
 # Up to which sizes loss and gradient take the short way, which keeps its workspace: that is small too.
 AT_ONCE_PARAMETERS = 20_000
 AT_ONCE_UNITS = 1000  # of the widest layer
-AT_ONCE_ROWS = 100_000  # examples of a prediction: no more are worth a try
 AT_ONCE_WORK = 5_000_000  # examples times parameters: less than a millisecond, so that Ctrl-C can wait
+# Examples up to which predict first tries without conversion.
+AT_ONCE_ROWS = 100_000
 
 
 class Network(Structure):
@@ -305,7 +306,7 @@ class Network(Structure):
         """
         if sample_weight is None and (J := self._at_once("loss", X, Y, None)) is not None:
             return J
-        examples = self._examples(X, Y, sample_weight)
+        examples = self._examples(X, Y, sample_weight, self._feature_names)
         return training.loss(self._engine, examples, self._thread_count(), self._l2)
 
     def gradient(
@@ -329,7 +330,7 @@ class Network(Structure):
         D = np.empty(len(self._parameters), self._dtype)
         if sample_weight is None and not inputs and (J := self._at_once("gradient", X, Y, D)) is not None:
             return Gradient(D, J, None, self._sizes)
-        examples = self._examples(X, Y, sample_weight)
+        examples = self._examples(X, Y, sample_weight, self._feature_names)
         to_inputs = np.empty((examples.m, self._sizes[0]), dtype=self._dtype) if inputs else None
         J = training.gradient(self._engine, examples, self._thread_count(), self._l2, D, to_inputs)
         return Gradient(D, J, to_inputs, self._sizes)
@@ -345,11 +346,11 @@ class Network(Structure):
         if m == 0 or n > AT_ONCE_PARAMETERS or m * n > AT_ONCE_WORK or max(self._sizes) > AT_ONCE_UNITS:
             return None
         n_threads = self._thread_count()
-        run = self._kept.pop(mode, None)  # from here on no other thread's
+        run = self._passes.pop(mode, None)  # from here on no other thread's
         if run is None or (run.batch, run.n_threads) != (m, n_threads):
             run = _core.Pass(self._engine, _core.MODES[mode], m, n_threads)
         J: float | None = run.evaluate(X, Y, D, self._l2)
-        self._kept[mode] = run
+        self._passes[mode] = run
         return J
 
     def check_gradient(self, X: ArrayLike, Y: ArrayLike) -> float:
@@ -371,7 +372,7 @@ class Network(Structure):
         twin.parameters = self._parameters
         twin.feature_names = self._feature_names
         D = twin.gradient(X, Y).parameters
-        examples = twin._examples(X, Y, None)
+        examples = twin._examples(X, Y, None, twin._feature_names)
         return relative_difference(
             D,
             lambda: training.loss(twin._engine, examples, twin._thread_count(), twin._l2),
@@ -451,16 +452,14 @@ class Network(Structure):
             After Ctrl-C: the parameters stay as they stand, `net.history` has the epochs completed.
         """
         columns = frames.adopted(X, self._feature_names, "X")
-        examples = self._examples(X, Y, sample_weight, columns=columns)
+        examples = self._examples(X, Y, sample_weight, columns)
         epochs = scalars.count(epochs, "epochs", least=0)
         validate = self._validation(validation_data, columns)
         if validate is not None:
             validate()  # a fault in the data is found before the training, not after its first epoch
         called = arguments.callbacks(callbacks)
-        wanted = arguments.optimizer(optimizer, self._dtype) or Adam()
-        with self._training(
-            examples, lambda: OptimizerState(wanted), wanted, batch_size, shuffle, restorable=False
-        ) as trainer:
+        wanted = arguments.optimizer(optimizer, self._dtype)
+        with self._training(examples, wanted, batch_size, shuffle, going_on=False) as trainer:
             history = self.history = History()
             training.train(
                 trainer,
@@ -469,7 +468,7 @@ class Network(Structure):
                 validate=validate,
                 callbacks=called,
                 progress=progress,
-                keep=self._keep,
+                keep=self._set_state,
             )
         return history
 
@@ -513,11 +512,9 @@ class Network(Structure):
         `parameters`, `weights` or `biases` have been looked at, each call compares them with its own first.
         """
         columns = self._feature_names or frames.names_of(X, "X")
-        examples = self._examples(X, Y, sample_weight, columns=columns)
+        examples = self._examples(X, Y, sample_weight, columns)
         wanted = arguments.optimizer(optimizer, self._dtype)
-        with self._training(
-            examples, lambda: self._state_for(wanted), wanted, batch_size, shuffle, restorable=True
-        ) as trainer:
+        with self._training(examples, wanted, batch_size, shuffle, going_on=True) as trainer:
             trainer.epoch(1, lambda n: None)
         return self
 
@@ -532,20 +529,22 @@ class Network(Structure):
     def _training(
         self,
         examples: Examples,
-        state: Callable[[], OptimizerState | Steps],
         wanted: Optimizer | None,
         batch_size: int | None,
         shuffle: bool,
         *,
-        restorable: bool,
+        going_on: bool,
     ) -> Iterator[Training]:
-        """The one training that a network can be in at a time; it leaves its optimiser's state, if finite."""
+        """The one training that a network can be in at a time, with fresh state or going on with its own.
+
+        It leaves its optimiser's state, if finite.
+        """
         size = None if batch_size is None else scalars.count(batch_size, "batch_size", least=1)
         lock = self._locks.setdefault(os.getpid(), threading.Lock())
         if not lock.acquire(blocking=False):
             raise RuntimeError("this network is being trained already, by another call of fit or partial_fit")
         try:
-            start = state()
+            start = self._state_for(wanted) if going_on else OptimizerState(wanted or Adam())
             trainer = Training(
                 self._engine,
                 examples,
@@ -554,24 +553,18 @@ class Network(Structure):
                 batch_size=size,
                 settings=lambda: (self._l2, self._thread_count()),
                 shuffler=self._shuffler if shuffle else None,
-                restorable=restorable,
+                restorable=going_on,
             )
             try:
                 yield trainer
             finally:
-                if not trainer.failed or trainer.epochs_done:  # as the parameters
+                if not trainer.undone:  # as the parameters
                     self._feature_names = examples.feature_names
-                trainer.steps.run.release()
-                if not trainer.failed:
-                    # What only partial_fit can go on with is not worth its memory after a fit.
-                    self._keep(trainer.settled() if restorable else trainer.settled().at_rest())
-                elif trainer.epochs_done:
-                    # The parameters went back to an epoch that has no state; else to those of the old state.
-                    self._state = None
+                self._set_state(trainer.close(self._state))
         finally:
             lock.release()
 
-    def _keep(self, state: OptimizerState | Steps | None) -> None:
+    def _set_state(self, state: OptimizerState | Steps | None) -> None:
         self._state = state
 
     def _validation(
@@ -582,7 +575,7 @@ class Network(Structure):
             return None
         X, Y, sample_weight = arguments.validation_data(data)
         names = ("X of validation_data", "Y of validation_data", "sample_weight of validation_data")
-        examples = self._examples(X, Y, sample_weight, names, columns=columns)
+        examples = self._examples(X, Y, sample_weight, columns, names)
         return lambda: training.loss(self._engine, examples, self._thread_count(), 0.0)
 
     def _examples(
@@ -590,11 +583,10 @@ class Network(Structure):
         X: Any,
         Y: Any,
         sample_weight: Any,
+        columns: frames.Names | None,
         names: tuple[str, str, str] = ("X", "Y", "sample_weight"),
-        *,
-        columns: frames.Names | Literal["known"] | None = "known",
     ) -> Examples:
-        """What a call is given, ready; `columns` are a data frame's, if not "known": `feature_names`."""
+        """What a call is given, ready; `columns` are the names that a data frame must have."""
         return arrays.examples(
             X,
             Y,
@@ -604,7 +596,7 @@ class Network(Structure):
             softmax=self._output == "softmax",
             dtype=self._dtype,
             loss=self._loss,
-            feature_names=self._feature_names if columns == "known" else columns,
+            feature_names=columns,
             names=names,
         )
 

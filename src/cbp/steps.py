@@ -65,7 +65,7 @@ class Steps:
         n = self.run.n_moments
         self.run.write_state(state.updates, [*state.moments, *self._zeros(n - len(state.moments))][:n])
 
-    def serve(self, optimizer: Optimizer, extent: Extent) -> bool:
+    def serves(self, optimizer: Optimizer, extent: Extent) -> bool:
         """Whether an epoch may go on with this pass, to the same bits as with a new one."""
         mine = self.extent
         return (

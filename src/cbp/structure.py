@@ -21,7 +21,7 @@ from cbp.steps import Steps, at_rest
 
 # The attributes that `Structure._build` makes, which no copy takes over as they are.
 BUILT = frozenset(
-    ("_parameters", "_weights", "_biases", "_table", "_engine", "_state", "_kept", "_locks"),
+    ("_parameters", "_weights", "_biases", "_table", "_engine", "_state", "_passes", "_locks"),
 )
 
 
@@ -71,7 +71,7 @@ class Structure:
             storage,
         )
         self._state: OptimizerState | Steps | None = None
-        self._kept: dict[str, _core.Pass] = {}
+        self._passes: dict[str, _core.Pass] = {}  # of loss and gradient
         # By process: what was held in the parent of a fork is not held in the child.
         self._locks: dict[int, threading.Lock] = {}
 

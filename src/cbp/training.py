@@ -1,8 +1,8 @@
 """Passes over examples: epochs of training, a gradient, a loss.
 
 Every pass goes in slices of a few milliseconds, between which Python sees to Ctrl-C and progress; results
-have the same bits wherever the slices end. The parameters at rest are written at the end of an epoch only, so
-that a refusal or a loss that is no longer finite leaves those of the last good epoch.
+have the same bits wherever the slices end. The parameters at rest are written at the end of an epoch, or when
+Ctrl-C ends it, so that a refusal or a loss that is no longer finite leaves those of the last good epoch.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ class Training:
     def steps_from(self, state: OptimizerState | Steps) -> Steps:
         """Those with the state where they serve this training, or new ones that go on from it."""
         extent = Extent(self.batch, self.at_hand, self.n_threads, self.restorable)
-        if isinstance(state, Steps) and state.serve(self.optimizer, extent):
+        if isinstance(state, Steps) and state.serves(self.optimizer, extent):
             return state
         rest = at_rest(state) or OptimizerState(self.optimizer)
         return Steps(self.engine, rest, self.optimizer, self.examples.dtype, extent)
@@ -233,10 +233,27 @@ class Training:
         seconds = time.perf_counter() - started
         return Epoch(number, float(run.loss), None, seconds, self.examples.m / seconds)
 
+    @property
+    def undone(self) -> bool:
+        """Whether it failed in its first epoch, so that the parameters are those from before."""
+        return self.failed and not self.epochs_done
+
     def settled(self) -> Steps:
         """The steps, once those of this training stand."""
         self.steps.optimizer = self.optimizer
         return self.steps
+
+    def close(self, before: OptimizerState | Steps | None) -> OptimizerState | Steps | None:
+        """Let go of the examples, and return the optimiser's state to keep.
+
+        After a failure in the first epoch that is the state from before; in a later one none, since the
+        parameters went back to an epoch without a state.
+        """
+        self.steps.run.release()
+        if self.failed:
+            return before if self.undone else None
+        # What only partial_fit can go on with is not worth its memory after a fit.
+        return self.settled() if self.restorable else self.settled().at_rest()
 
 
 def remedy(optimizer: Optimizer, l2: float) -> str:
