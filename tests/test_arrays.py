@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 import cbp
 from cbp import arrays
+from cbp.conversion import convert
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(-8, 9, size=(40, 6)) / 4  # exact in every floating type
@@ -173,15 +174,22 @@ def test_any_view_gives_what_its_contiguous_copy_gives(data, shape, given_dtype,
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_what_is_ready_is_not_copied(dtype, monkeypatch):
     x, y, weight = X.astype(dtype), Y.astype(dtype), np.ones(40, dtype)
-    assert arrays.convert(x, np.dtype(dtype)) is x
+    assert convert(x, np.dtype(dtype)) is x
     examples = arrays.examples(
-        read_only(x), y, weight, n_inputs=6, n_outputs=3, softmax=False, dtype=np.dtype(dtype)
+        read_only(x),
+        y,
+        weight,
+        n_inputs=6,
+        n_outputs=3,
+        softmax=False,
+        dtype=np.dtype(dtype),
+        loss="squared_error",
     )
     assert examples.X is examples.given_X
     assert np.shares_memory(examples.Y, y)
     assert examples.weights is weight
     part = x[10:20]
-    assert arrays.convert(part, np.dtype(dtype)) is part
+    assert convert(part, np.dtype(dtype)) is part
 
 
 @pytest.mark.parametrize("value", [1, -1, 10**9])
@@ -203,12 +211,12 @@ def test_labels_that_change_during_training_change_nothing(value):
 )
 def test_what_is_not_ready_is_copied_once(layout):
     x = layout(X.astype(np.float32))
-    converted = arrays.convert(x, np.float32)
+    converted = convert(x, np.float32)
     assert not np.shares_memory(converted, x)
     assert converted.flags.c_contiguous
     assert converted.flags.aligned
     assert converted.dtype.isnative
-    assert arrays.convert(converted, np.float32) is converted
+    assert convert(converted, np.float32) is converted
     np.testing.assert_array_equal(converted, x)
 
 

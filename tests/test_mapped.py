@@ -7,6 +7,7 @@ import pytest
 
 import cbp
 from cbp import arrays, training
+from cbp.conversion import is_mapped
 
 RNG = np.random.default_rng(0)
 M, N = 10_000, 8
@@ -93,7 +94,14 @@ def test_what_is_ready_is_read_where_it_is(mapped, sizes, batch_size):
     in_memory = fitted(X[:2000].astype("f4"), labels, sizes, batch_size=batch_size)
     np.testing.assert_array_equal(on_disk[0], in_memory[0])
     examples = arrays.examples(
-        x, labels, None, n_inputs=N, n_outputs=3, softmax=True, dtype=np.dtype(np.float32)
+        x,
+        labels,
+        None,
+        n_inputs=N,
+        n_outputs=3,
+        softmax=True,
+        dtype=np.dtype(np.float32),
+        loss="cross_entropy",
     )
     assert np.shares_memory(examples.X, x)
     assert not examples.X_by_parts
@@ -138,7 +146,7 @@ def test_losses_gradients_and_predictions(mapped, monkeypatch, weighted):
 def test_no_more_than_a_part_is_converted(mapped, monkeypatch, batch_size):
     monkeypatch.setattr(training, "PART_BYTES", PARTS_OF_4096)
     x, labels = mapped(X, "f8"), mapped(LABELS, "i8")
-    converted, convert = [], arrays.convert
+    converted, convert = [], arrays.convert  # as `arrays` knows it
 
     def recorded(array, dtype):
         result = convert(array, dtype)
@@ -177,9 +185,9 @@ def test_wide_targets_count_too(mapped, monkeypatch):
     ],
 )
 def test_views_of_a_mapped_array_are_mapped(mapped, view):
-    assert arrays.is_mapped(view(mapped(X)))
-    assert not arrays.is_mapped(np.asarray(view(X)))
-    assert not arrays.is_mapped(view(mapped(X)).astype("f4"))
+    assert is_mapped(view(mapped(X)))
+    assert not is_mapped(np.asarray(view(X)))
+    assert not is_mapped(view(mapped(X)).astype("f4"))
 
 
 def test_a_mapping_without_numpy(tmp_path):
@@ -187,7 +195,7 @@ def test_a_mapping_without_numpy(tmp_path):
     X.tofile(path)
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapping:
         array = np.frombuffer(mapping).reshape(M, N)
-        assert arrays.is_mapped(array)
+        assert is_mapped(array)
         found = fitted(array[:500], LABELS[:500], batch_size=32)
         del array
     np.testing.assert_array_equal(found[0], fitted(X[:500], LABELS[:500], batch_size=32)[0])

@@ -13,25 +13,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from cbp import faults, frames
 from cbp.conversion import Array, convert, is_mapped, is_ready, numeric, place
-from cbp.faults import Limits, limits, refusal
+from cbp.faults import Limits, limits
 from cbp.frames import Names
 from cbp.targets import targets
-
-__all__ = [
-    "Array",
-    "Examples",
-    "convert",
-    "examples",
-    "examples_of",
-    "finite",
-    "is_mapped",
-    "is_ready",
-    "numeric",
-    "refusal",
-    "rows",
-    "targets",
-    "weights",
-]
 
 
 def rows(values: Any, n_columns: int, name: str, columns: Names | None = None) -> Array:
@@ -74,14 +58,14 @@ def weights(values: Any, m: int, dtype: DTypeLike, name: str = "sample_weight") 
     good = (array == 0) | ((array > 0) & (converted >= least) & (converted < np.inf))
     if not good.all():
         row = int(good.argmin())
-        wanted = not_a_weight(array[row].item(), converted[row].item(), least, np.dtype(dtype))
+        wanted = wanted_weight(array[row].item(), converted[row].item(), least, np.dtype(dtype))
         raise ValueError(f"{name} must {wanted}, got {array[row].item()!r} in row {row}")
     if not converted.any():
         raise ValueError(f"{name} must not be zero for all {m} examples")
     return converted
 
 
-def not_a_weight(value: float, converted: float, least: float, dtype: np.dtype[Any]) -> str:
+def wanted_weight(value: float, converted: float, least: float, dtype: np.dtype[Any]) -> str:
     """What the value should be instead."""
     if not np.isfinite(value):
         return "be finite"
@@ -140,11 +124,6 @@ class Examples:
         """Whether Y must be converted part by part."""
         return self.Y is not None and not is_ready(self.Y, self.dtype)
 
-    @property
-    def by_parts(self) -> list[Array]:
-        """Those of X and Y that must be converted part by part."""
-        return [a for a in (self.X, self.Y) if a is not None and not is_ready(a, self.dtype)]
-
     def part(self, array: Array, chosen: Any) -> Array:
         """Some rows of a memory-mapped array, ready for the kernels."""
         return convert(array[chosen], self.dtype)
@@ -158,7 +137,7 @@ class Examples:
             name, given, columns = self.name_X, self.given_X, self.feature_names
         else:
             name, given, columns = self.name_Y, self.given_Y, None
-        return refusal(kind, name, given[row], row, column, self.dtype, columns)
+        return faults.refusal(kind, name, given[row], row, column, self.dtype, columns)
 
 
 def examples(
@@ -170,7 +149,7 @@ def examples(
     n_outputs: int,
     softmax: bool,
     dtype: np.dtype[Any],
-    loss: str = "squared_error",
+    loss: str,
     feature_names: Names | None = None,
     names: tuple[str, str, str] = ("X", "Y", "sample_weight"),
 ) -> Examples:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from cbp import flops, reference, threads
-from cbp.arrays import Array
+from cbp.conversion import Array
 from cbp.network import Network
 from cbp.optimizers import SGD
 from cbp.versions import peak_gflops

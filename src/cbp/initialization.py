@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cbp.arrays import Array
+from cbp.conversion import Array
 
 
 def generator(rng: Any) -> np.random.Generator:

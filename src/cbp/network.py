@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cbp import _core, arguments, arrays, frames, layout, persistence, scalars, scores, threads, training
-from cbp.arrays import Array, Examples
+from cbp.arrays import Examples
+from cbp.conversion import Array, convert, numeric
+from cbp.faults import refusal
 from cbp.gradients import Gradient, relative_difference
 from cbp.history import Epoch, History
 from cbp.initialization import generator, spawn
 from cbp.optimizers import Adam, Optimizer, OptimizerState
 from cbp.steps import Steps
 from cbp.structure import Structure
+from cbp.targets import targets
 from cbp.training import Training
 
 # Up to which sizes loss and gradient take the short way, which keeps its workspace: that is small too.
@@ -153,7 +156,7 @@ class Network(Structure):
                 ready = np.empty((len(X), self._sizes[-1]), self._dtype)
         if ready is not None and self._engine.predict_ready(X, ready):
             return ready
-        array = frames.in_order(arrays.numeric(X, "X"), X, self._feature_names, "X")
+        array = frames.in_order(numeric(X, "X"), X, self._feature_names, "X")
         one = array.ndim == 1
         array = arrays.rows(array.reshape(1, -1) if one else array, self._sizes[0], "X")
         m, n = len(array), self._sizes[-1]
@@ -175,11 +178,11 @@ class Network(Structure):
         for start in range(0, m, step):
             part = array[start : start + step]
             to = [a if a is None or m <= step else a[start : start + step] for a in out]
-            fault = self._engine.forward(arrays.convert(part, self._dtype), len(part), to, n_threads)
+            fault = self._engine.forward(convert(part, self._dtype), len(part), to, n_threads)
             if fault is not None:
                 row, column = fault
                 place, names = (start + row, column), self._feature_names
-                raise arrays.refusal("X_NOT_FINITE", "X", part[row], *place, self._dtype, names)
+                raise refusal("X_NOT_FINITE", "X", part[row], *place, self._dtype, names)
 
     def activations(self, X: ArrayLike) -> list[Array]:
         """[a(1), …, a(L)] for examples X, (m, s(1)); each (m, s(l)), a(1) a copy of X."""
@@ -286,8 +289,8 @@ class Network(Structure):
         """What a score compares: inputs, targets as they came, and weights."""
         inputs = arrays.examples_of(X, self._sizes[0], "X", self._feature_names)
         m, n, softmax = len(inputs), self._sizes[-1], self._output == "softmax"
-        targets = arrays.finite(arrays.targets(Y, m, n, softmax, "Y", labels=labels), "Y")
-        return inputs, targets, arrays.weights(sample_weight, m, np.float64)
+        wanted = arrays.finite(targets(Y, m, n, softmax, "Y", labels=labels), "Y")
+        return inputs, wanted, arrays.weights(sample_weight, m, np.float64)
 
     def _finite_outputs(self, X: Array) -> Array:
         """The outputs, if they and the parameters are finite; FloatingPointError if not."""

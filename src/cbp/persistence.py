@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbp import metadata
-from cbp.arrays import Array
+from cbp.conversion import Array
 from cbp.files import write_whole
 
 if TYPE_CHECKING:

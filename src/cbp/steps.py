@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cbp import _core
-from cbp.arrays import Array
+from cbp.conversion import Array
 from cbp.optimizers import SGD, Optimizer, OptimizerState
 
 

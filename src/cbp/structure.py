@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from cbp import _core, arguments, arrays, frames, kernels, layout
-from cbp.arrays import Array
+from cbp import _core, arguments, frames, kernels, layout
+from cbp.conversion import Array, numeric
 from cbp.history import History
 from cbp.initialization import draw_weights, generator, spawn
 from cbp.layers import Layers
@@ -163,7 +163,7 @@ class Structure:
 
     @parameters.setter
     def parameters(self, values: ArrayLike) -> None:
-        array = arrays.numeric(values, "parameters")
+        array = numeric(values, "parameters")
         if array.shape != self._parameters.shape:
             raise ValueError(f"parameters must have shape {self._parameters.shape}, got {array.shape}")
         self._parameters[:] = array

@@ -46,7 +46,7 @@ def set_num_threads(n: int | None) -> None:
     Raises
     ------
     TypeError, ValueError
-        If n is no whole number, or less than 1.
+        If n is not a whole number, or is less than 1.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def omp_num_threads() -> int | None:
     return int(numbers[1]) if numbers else None
 
 
-def machine(table: Any = None) -> tuple[int, str]:
+def machine(table: Any) -> tuple[int, str]:
     """The number of threads that this process has processors for, and what decided it."""
     usable, reason = processors(table), "affinity"
     limit = cgroups.current_quota()

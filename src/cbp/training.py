@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from cbp import _core
-from cbp.arrays import Array, Examples
+from cbp.arrays import Examples
+from cbp.conversion import Array
 from cbp.history import Epoch, History
 from cbp.optimizers import Optimizer, OptimizerState
 from cbp.progress import Progress
@@ -32,10 +33,12 @@ LEAST_PART = 256  # … and the least examples: LONGEST_CHAIN of kernels/pass.px
 
 def part_rows(examples: Examples) -> int:
     """The most examples that are bound at a time: all, or a part where X or Y are converted by parts."""
-    widths = [array.shape[1] for array in examples.by_parts]
-    if not widths:
+    width = examples.X.shape[1] if examples.X_by_parts else 0
+    if examples.Y is not None and examples.Y_by_parts:
+        width += examples.Y.shape[1]
+    if width == 0:
         return examples.m
-    return int(max(LEAST_PART, PART_BYTES // (sum(widths) * examples.dtype.itemsize)))
+    return int(max(LEAST_PART, PART_BYTES // (width * examples.dtype.itemsize)))
 
 
 def shuffle(order: Array, source: np.random.Generator) -> None:
