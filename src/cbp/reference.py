@@ -29,7 +29,7 @@ def activate(name: str, z: Array) -> Array:
 
 
 def times_derivative(name: str, delta: Array, a: Array) -> Array:
-    """delta times g'(z), told from a = g(z)."""
+    """delta times g'(z), computed from a = g(z)."""
     if name == "softmax":  # the Jacobian diag(a) - a a^T
         return np.asarray(a * (delta - (delta * a).sum(axis=1, keepdims=True)))
     slope = {"sigmoid": a * (1 - a), "tanh": 1 - a**2, "relu": (a > 0) * 1.0, "identity": np.ones_like(a)}
@@ -123,9 +123,14 @@ def sgd_step(
     learning_rate: float,
     momentum: float = 0.0,
     nesterov: bool = False,
+    floor: float = 0.0,
 ) -> None:
-    """v = mu v + D; theta -= eta v, or eta (D + mu v) after Nesterov. In place."""
+    """v = mu v + D; theta -= eta v, or eta (D + mu v) after Nesterov. In place.
+
+    A velocity below `floor` becomes 0; the kernels' is 64 times the smallest normal number of their dtype.
+    """
     velocity[:] = momentum * velocity + D
+    velocity[np.abs(velocity) < floor] = 0
     theta -= learning_rate * (D + momentum * velocity if nesterov else velocity)
 
 
@@ -140,8 +145,14 @@ def adam_step(
     beta1: float,
     beta2: float,
     epsilon: float,
+    floor: float = 0.0,
 ) -> None:
-    """Step t = 1, 2, … of Adam (Kingma and Ba, 2015, algorithm 1). In place."""
+    """Step t = 1, 2, … of Adam (Kingma and Ba, 2015, algorithm 1). In place.
+
+    An m below `floor` becomes 0, and a v is at least that; see `sgd_step`.
+    """
     m[:] = beta1 * m + (1 - beta1) * D
+    m[np.abs(m) < floor] = 0
     v[:] = beta2 * v + (1 - beta2) * D**2
+    np.maximum(v, floor, out=v)
     theta -= learning_rate * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + epsilon)
