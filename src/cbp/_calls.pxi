@@ -7,7 +7,7 @@ cdef extern from "deputy.h" nogil:
     bint hand_over(void (*job)(void*) noexcept nogil, void* argument)
 
 cdef enum:
-    HANDED_OVER = 2_000_000             # multiply-adds from which a call is worth waking another thread for
+    HAND_OVER_FROM = 2_000_000          # multiply-adds from which a call is worth waking another thread for
 
 
 cdef struct ForwardCall:
@@ -54,10 +54,11 @@ cdef void burn_here(void* call_) noexcept nogil:
     call.operations = call.table.burn(call.n_threads, call.turns)
 
 
-cdef void make(void (*here)(void*) noexcept nogil, void* call, int* n_threads, double work) noexcept nogil:
-    """Make a call of about `work` multiply-adds; `n_threads` is the call's, and becomes 1 where no team may be had."""
+cdef void dispatch(void (*here)(void*) noexcept nogil, void* call, int* n_threads, double work) noexcept nogil:
+    """Make a call of about `work` multiply-adds; `n_threads` is the call's, and becomes 1 where a team cannot be
+    opened."""
     if n_threads[0] > 1 and is_orphan():
-        if work >= HANDED_OVER and hand_over(here, call):
+        if work >= HAND_OVER_FROM and hand_over(here, call):
             return
         n_threads[0] = 1
     here(call)

@@ -1,7 +1,7 @@
 """The border between Python and the kernels: buffers, handles, errors.
 
-Nothing is validated here beyond what memory safety needs: `arrays` and `network` have looked at every argument, and
-pass C-contiguous arrays of the right dtype. Only `predict_ready` and `evaluate` take what users gave, and refuse what
+Nothing is validated here beyond what memory safety needs: the modules above have checked every argument, and pass
+C-contiguous arrays of the right dtype. Only `predict_ready` and `evaluate` take what users gave, and refuse what
 is not as the kernels need it. The classes release the GIL around everything that takes time.
 """
 from cpython.buffer cimport (
@@ -46,7 +46,7 @@ include "_calls.pxi"
 
 
 cdef bint view_ready(object array, Py_buffer* view, Py_ssize_t itemsize, bint writable):
-    """Take a view of an ndarray of native, aligned floats of that size, C-contiguous; False where it is none.
+    """Take a view of an ndarray of native, aligned floats of that size, C-contiguous; False where it is not one.
 
     To ask NumPy for the format would take it longer than all else here.
     """
@@ -102,6 +102,11 @@ cdef class Array:
         return 0
 
 
+cdef inline const t.Table* table_of(object capsule) except NULL:
+    """The C functions in the capsule of a kernel module."""
+    return <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
+
+
 cdef class Engine:
     """A network's shapes and parameters in the kernels' hands.
 
@@ -135,7 +140,7 @@ cdef class Engine:
         cdef t.Spec spec
         cdef Py_ssize_t l
         self.capsule = capsule
-        self.table = <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
+        self.table = table_of(capsule)
         self.itemsize = itemsize
         self.n_layers = len(activations)
         self.n_in, self.n_out = sizes[0], sizes[self.n_layers]
@@ -193,7 +198,7 @@ cdef class Engine:
             call.table, call.plan, call.out, call.parameters = self.table, self.plan, pointers, self.parameters.at
             call.X, call.m, call.n_threads, call.fault = x.at, m, n_threads, &fault
             with nogil:
-                make(forward_here, &call, &call.n_threads, <double> m * self.n_parameters)
+                dispatch(forward_here, &call, &call.n_threads, <double> m * self.n_parameters)
             if not call.enough:
                 raise MemoryError
         finally:
@@ -357,11 +362,11 @@ cdef class Pass:
 
     cdef void go_on(self, double budget, int n_threads) noexcept nogil:
         cdef AdvanceCall call
-        # That of a forward pass, which is all that every mode does.
+        # The work of a forward pass, the least of any mode.
         cdef double work = <double> (self.data.available - self.cursor.first) * self.engine.n_parameters
         call.table, call.state, call.data, call.rule = self.table, self.state, &self.data, &self.rule
         call.cursor, call.budget, call.n_threads = &self.cursor, budget, n_threads
-        make(advance_here, &call, &call.n_threads, min(budget, work))
+        dispatch(advance_here, &call, &call.n_threads, min(budget, work))
 
     def evaluate(self, object X, object Y, object gradient, double l2):
         """J of one batch, (m, s(1)) and (m, s(L)) or (m,), in one go; in mode GRADIENT also D, at rest.
@@ -522,7 +527,7 @@ cdef inline uint64_t below(uint64_t n, uint64_t* state) noexcept nogil:
 
 def describe(object capsule):
     """Facts about a kernel module: bytes of a vector, version of OpenMP (0: serial), compiler."""
-    cdef const t.Table* table = <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
+    cdef const t.Table* table = table_of(capsule)
     return {
         "vector_bytes": table.vector_bytes,
         "openmp": table.openmp,
@@ -535,17 +540,17 @@ def most_threads(object capsule):
 
     Less than 1 from LLVM's runtime, where OMP_NUM_THREADS is not a number.
     """
-    return (<const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")).most_threads()
+    return table_of(capsule).most_threads()
 
 
 def default_threads(object capsule):
     """What `most_threads` was at first, where that was the number of processors; else 0, for somebody had set it."""
-    return (<const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")).default_threads
+    return table_of(capsule).default_threads
 
 
 def team_limit(object capsule):
     """The most threads that OpenMP would give a team of the calling thread, however many it were asked for."""
-    return (<const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")).team_limit()
+    return table_of(capsule).team_limit()
 
 
 def places(object capsule):
@@ -553,7 +558,7 @@ def places(object capsule):
 
     LLVM's runtime has one place, of all processors, where it does not bind.
     """
-    cdef const t.Table* table = <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
+    cdef const t.Table* table = table_of(capsule)
     cdef int i, k, n
     cdef int* processors
     cdef list found = []
@@ -571,16 +576,16 @@ def places(object capsule):
 def burn(object capsule, int n_threads, int64_t turns):
     """Floating-point operations done by `turns` turns of nothing but multiply-adds on n_threads threads."""
     cdef BurnCall call
-    call.table = <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
+    call.table = table_of(capsule)
     call.n_threads, call.turns = n_threads, turns
     with nogil:
-        make(burn_here, &call, &call.n_threads, 12.0 * turns)
+        dispatch(burn_here, &call, &call.n_threads, 12.0 * turns)
     return call.operations
 
 
 def elementwise(object capsule, Py_ssize_t itemsize, int function, object out, object x, int64_t times=1):
     """A function of FUNCTIONS as the kernels compute it, from one contiguous array to another, some times over."""
-    cdef const t.Table* table = <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
+    cdef const t.Table* table = table_of(capsule)
     cdef Array a = Array(out, itemsize, True), b = Array(x, itemsize)
     a.expect(b.length)
     with nogil:
@@ -589,7 +594,7 @@ def elementwise(object capsule, Py_ssize_t itemsize, int function, object out, o
 
 def product(object capsule, int kind, Py_ssize_t n, int64_t times):
     """A product of PRODUCTS of (n, n) matrices of ones, some times over; returns the smallest element, which is n."""
-    cdef const t.Table* table = <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
+    cdef const t.Table* table = table_of(capsule)
     cdef double least
     with nogil:
         least = table.product(kind, n, times)
