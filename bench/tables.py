@@ -47,8 +47,9 @@ class Found:
     def mean(self, name: str) -> float:
         return mean(self.errors[name])
 
-    def no_worse(self, name: str, than: str) -> bool:
-        return self.mean(name) <= self.mean(than)
+    def at_most(self, rival: str) -> bool:
+        """Whether our mean error is at most a rival's."""
+        return self.mean(OURS) <= self.mean(rival)
 
 
 def ours(path: Path, table: Table, seed: int) -> float:
@@ -67,7 +68,10 @@ def ours(path: Path, table: Table, seed: int) -> float:
 
 
 def theirs(path: Path, table: Table, seed: int) -> Errors:
-    """The errors of scikit-learn's defaults, for data in several states, and of the average."""
+    """The errors of scikit-learn's defaults and of the average.
+
+    The defaults are tried with inputs, and with inputs and numeric targets, standardised.
+    """
     examples = load_examples(path, Choices(task=table.task, seed=seed))
     X, X_test = examples.x_train, examples.x_test
     if table.task == CLASSES:
@@ -134,7 +138,7 @@ def row(found: Found) -> list[str]:
 
 def verdict(results: list[Found]) -> str:
     names = [name for name in (SCALED, BOTH, AVERAGE) if all(name in found.errors for found in results)]
-    counts = [f"`{name}` on {sum(found.no_worse(OURS, name) for found in results)}" for name in names]
+    counts = [f"`{name}` on {sum(found.at_most(name) for found in results)}" for name in names]
     return f"The mean error of {OURS} is, of {len(results)} tables, at most that of {', of '.join(counts)}."
 
 

@@ -18,7 +18,7 @@ __all__ = ["build_parser"]
 DESCRIPTION = "Train dense neural networks on the CPU, and predict with them."
 
 
-FOUND_OUT = "Only needed where what is found out by itself, and printed, is not right."
+FOUND_OUT = "Only needed where what cbp detects, and prints, is wrong."
 
 
 class Parser(argparse.ArgumentParser):
@@ -178,7 +178,7 @@ def add_network(group: argparse._ArgumentGroup) -> None:
         metavar="NAME",
         type=names,
         help="of the hidden layers, or of each: sigmoid, tanh, relu, identity (default: relu, but tanh for "
-        f"fewer than {recipe.FEW:,} examples)",
+        f"fewer than {recipe.FEW:,} examples, unless training would take long)",
     )
     group.add_argument(
         "--dtype", choices=("float32", "float64"), default="float32", help="precision (default: float32)"
@@ -192,7 +192,8 @@ def add_training(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         type=positive,
         help="passes over all the data (default: as many as are best for examples left out: a tenth, or of "
-        f"fewer than {recipe.FEW:,} a fifth in turn; and the parameters are averages over the passes)",
+        f"fewer than {recipe.FEW:,}, unless that would take long, a fifth in turn; and the parameters are "
+        "averages over the passes)",
     )
     group.add_argument("--batch-size", metavar="N", type=positive, help="examples a step (default: 32)")
     group.add_argument("--optimizer", choices=("adam", "sgd"), default="adam", help="default: adam")

@@ -1,4 +1,4 @@
-"""The files that a training run leaves; whether they can be written is found out before it starts."""
+"""The files that a training run leaves; whether they can be written is checked before it starts."""
 
 from __future__ import annotations
 

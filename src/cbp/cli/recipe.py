@@ -2,8 +2,8 @@
 
 Few examples are soon learnt by heart, and others are then predicted worse than by the average. So the number
 of epochs is the one that is best for examples left out: in turn a fifth of them where they are few, a tenth
-once where they are many. The parameters are averages over the epochs, which are less noisy than those of any
-one. `bench/tables.py` is the experiment that these choices come from.
+once where they are many or a fold would take long. The parameters are averages over the epochs, which are
+less noisy than those of any one. `bench/tables.py` is the experiment that these choices come from.
 """
 
 from __future__ import annotations
@@ -53,9 +53,8 @@ class Asked:
         if self.momentum is not None and self.optimizer != "sgd":
             raise ValueError("--momentum goes with --optimizer sgd")
 
-    @property
-    def rule(self) -> cbp.SGD | cbp.Adam:
-        """The optimiser."""
+    def make_optimizer(self) -> cbp.SGD | cbp.Adam:
+        """Return the optimiser."""
         if self.optimizer == "sgd":
             return cbp.SGD(0.1 if self.lr is None else self.lr, self.momentum or 0.0)
         return cbp.Adam(0.003 if self.lr is None else self.lr)
@@ -109,7 +108,7 @@ class Recipe:
             hidden,
             (activation,) if asked.activation is None else tuple(asked.activation),
             asked.l2 or 0.0,
-            asked.rule,
+            asked.make_optimizer(),
             batch_size,
             epochs if asked.epochs is None else asked.epochs,
             folds,
@@ -123,7 +122,7 @@ class Trained:
     Parameters
     ----------
     epochs : int
-        After how many epochs the network has its parameters.
+        The number of epochs after which these were its parameters.
     finished : bool
         Whether nobody interrupted it.
     """
@@ -167,9 +166,9 @@ def train(
             return Trained(recipe.epochs)
         if recipe.folds == 1:
             out, kept = parted(order, slice(math.ceil(HELD_OUT * len(Y))))
-            return trainer.average(net, X[kept], Y[kept], test, left_out=(X[out], Y[out]))
+            return trainer.fit_average(net, X[kept], Y[kept], test, left_out=(X[out], Y[out]))
         chosen = replace(recipe, epochs=trainer.validate(net, X, Y, order))
-        return replace(trainer, recipe=chosen).average(net, X, Y, test)
+        return replace(trainer, recipe=chosen).fit_average(net, X, Y, test)
     except KeyboardInterrupt:
         return Trained(len(net.history), finished=False)
 
@@ -215,7 +214,7 @@ class Trainer:
             progress=self.progress,
         )
 
-    def average(
+    def fit_average(
         self, net: cbp.Network, X: Array, Y: Array, test: Pair | None, left_out: Pair | None = None
     ) -> Trained:
         """Train, and give the network the average of its parameters: the best one for examples left out."""
@@ -250,8 +249,8 @@ class Trainer:
 class Average:
     """A callback that averages the parameters over the epochs, late ones weighing more.
 
-    a(n) = a(n − 1) + (η + 1)/(n + η) (θ(n) − a(n − 1)) after epoch n, so that a(1) = θ(1) (O. Shamir and
-    T. Zhang, 2013, *Stochastic gradient descent for non-smooth optimization*), with η = LATE.
+    a(n) = a(n − 1) + (γ + 1)/(n + γ) (θ(n) − a(n − 1)) after epoch n, so that a(1) = θ(1) (O. Shamir and
+    T. Zhang, 2013, *Stochastic gradient descent for non-smooth optimization*), with γ = LATE.
 
     Parameters
     ----------
@@ -267,7 +266,7 @@ class Average:
     def __init__(self, net: cbp.Network, left_out: Pair | None, *, stops: bool = False) -> None:
         self.net, self.left_out, self.stops = net, left_out, stops
         self.mean = copy.copy(net)
-        self.mean.l2 = 0.0  # the penalty is no part of an error
+        self.mean.l2 = 0.0  # the penalty is not a part of an error
         self.losses = [self.mean.loss(*left_out)] if left_out else []
         self.epoch = 0  # the best
         self.parameters = net.parameters.copy()  # of the best
