@@ -74,7 +74,7 @@ def version_2(folder: str) -> float:
 
 
 def version_1(folder: str) -> float:
-    """Quota over period, each in a file; a negative quota is none."""
+    """Quota over period, each in a file; a negative quota does not limit."""
     limit = int(read(os.path.join(folder, "cpu.cfs_quota_us")))
     return math.inf if limit < 0 else limit / int(read(os.path.join(folder, "cpu.cfs_period_us")))
 

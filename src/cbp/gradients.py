@@ -17,7 +17,7 @@ class Gradient:
     Attributes
     ----------
     parameters : ndarray, (n_parameters,)
-        dJ/dθ, as `Network.parameters` lies.
+        dJ/dθ, in the layout of `Network.parameters`.
     loss : float
         J itself.
     inputs : ndarray, (m, s(1)), or None
@@ -51,8 +51,9 @@ def relative_difference(D: Array, J: Callable[[], float], parameters: Array, *, 
     """‖D − D′‖ / (‖D‖ + ‖D′‖), with D′ from central differences of J while single parameters move.
 
     Of the fourth order where J is smooth, of the second where it has kinks, which longer steps would meet.
-    The step is the root of the machine's epsilon, times max(1, |θ|), at which the errors of truncation and of
-    cancellation balance (W. H. Press et al., Numerical Recipes, 3rd ed., section 5.7).
+    The step is the fifth root (third where J has kinks) of the machine's epsilon, times max(1, |θ|), at which
+    the errors of truncation and of cancellation balance (W. H. Press et al., Numerical Recipes, 3rd ed.,
+    section 5.7).
     """
     points = {1: 8 / 12, 2: -1 / 12} if smooth else {1: 1 / 2}
     root = np.finfo(parameters.dtype).eps ** (1 / 5 if smooth else 1 / 3)

@@ -32,8 +32,8 @@ class SGD:
     Raises
     ------
     TypeError, ValueError
-        If a number is none, negative, not finite, or momentum is 1 or more; if nesterov is asked for without
-        momentum, which it would not change.
+        If a value is not a number, is negative or not finite, or momentum is 1 or more; if nesterov is asked
+        for without momentum, which it would not change.
 
     Examples
     --------
@@ -84,7 +84,7 @@ class Adam:
     Raises
     ------
     TypeError, ValueError
-        If a number is none, not finite or out of its range.
+        If a value is not a number, is not finite or is out of its range.
 
     Examples
     --------

@@ -21,7 +21,7 @@ VERSION = 1
 
 
 class ModelFileError(ValueError):
-    """A file that holds no network, or none that this version of cbp can read."""
+    """A file that does not hold a network, or holds one that this version of cbp cannot read."""
 
 
 def save(network: Network, path: str | os.PathLike[str]) -> None:
@@ -54,7 +54,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Array]:
     Raises
     ------
     ModelFileError
-        If the file is no such file, is damaged, or was written by a later version.
+        If the file is not such a file, is damaged, or was written by a later version.
     OSError
         If it cannot be read.
     """
@@ -62,7 +62,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Array]:
     with open(name, "rb") as file:
         content = io.BytesIO(file.read())
     if not content.getvalue().startswith(b"PK"):  # NumPy would speak of pickles
-        raise ModelFileError(f"{name} holds no cbp network: it is no .npz file")
+        raise ModelFileError(f"{name} holds no cbp network: it is not an .npz file")
     try:
         with np.load(content, allow_pickle=False) as archive:
             description = json.loads(str(archive["description"]))

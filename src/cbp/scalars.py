@@ -62,10 +62,7 @@ def non_negative(
 def check_precision(
     value: Any, argument: str, dtype: np.dtype[Any], *, below_1: bool = False, may_be_0: bool = True
 ) -> None:
-    """Refuse a number of at least 0 that is another one in a network's dtype, as which the kernels take it.
-
-    That is one that becomes 0, or infinite, or 1 where it must be less.
-    """
+    """Refuse a number that becomes another in a network's dtype: 0, infinity, or 1 where it must be less."""
     number = float(value)
     with np.errstate(over="ignore", under="ignore"):
         taken = dtype.type(number)

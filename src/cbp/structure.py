@@ -132,8 +132,9 @@ class Structure:
         """The names of the inputs, (s(1),), or None; may be set.
 
         `fit` on a data frame whose columns are all named by strings keeps their names here; on anything else
-        it forgets them. From then on every method puts the columns of a data frame in this order, and refuses
-        one with other names. Arrays have no names, and go by their order.
+        it forgets them. From then on every method but `fit` puts the columns of a data frame in this order,
+        and refuses other names. `fit` takes over new names, and keeps the known order for the same names.
+        Arrays have no names, and go by their order.
         """
         return self._feature_names
 

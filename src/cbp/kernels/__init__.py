@@ -51,7 +51,7 @@ def choose(wanted: str | None) -> str:
     found = available()
     if wanted and wanted not in found:
         raise ImportError(
-            f"CBP_ISA={wanted!r} is not to be had here; available: {', '.join(found) or 'none'}"
+            f"CBP_ISA={wanted!r} is not available on this machine; available: {', '.join(found) or 'none'}"
         )
     usable = [isa for isa in found if isa not in ("wide", "plain")] or found
     if not usable:
