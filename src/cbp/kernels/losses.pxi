@@ -38,52 +38,57 @@ cdef void binary_cross_entropy(
         z_j, y_j = load(z + j), load(y + j)
         e = lifted_exp(minus_magnitude(z_j))
         store(y + j, sub_mul(at_least(z_j, broadcast(0)), z_j, y_j) + vec_log1p_unit(unlift(e)))
-        store(z + j, sigmoid_from(z_j, e) - y_j)
+        store(z + j, sigmoid_error(z_j, e / (lifted_one() + e), y_j))
 
 
-cdef inline vec sigmoid_error(vec z, vec a, vec y) noexcept nogil:
-    """a - y = (1 - y) - g(-z) where a is near 1."""
+cdef inline vec sigmoid_error(vec z, vec small, vec y) noexcept nogil:
+    """a - y, from the smaller one of a and 1 - a."""
+    return where_negative(z, small - y, (broadcast(1) - y) - small)
+
+
+cdef inline vec sigmoid_squared_error(vec z, vec* error) noexcept nogil:
+    """delta = (a - y) a (1 - a); `error` is y, and becomes a - y."""
     cdef vec e = lifted_exp(minus_magnitude(z))
-    return where_negative(z, a - y, (broadcast(1) - y) - e / (lifted_one() + e))
+    cdef vec small = e / (lifted_one() + e)
+    error[0] = sigmoid_error(z, small, error[0])
+    return error[0] * (small * (broadcast(1) - small))
 
 
-cdef inline vec tanh_error(vec z, vec a, vec y) noexcept nogil:
-    """a - y = s ((1 - s y) - 2 e / (1 + e)) with s the sign of z and e = e^(-2 |z|), where |a| is near 1."""
-    cdef vec s = with_sign(broadcast(1), z)
+cdef inline vec tanh_squared_error(vec z, vec* error) noexcept nogil:
+    """delta = (a - y) (1 - a^2); `error` is y, and becomes a - y.
+
+    With s the sign of z and e = e^(-2 |z|), 1 - s a = 2 e / (1 + e) where |a| is near 1.
+    """
+    cdef vec s = with_sign(broadcast(1), z), a = vec_tanh(z)
     cdef vec e = lifted_exp(minus_magnitude(z + z))
-    cdef vec rest = (e + e) / (lifted_one() + e)
-    return where_negative(magnitude(z) - broadcast(<real> 0.5), a - y, s * ((broadcast(1) - s * y) - rest))
-
-
-cdef inline void squared_error_body(const int g, real* z, real* y, const real* a, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef vec error
-    for j from 0 <= j < n by LANES:
-        if g == SIGMOID:
-            error = sigmoid_error(load(z + j), load(a + j), load(y + j))
-        elif g == TANH:
-            error = tanh_error(load(z + j), load(a + j), load(y + j))
-        else:
-            error = load(a + j) - load(y + j)
-        store(z + j, error)
-        store(y + j, error)
+    cdef vec small = (e + e) / (lifted_one() + e)
+    error[0] = where_negative(magnitude(z) - broadcast(<real> 0.5), a - error[0],
+                              s * ((broadcast(1) - s * error[0]) - small))
+    return error[0] * (small * (broadcast(2) - small))
 
 
 cdef void squared_error(
     int g,
     real* z,                            # (n,), padded to whole vectors; becomes delta
     real* y,                            # (n,), likewise; becomes the errors a - y
-    real* a,                            # (n,), likewise; receives the activations
+    real* a,                            # (n,), likewise; workspace
     Py_ssize_t n,
 ) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef vec error
+    if g == SIGMOID or g == TANH:
+        for j from 0 <= j < n by LANES:
+            error = load(y + j)
+            store(z + j, sigmoid_squared_error(load(z + j), &error) if g == SIGMOID
+                  else tanh_squared_error(load(z + j), &error))
+            store(y + j, error)
+        return
     memcpy(a, z, padded(n) * sizeof(real))
     activate(g, a, padded(n))
-    if g == SIGMOID:
-        squared_error_body(SIGMOID, z, y, a, n)
-    elif g == TANH:
-        squared_error_body(TANH, z, y, a, n)
-    else:
-        squared_error_body(IDENTITY, z, y, a, n)
+    for j from 0 <= j < n by LANES:
+        error = load(a + j) - load(y + j)
+        store(z + j, error)
+        store(y + j, error)
     times_derivative(g, z, a, padded(n))
 
 
@@ -96,17 +101,17 @@ cdef double softmax_squared_error(
     cdef double loss = 0
     cdef real mean = 0, e_j
     for j in range(n):
-        e_j = softmax_error(a[j], y[j] if y != NULL else <real> (j == label), rest)
+        e_j = softmax_error(a[j], 1, y[j] if y != NULL else <real> (j == label), rest)
         mean += e_j * a[j]
         loss += <double> e_j * e_j
     for j in range(n):
-        a[j] *= softmax_error(a[j], y[j] if y != NULL else <real> (j == label), rest) - mean
+        a[j] *= softmax_error(a[j], 1, y[j] if y != NULL else <real> (j == label), rest) - mean
     return loss / 2
 
 
-cdef inline real softmax_error(real a, real y, real rest) noexcept nogil:
-    """a - y; only the largest a can be above 1/2."""
-    return (1 - y) - rest if a > <real> 0.5 else a - y
+cdef inline real softmax_error(real a, real total, real y, real rest) noexcept nogil:
+    """total a - y; only the largest a can be above 1/2, and `rest` is 1 - a for that."""
+    return (total - y) - total * rest if a > <real> 0.5 else total * a - y
 
 
 cdef double sum_below(real top, const real* z, const real* y, Py_ssize_t n, double* sum_y) noexcept nogil:
@@ -115,7 +120,8 @@ cdef double sum_below(real top, const real* z, const real* y, Py_ssize_t n, doub
     cdef Py_ssize_t j
     sum_y[0] = 0
     for j in range(n):
-        total += (<double> top - z[j]) * y[j]
+        if y[j] != 0:                   # for top - z_j may be infinite
+            total += (<double> top - z[j]) * y[j]
         sum_y[0] += y[j]
     return total
 

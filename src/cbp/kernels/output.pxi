@@ -17,9 +17,9 @@ cdef inline void output_delta(
     if data.weights != NULL:
         for i in range(n_rows):
             weight = weight_at(data, first + i)
-            losses[i] *= weight
+            losses[i] = losses[i] * weight if weight != 0 else 0    # an infinite loss, too
             for j in range(n):
-                z[i * last.ld_out + j] *= weight
+                z[i * last.ld_out + j] = z[i * last.ld_out + j] * weight if weight != 0 else 0
 
 
 cdef void softmax_delta(
@@ -50,17 +50,18 @@ cdef void softmax_delta(
                 y = targets_of(data, first + i, n)
             losses[i] = softmax_squared_error(z + i * ld, y, label, n, others[i] * tops[i])
         return
+    for i in range(n_rows):
+        if data.labels != NULL:
+            j = i * ld + data.labels[row_of(data, first + i)]
+            z[j] = softmax_error(z[j], 1, 1, others[i] * tops[i])
+        else:
+            y = targets_of(data, first + i, n)
+            for j in range(n):
+                z[i * ld + j] = softmax_error(z[i * ld + j], <real> tile.sums[i], y[j], others[i] * tops[i])
     for i from 0 <= i < n_rows by LANES:
         store(others + i, vec_log1p(load(others + i)))
     for i in range(n_rows):
-        if data.labels != NULL:
-            losses[i] += others[i]
-            z[i * ld + data.labels[row_of(data, first + i)]] -= 1
-        else:
-            losses[i] += tile.sums[i] * others[i]
-            y = targets_of(data, first + i, n)
-            for j in range(n):
-                z[i * ld + j] = <real> tile.sums[i] * z[i * ld + j] - y[j]
+        losses[i] += others[i] if data.labels != NULL else tile.sums[i] * others[i]
 
 
 cdef void write_targets(

@@ -194,8 +194,8 @@ CBP_INLINE vec sub_mul(vec c, vec a, vec b) { return SUB_MUL(c, a, b); }
  * 4.2.2, theorem B). */
 CBP_INLINE vec rounding_error(vec a, vec b, vec sum)
 {
-    vec b_added = sum - a;
-    return (a - (sum - b_added)) + (b - b_added);
+    vec a_added = sum - b;
+    return (a - a_added) + (b - (sum - a_added));
 }
 /* Where the limit does not hold, and where x is NaN, these keep x. */
 CBP_INLINE vec at_least(vec x, vec low) { return AT_LEAST(x, low); }
