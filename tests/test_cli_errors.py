@@ -136,10 +136,15 @@ def test_models_of_another_kind_are_told(fails, arrays, tmp_path, capsys):
     assert fails("predict", bare, arrays) == told
     other = tmp_path / "other.npz"
     assert main(["train", str(arrays), *QUICK, "--save", str(other)]) == 0
+    capsys.readouterr()  # what training has printed
+    net = cbp.load(other)
+    del net.metadata["table"]["layout"]  # as before there was any
+    net.save(bare)
+    told = f"{bare} was written by another version of train --save, and must be trained anew (no record of "
+    assert fails("predict", bare, arrays) == f"{told}a preprocessor: 'layout')"
     net = cbp.Network([3, 2], rng=0)
     net.metadata = cbp.load(other).metadata
     net.save(other)
-    capsys.readouterr()  # what training has printed
     assert "is damaged" in fails("predict", other, arrays)
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from cbp.tabular import Arrays, Choices, Classes, Columns, Preprocessor, load_examples, load_inputs
-from cbp.tabular.arrays import read_npz
-from cbp.tabular.columns import Categorical, Numeric
+from cbp.tabular.forms import Form
+from cbp.tabular.inputs import Categorical, Numeric
+from cbp.tabular.readers import read_npz
 from cbp.tabular.targets import Quantity
 
 
@@ -83,13 +84,18 @@ def test_the_choices_are_kept(csv_file):
         ("a,kind\n1,2\n", {"target": "zzz"}, "there is no column 'zzz' among 'a', 'kind'"),
         ("a,b\n1,2\n", {"ignore": ["A"]}, "there is no column 'A': did you mean 'a'?"),
         ("a,b\n1,2\n", {"ignore": ["b"]}, "column 'b' is the target, and cannot be ignored"),
-        ("b\n1\n2\n", {}, "there is no column to learn from"),
+        (
+            "b,c\n1,2\n1,3\n",
+            {},
+            "there is no column to learn from; c: too few rows to learn the classes 2, 3, fewer than 5 each; "
+            "b: left out, the same in every row",
+        ),
         (
             "ab,b\n1,2.5\n",
             {"task": "regression"},
             "of 1 examples in all, 25% cannot be held out for the test",
         ),
-        ("ab,b\n1,\n2,\n", {}, "every row has a gap: --target NAME chooses another than 'b'"),
+        ("ab,b\n1,\n2,\n", {}, "every row has a gap: --target NAME chooses another"),
         (
             "ab,b\n1,1\n2,\n",
             {"gaps": "error"},
@@ -168,8 +174,8 @@ def test_a_column_that_is_left_out_costs_no_row_its_place(csv_file):
 
 
 def test_inputs_are_read_by_name_and_new_categories_told(csv_file):
-    columns = Columns([Numeric("a", 1.0, 2.0), Categorical("code", ["1", "2"])])
-    record = Preprocessor(columns, Quantity("y", 0.0, 1.0))
+    columns = Columns([Numeric("a", 1.0, 2.0, 1.0), Categorical("code", ["1", "2"], "1")])
+    record = Preprocessor(columns, Quantity("y", 0.0, 1.0), {"a": Form("number"), "code": Form("text")})
     X, skipped, remarks = load_inputs(csv_file("more,code,a\n?,2,1\n?,7,3\n"), record, np.float32, Choices())
     np.testing.assert_array_equal(X, [[0, 0, 1], [1, 0, 0]])
     assert X.dtype == np.float32
@@ -241,7 +247,7 @@ def test_some_arrays_are_held_out_where_there_are_none_to_test_with(npz_file):
     ("arrays", "message"),
     [
         ({"x": IMAGES}, "there is no x_train and no y_train among the arrays 'x'"),
-        ({"x_train": IMAGES, "y_train": DIGITS, "x_test": IMAGES}, "x_test and y_test go together: .*"),
+        ({"x_train": IMAGES, "y_train": DIGITS, "x_test": IMAGES}, "there is no y_test among the arrays .*"),
         (
             {"x_train": IMAGES, "y_train": DIGITS[1:]},
             r"x_train and y_train have shapes \(80, 2, 3\) and \(79,\).*",
@@ -291,7 +297,7 @@ def test_inputs_are_x_test_or_x_or_the_only_array(npz_file, names):
 def test_inputs_that_cannot_be_found_are_refused(npz_file):
     with pytest.raises(ValueError, match="^there is no x_test and no x among the arrays 'a', 'b'$"):
         load_inputs(npz_file(a=IMAGES, b=IMAGES), IMAGE_RECORD, np.float64, Choices())
-    record = Preprocessor(Columns([Numeric("a", 0.0, 1.0)]), Quantity("y", 0.0, 1.0))
+    record = Preprocessor(Columns([Numeric("a", 0.0, 1.0, 0.0)]), Quantity("y", 0.0, 1.0))
     with pytest.raises(ValueError, match="a table is needed, such as a .csv file$"):
         load_inputs(npz_file(a=IMAGES), record, np.float64, Choices())
 

@@ -158,10 +158,13 @@ def predict(args: argparse.Namespace) -> int:
 
 def preprocessor_of(net: cbp.Network, path: Path) -> Preprocessor:
     """Return how a saved network's inputs are made; ValueError if that was not saved with it."""
+    if "table" not in net.metadata:
+        raise ValueError(f"{path} was not written by train --save: it has no scaling of inputs")
     try:
         table = Preprocessor.from_dict(net.metadata["table"])
-    except (KeyError, ValueError):
-        raise ValueError(f"{path} was not written by train --save: it has no scaling of inputs") from None
+    except ValueError as error:
+        words = f"{path} was written by another version of train --save, and must be trained anew"
+        raise ValueError(f"{words} ({error})") from error
     if (table.inputs.width, table.target.width) != (net.sizes[0], net.sizes[-1]):
         raise ValueError(f"{path} is damaged: its scaling is of other inputs and outputs")
     return table

@@ -1,18 +1,16 @@
-"""What a user chooses about a data file; everything else is found out."""
+"""What a user says about a data file, and what is said to them; everything else is found out."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-from cbp.tabular.cells import listed
-
-__all__ = ["Choices", "Task", "named"]
+__all__ = ["Choices", "Remarks", "Task", "listed", "named"]
 
 Task = Literal["classification", "regression"]
 
@@ -41,38 +39,39 @@ class Choices:
     missing: Sequence[str] = ()  # cells that are gaps, in columns of text too
     gaps: Literal["impute", "drop", "error"] = "impute"
 
-    def split(self, groups: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the rows to train on and those held out, at random, the same share of every group."""
-        groups = np.asarray(groups)
-        count = len(groups)
-        fraction = 0.25 if self.test_fraction is None else self.test_fraction
-        held_out = max(1, round(count * fraction)) if fraction else 0
-        if held_out >= count:
-            raise ValueError(f"of {count} examples in all, {fraction:.0%} cannot be held out for the test")
-        rng = np.random.default_rng(self.seed)
-        order = rng.permutation(count)
-        by_group = order[np.argsort(groups[order], kind="stable")]
-        # Rows at equal distances, from a random start: of each group as many as its share, give or take one.
-        passed = np.floor((np.arange(count + 1) + rng.random()) * held_out / count)
-        is_test = np.zeros(count, np.bool_)
-        is_test[by_group[np.diff(passed) > 0]] = True
-        # The only member of a group is there to be learnt, unless all are.
-        _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-        if len(sizes) < count:
-            is_test &= sizes[group] > 1
-        return order[~is_test[order]], order[is_test[order]]
+
+class Remarks(dict[str, list[str]]):
+    """What a user should know: remarks, and the columns that they are about."""
+
+    def add(self, words: str, name: str = "") -> None:
+        """Note something, if anything, about a column, or about the file."""
+        if words:
+            self.setdefault(words, []).append(name)
+
+    def lines(self, limit: int = 8) -> list[str]:
+        """Return a line for each remark, as in ``power, price and 3 more: decimal comma``."""
+        return [f"{some_of(names, limit)}: {words}" if any(names) else words for words, names in self.items()]
+
+
+def some_of(names: Sequence[str], limit: int) -> str:
+    """Return the first few names, and how many more there are."""
+    return ", ".join(names[:limit]) + f" and {len(names) - limit} more" * (len(names) > limit)
+
+
+def listed(values: Iterable[object], limit: int = 8) -> str:
+    """Return values as one short text: the first few, as Python writes them, and how many more there are."""
+    return some_of([text if len(text) <= 40 else text[:37] + "..." for text in map(repr, values)], limit)
 
 
 def named(values: Sequence[str], columns: Collection[str]) -> list[str]:
     """Return the columns that values of an option name: each is a column, or several with commas between."""
     found = []
     for value in values:
-        names = [value] if value in columns else [name.strip() for name in value.split(",") if name.strip()]
-        for name in names:
-            if name not in columns:
-                folded = {other.casefold(): other for other in columns}
-                close = difflib.get_close_matches(name.casefold(), folded, n=1)
-                hint = f": did you mean {folded[close[0]]!r}?" if close else f" among {listed(columns)}"
-                raise ValueError(f"there is no column {name!r}{hint}")
-            found.append(name)
+        found += [value] if value in columns else [name.strip() for name in value.split(",") if name.strip()]
+    for name in found:
+        if name not in columns:
+            folded = {column.casefold(): column for column in columns}
+            close = difflib.get_close_matches(name.casefold(), folded, n=1)
+            hint = f": did you mean {folded[close[0]]!r}?" if close else f" among {listed(columns)}"
+            raise ValueError(f"there is no column {name!r}{hint}")
     return found

@@ -1,27 +1,57 @@
-"""Examples for a network from a data file: which column or array is what, which part is held out."""
+"""Examples for a network from a data file, and the record of how they were made."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from cbp.tabular.arrays import Arrays, read_npz
-from cbp.tabular.cells import Remarks, gaps_of, listed
-from cbp.tabular.choices import Choices, named
-from cbp.tabular.columns import Columns
-from cbp.tabular.forms import Form, recognise
-from cbp.tabular.preprocessor import Preprocessor
-from cbp.tabular.readers import Table, read_table
-from cbp.tabular.targets import Classes, Target, fit_target
+from cbp.tabular.choices import Choices, Remarks, listed, named
+from cbp.tabular.forms import Form, pandas_module, recognise
+from cbp.tabular.inputs import Arrays, Categorical, Columns, Numeric
+from cbp.tabular.readers import Table, read_npz, read_table
+from cbp.tabular.targets import Classes, Quantity, Target, fit_target
 
-__all__ = ["Examples", "load_examples", "load_inputs"]
+__all__ = ["Examples", "Preprocessor", "load_examples", "load_inputs"]
 
-Cells = dict[str, NDArray[Any]]
+# Inputs X to predict from, which of their rows get no prediction, and what a user should know about them.
+Inputs = tuple[NDArray[Any], NDArray[np.bool_], list[str]]
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """How the inputs of a network are made, and what its outputs mean."""
+
+    inputs: Columns | Arrays
+    target: Target
+    forms: dict[str, Form] = field(default_factory=dict)  # how the columns of a table are written
+    layout: dict[str, Any] = field(default_factory=dict)  # the Choices for tables to predict from
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as dicts, lists, strings and numbers, all of which JSON keeps exactly."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Return what :meth:`to_dict` has written; ValueError if it has not."""
+        try:
+            inputs, target, layout = record["inputs"], record["target"], record["layout"]
+            Choices(**layout)
+            columns = [
+                (Categorical if "categories" in row else Numeric)(**row) for row in inputs.get("columns", ())
+            ]
+            return cls(
+                Columns(columns) if "columns" in inputs else Arrays(**inputs),
+                (Classes if "labels" in target else Quantity)(**target),
+                {name: Form(**form) for name, form in record["forms"].items()},
+                layout,
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no record of a preprocessor: {error}") from error
 
 
 class Examples(NamedTuple):
@@ -43,75 +73,124 @@ def load_examples(path: Path, choices: Choices) -> Examples:
     return (examples_of_arrays if path.suffix.lower() == ".npz" else examples_of_table)(path, choices)
 
 
+def load_inputs(path: Path, record: Preprocessor, dtype: DTypeLike, choices: Choices) -> Inputs:
+    """Read a file to predict from.
+
+    It is a table with the columns that the network was trained on, or an ``.npz`` file with ``x_test`` or
+    ``x``, or a single array of whatever name. Where gaps are not filled, their rows are skipped.
+    """
+    is_npz, inputs = path.suffix.lower() == ".npz", record.inputs
+    if is_npz and isinstance(inputs, Arrays):
+        return inputs_of_arrays(path, inputs, dtype)
+    if not is_npz and isinstance(inputs, Columns):
+        return inputs_of_table(path, record, inputs, dtype, choices)
+    needed = "a table, so a table is needed, such as a .csv file"
+    needed = needed if is_npz else "arrays, so an .npz file is needed"
+    raise ValueError(f"{path}: the model was trained on {needed}")
+
+
 def examples_of_table(path: Path, choices: Choices) -> Examples:
     """Return the columns of a table as examples."""
     remarks = Remarks()
     table = read_table(path, choices, remarks)
-    names = list(table.frame.columns)
+    names = list(table.frame)
     (name,) = names[-1:] if choices.target is None else named([choices.target], names)[:1]
     text, number, ignored = (named(given, names) for given in (choices.text, choices.number, choices.ignore))
     if name in ignored:
         raise ValueError(f"column {name!r} is the target, and cannot be ignored")
-    forms: dict[str, Form] = {}
+    forms, kept = {}, dict.fromkeys(number, "number") | dict.fromkeys(text, "text")
     for column in [column for column in names if column not in ignored]:
-        kind = "text" if column in text else "number" if column in number else None
-        forms[column], words = recognise(table.frame[column], table.choices, kind)
-        if words:
-            remarks.add(words, column)
+        forms[column], words = recognise(table.frame[column], table.choices, kept.get(column))
+        remarks.add(words, column)
     cells = typed(table, forms, remarks)
-    y, keep = cells.pop(name), [*text, *number]
     # A column that is left out anyhow must not cost a row its place.
-    used = [] if choices.gaps == "impute" else Columns.fit(cells, None, keep).names
-    complete = np.ones(len(y), np.bool_)
-    for column, values in {name: y, **{column: cells[column] for column in used}}.items():
-        if (gaps := gaps_of(values)).any():
-            if choices.gaps == "error":
-                place = f"column {column!r}, {table.line(int(np.argmax(gaps)))}"
-                raise ValueError(
-                    f"{place}: missing value (--gaps impute fills it in, drop leaves the row out)"
-                )
-            remarks.add("rows without a value are left out", f"{column} ({gaps.sum():,})")
-        complete &= ~gaps
-    if not complete.any():
-        hint = "--gaps impute fills them in" if used else f"--target NAME chooses another than {name!r}"
-        raise ValueError(f"every row has a gap: {hint}")
-    cells, y = {column: values[complete] for column, values in cells.items()}, y[complete]
+    used = [] if choices.gaps == "impute" else Columns.fit(cells.drop(columns=name), None, kept).names
+    cells = whole_rows(cells, [name, *used], table, remarks)
+    y, cells = cells[name].to_numpy(), cells.drop(columns=name)
     train, test, target = divided(name, y, choices, remarks)
-    columns = Columns.fit(cells, train, keep, remarks)
+    columns = Columns.fit(cells, train, kept, remarks)
     columns.remark(cells, remarks)
     X, Y = columns.transform(cells, choices.dtype), target.encode(y)
-    found, given = table.choices, choices
-    layout: dict[str, Any] = {"delimiter": given.delimiter, "encoding": given.encoding, "gaps": given.gaps}
-    layout |= {"usual_delimiter": found.delimiter, "header": found.header, "width": found.width}
+    repeated = ("usual_delimiter", "encoding", "header", "width", "gaps")
+    layout = {key: getattr(table.choices, key) for key in repeated}
     record = Preprocessor(columns, target, {column: forms[column] for column in columns.names}, layout)
     return Examples(X[train], Y[train], X[test], Y[test], record, remarks.lines())
 
 
-def typed(table: Table, forms: dict[str, Form], remarks: Remarks) -> Cells:
-    """Return columns of a table, read in their forms."""
+def inputs_of_table(
+    path: Path, record: Preprocessor, columns: Columns, dtype: DTypeLike, choices: Choices
+) -> Inputs:
+    """Return the columns of a table that a network was trained on."""
+    remarks = Remarks()
+    table = read_table(path, replace(choices, columns=columns.names if choices.header else ()), remarks)
+    if choices.width - 1 == len(table.frame.columns) and not choices.header:
+        # Without the target, which has no name either.
+        names = [name for name in map(str, range(1, choices.width + 1)) if name != record.target.name]
+        table = replace(table, frame=table.frame.set_axis(names, axis=1))
+        remarks.add(f"the columns are taken for those of the training data without {record.target.name!r}")
+    if absent := [name for name in columns.names if name not in table.frame]:
+        found = f"found {listed(table.frame)}; --delimiter and --no-header tell how to read it"
+        raise ValueError(f"missing {'column' if len(absent) == 1 else 'columns'} {listed(absent)} ({found})")
+    cells = typed(table, record.forms, remarks)
+    skipped = cells.isna().any(axis=1).to_numpy() & (choices.gaps != "impute")
+    if skipped.any():
+        first = table.line(int(np.argmax(skipped)))
+        remarks.add(f"{skipped.sum():,} rows with gaps are not predicted, the first in {first}")
+    columns.remark(cells[~skipped], remarks, unknown=True)
+    return columns.transform(cells, dtype), skipped, remarks.lines()
+
+
+def typed(table: Table, forms: dict[str, Form], remarks: Remarks) -> Any:
+    """Return columns of a table, read in their forms, as a data frame of numbers, dates and texts."""
     cells = {}
     for name, form in forms.items():
         cells[name], wrong = form.read(table.frame[name])
         if wrong.any():
             row = int(np.argmax(wrong))
-            first = f"the first is {listed(table.frame[name].iloc[[row]])} in {table.line(row)}"
+            first = f"the first is {table.frame[name].iloc[row]!r} in {table.line(row)}"
             words = f"cells that are not {form.kind}s are taken for gaps, {first}"
             remarks.add(words, f"{name} ({wrong.sum():,})")
-    return cells
+    return pandas_module().DataFrame(cells)
+
+
+def whole_rows(cells: Any, names: Sequence[str], table: Table, remarks: Remarks) -> Any:
+    """Return the rows of a frame that have a value in each of some columns, the first of them the target."""
+    gaps = cells[names].isna()
+    for name in gaps.columns[gaps.any()]:
+        if table.choices.gaps == "error":
+            place = f"column {name!r}, {table.line(int(np.argmax(gaps[name])))}"
+            raise ValueError(f"{place}: missing value (--gaps impute fills it in, drop leaves the row out)")
+        remarks.add("rows without a value are left out", f"{name} ({gaps[name].sum():,})")
+    if gaps.any(axis=1).all():
+        hint = "--gaps impute fills them in"
+        raise ValueError(f"every row has a gap: {hint if names[1:] else '--target NAME chooses another'}")
+    return cells[~gaps.any(axis=1)]
 
 
 def divided(
-    name: str, y: NDArray[Any], choices: Choices, remarks: Remarks, where: str = ""
+    name: str, y: Any, choices: Choices, remarks: Remarks, where: str = ""
 ) -> tuple[Any, Any, Target]:
-    """Return the rows to train on, those held out, and what is predicted."""
-    target = fit_target(name, y, task=choices.task, where=where)
+    """Return the rows to train on, those held out, the same share of every class, and what is predicted."""
+    target, count = fit_target(name, y, choices.task, where=where), len(y)
+    groups = target.encode(y) if isinstance(target, Classes) else np.zeros(count, np.intp)
+    fraction = 0.25 if choices.test_fraction is None else choices.test_fraction
+    held_out = max(1, round(count * fraction)) if fraction else 0
+    if held_out >= count:
+        raise ValueError(f"of {count} examples in all, {fraction:.0%} cannot be held out for the test")
+    rng = np.random.default_rng(choices.seed)
+    order = rng.permutation(count)
+    by_group = order[np.argsort(groups[order], kind="stable")]
+    # Rows at equal distances, from a random start: of each group as many as its share, give or take one.
+    passed = np.floor((np.arange(count + 1) + rng.random()) * held_out / count)
+    chosen = by_group[np.diff(passed) > 0]
+    # The only member of a group is there to be learnt.
+    is_test = np.isin(order, chosen[np.bincount(groups)[groups[chosen]] > 1])
+    train, test = order[~is_test], order[is_test]
     if not isinstance(target, Classes):
-        train, test = choices.split(np.zeros(len(y)))
-        return train, test, fit_target(name, y, task="regression", rows=train, where=where)
-    codes = target.encode(y)
-    if few := [label for label, size in zip(target.labels, np.bincount(codes), strict=True) if size < 5]:
+        return train, test, fit_target(name, y, "regression", train, where)
+    if few := [label for label, size in zip(target.labels, np.bincount(groups), strict=True) if size < 5]:
         remarks.add(f"too few rows to learn the classes {listed(few)}, fewer than 5 each", name)
-    return *choices.split(codes), target
+    return train, test, target
 
 
 def examples_of_arrays(path: Path, choices: Choices) -> Examples:
@@ -120,33 +199,28 @@ def examples_of_arrays(path: Path, choices: Choices) -> Examples:
     if choices != Choices(**kept):
         raise ValueError("columns have names in tables only: an .npz file has none to choose, ignore or read")
     arrays = read_npz(path)
-    if absent := [name for name in ("x_train", "y_train") if name not in arrays]:
-        raise ValueError(f"there is no {' and no '.join(absent)} among the arrays {listed(arrays)}")
-    if ("x_test" in arrays) != ("y_test" in arrays):
-        raise ValueError("x_test and y_test go together: one of them is missing")
     x, y = paired(arrays, "train")
     remarks = Remarks()
-    if "x_test" in arrays:
+    if "x_test" in arrays or "y_test" in arrays:
         if choices.test_fraction is not None:
             raise ValueError("the file has x_test and y_test: no other examples are held out")
-        (x_test, y_test), target = (
-            paired(arrays, "test"),
-            fit_target("y", y, task=choices.task, where="y_train"),
-        )
+        target = fit_target("y", y, choices.task, where="y_train")
+        x_test, y_test = paired(arrays, "test")
     else:
         train, test, target = divided("y", y, choices, remarks, "y_train")
         x, y, x_test, y_test = x[train], y[train], x[test], y[test]
     inputs = Arrays.fit(x, "x_train")
-    X, X_test = (
-        inputs.transform(x, choices.dtype, "x_train"),
-        inputs.transform(x_test, choices.dtype, "x_test"),
+    train, test = (
+        (inputs.transform(x, choices.dtype, f"x_{part}"), target.encode(y, f"y_{part}"))
+        for part, x, y in (("train", x, y), ("test", x_test, y_test))
     )
-    Y, Y_test = target.encode(y, "y_train"), target.encode(y_test, "y_test")
-    return Examples(X, Y, X_test, Y_test, Preprocessor(inputs, target), remarks.lines())
+    return Examples(*train, *test, Preprocessor(inputs, target), remarks.lines())
 
 
 def paired(arrays: dict[str, NDArray[Any]], part: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the inputs and targets of one part, the same number of each."""
+    if absent := [name for name in (f"x_{part}", f"y_{part}") if name not in arrays]:
+        raise ValueError(f"there is no {' and no '.join(absent)} among the arrays {listed(arrays)}")
     x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -156,44 +230,11 @@ def paired(arrays: dict[str, NDArray[Any]], part: str) -> tuple[NDArray[Any], ND
     return x, y
 
 
-def load_inputs(
-    path: Path, record: Preprocessor, dtype: DTypeLike, choices: Choices
-) -> tuple[NDArray[Any], NDArray[np.bool_], list[str]]:
-    """Read a file to predict from: return the inputs X, which rows are to be skipped, and remarks.
-
-    It is a table with the columns that the network was trained on, or an ``.npz`` file with ``x_test`` or
-    ``x``, or a single array of whatever name. Where gaps are not filled, their rows are skipped.
-    """
-    is_npz, columns, remarks = path.suffix.lower() == ".npz", record.inputs, Remarks()
-    if is_npz != isinstance(columns, Arrays):
-        kinds = (
-            ("a table", "a table is needed, such as a .csv file")
-            if is_npz
-            else ("arrays", "an .npz file is needed")
-        )
-        raise ValueError(f"{path}: the model was trained on {kinds[0]}, so {kinds[1]}")
-    if isinstance(columns, Arrays):
-        arrays = read_npz(path)
-        name = next((name for name in ("x_test", "x", *arrays) if name in arrays), "")
-        if name not in ("x_test", "x") and len(arrays) != 1:
-            raise ValueError(f"there is no x_test and no x among the arrays {listed(arrays)}")
-        X = columns.transform(arrays[name], dtype, name)
-        return X, np.zeros(len(X), np.bool_), []
-    table = read_table(path, replace(choices, columns=columns.names if choices.header else ()), remarks)
-    if choices.width - 1 == len(table.frame.columns) and not choices.header:
-        # Without the target, which has no name either.
-        names = [name for name in map(str, range(1, choices.width + 1)) if name != record.target.name]
-        table = replace(table, frame=table.frame.set_axis(names, axis=1))
-        remarks.add(f"the columns are taken for those of the training data without {record.target.name!r}")
-    if absent := [name for name in columns.names if name not in table.frame]:
-        found = f"found {listed(table.frame.columns)}; --delimiter and --no-header tell how to read it"
-        raise ValueError(f"missing {'column' if len(absent) == 1 else 'columns'} {listed(absent)} ({found})")
-    cells = typed(table, {column.name: record.form(column) for column in columns.columns}, remarks)
-    skipped = np.logical_or.reduce([gaps_of(values) for values in cells.values()]) & (
-        choices.gaps != "impute"
-    )
-    if skipped.any():
-        first = table.line(int(np.argmax(skipped)))
-        remarks.add(f"{skipped.sum():,} rows with gaps are not predicted, the first in {first}")
-    columns.remark({name: values[~skipped] for name, values in cells.items()}, remarks, unknown=True)
-    return columns.transform(cells, dtype), skipped, remarks.lines()
+def inputs_of_arrays(path: Path, inputs: Arrays, dtype: DTypeLike) -> Inputs:
+    """Return ``x_test``, ``x`` or the only array there is."""
+    arrays = read_npz(path)
+    name = next((name for name in ("x_test", "x", *arrays) if name in arrays), "")
+    if name not in ("x_test", "x") and len(arrays) != 1:
+        raise ValueError(f"there is no x_test and no x among the arrays {listed(arrays)}")
+    X = inputs.transform(arrays[name], dtype, name)
+    return X, np.zeros(len(X), np.bool_), []

@@ -1,4 +1,4 @@
-"""Tables read as frames of texts by pandas, in a layout that their first lines show."""
+"""Files read: tables as frames of texts by pandas, in a layout that their first lines show, and arrays."""
 
 from __future__ import annotations
 
@@ -7,39 +7,36 @@ import io
 import lzma
 import re
 import sys
-import warnings
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from cbp.tabular.cells import Remarks
-from cbp.tabular.choices import Choices
-from cbp.tabular.forms import pandas_module
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Table", "read_table"]
+from cbp.tabular.choices import Choices, Remarks
+from cbp.tabular.forms import pandas_module, recognise
 
-# What pandas raises for a damaged file, or one that is not a table.
-DAMAGED = (ValueError, LookupError, EOFError, csv.Error, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+__all__ = ["Table", "read_npz", "read_table"]
+
+# What pandas and NumPy raise for a file that is damaged, or of another kind.
+DAMAGED = (ValueError, LookupError, EOFError, NotImplementedError, csv.Error, zlib.error, lzma.LZMAError)
 
 # The functions of pandas for tables whose cells have types. All other files are text.
-TYPED = {".parquet": "read_parquet", ".feather": "read_feather", ".orc": "read_orc", ".dta": "read_stata"}
-TYPED |= {".xlsx": "read_excel", ".xls": "read_excel", ".ods": "read_excel"}
+TYPED = {".parquet": "read_parquet", ".feather": "read_feather", ".xlsx": "read_excel", ".xls": "read_excel"}
 
 # Tried in this order: all but the last one fail for some text in another encoding.
 ENCODINGS = ["utf-8-sig", "utf-16", "cp1252", "latin-1"]
 
-# How many lines are looked at to find out how a table is laid out.
-SAMPLE = 200
-
-NUMBER = re.compile(r"[-+(]?\W{0,2}\d[\d., ']*([eE][-+]?\d+)?\W{0,2}")
+# How many lines, and for a header how many columns, are looked at to find out how a table is laid out.
+SAMPLE, FEW = 200, 30
 
 # One or two decimals, more than three, or a zero before them: not the three digits of a thousand.
-DECIMAL = re.compile(r"\D{0,4}(?:\d+([.,])(?:\d{1,2}|\d{4,})|0([.,])\d+)\D{0,4}")
+DECIMAL = r"^\D*\d+([.,])(?:\d{1,2}|\d{4,}|(?<=\b0.)\d+)\D*$"
 
 
 @dataclass(frozen=True)
@@ -65,19 +62,15 @@ def read_table(path: Path, choices: Choices, remarks: Remarks) -> Table:
     pandas = pandas_module()
     try:
         if reader := TYPED.get(path.suffix.lower()):
-            frame = getattr(pandas, reader)(path).reset_index(drop=True)
+            frame = getattr(pandas, reader)(path).reset_index(drop=True).rename(columns=str)
             frame = frame.apply(lambda cells: cells.astype(object).where(cells.notna(), "").map(str))
-            table = Table(frame.rename(columns=str), choices)
+            table = Table(frame, choices)
         else:
             source = io.BytesIO(sys.stdin.buffer.read()) if str(path) == "-" else path
             table = decoded(source, choices, remarks)
     except ImportError as error:
-        package = re.search(r"install (?:the )?(\w+)", str(error))
-        needed = f"pip install {package[1]}" if package else str(error)
-        raise ImportError(f"reading {path.suffix} needs another package: {needed}") from error
-    except pandas.errors.ParserWarning as error:
-        raise ValueError(f"{path}: the rows have more fields than the header") from error
-    except DAMAGED as error:
+        raise ImportError(f"reading {path.suffix} needs another package: {error}") from error
+    except (*DAMAGED, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: {str(error).removeprefix('Error tokenizing data. C error: ')}") from error
     if not table.frame.columns.is_unique:
         raise ValueError(f"{path}: two columns have the same name")
@@ -92,7 +85,7 @@ def decoded(source: Any, choices: Choices, remarks: Remarks) -> Table:
     """Read a table of text in the encoding that it has."""
     for encoding in ENCODINGS if choices.encoding is None else [choices.encoding]:
         try:
-            table = parse(source, replace(choices, encoding=encoding), remarks)
+            table = parse(source, encoding, choices, remarks)
         except UnicodeError:
             continue
         if encoding not in (ENCODINGS[0], choices.encoding):
@@ -101,134 +94,108 @@ def decoded(source: Any, choices: Choices, remarks: Remarks) -> Table:
     raise ValueError(f"the text is not in {choices.encoding}: --encoding NAME tells another")
 
 
-def parse(source: Any, choices: Choices, remarks: Remarks) -> Table:
+def parse(source: Any, encoding: str, choices: Choices, remarks: Remarks) -> Table:
     """Read a table of text in a known encoding."""
     # As lines, each in one cell, so that it is pandas that opens the file, whatever its compression.
-    sample = read(source, choices, sep="\x1e", names=["line"], nrows=SAMPLE, quoting=csv.QUOTE_NONE)
-    lines = sample["line"].tolist()
+    as_lines = {"sep": "\x1e", "names": ["line"], "nrows": SAMPLE, "quoting": csv.QUOTE_NONE}
+    lines = read(source, encoding, **as_lines)["line"].tolist()
     if any("\0" in line for line in lines):
         raise ValueError("it is not a table of text (--encoding NAME tells its encoding if it is)")
     told = re.fullmatch(r'"?sep=(.)"?', "".join(lines[:1]))  # a line for Excel
     delimiter = choices.delimiter or (told[1] if told else best_delimiter(lines, choices))
-    records = records_of(lines, delimiter)
-    if not any(any(cells) for cells, _ in records):
+    rows = cells_of(lines, delimiter)
+    full = [place for place, row in enumerate(rows) if any(row) and place >= bool(told)]
+    if not full:
         raise ValueError("the file is empty")
-    if len(records) > 1 and len(lines) == SAMPLE:
-        records.pop()  # its end may be missing
-    width = Counter(len(cells) for cells, _ in records if any(cells)).most_common(1)[0][0]
-    places = range(bool(told), len(records))
-    top = next((place for place in places if may_be_first(records[place][0], width)), 0)
-    head, *body = [cells for cells, _ in records[top:] if any(cells)]
-    header = has_header(head, body) if choices.header is None else choices.header
-    decimal = choices.decimal or usual_decimal([head, *body]) or ("," if delimiter == ";" else None)
-    choices = replace(choices, delimiter=delimiter, decimal=decimal)
-    frame = rows_below(source, choices, (head, body), top, width if not header else 0)
-    if frame.columns[0] == "" or any(frame[name].any() for name in frame if is_unnamed(name)):
-        remarks.add("a column without a name was left out")
-    if above := sum(any(cells) for cells, _ in records[bool(told) : top]):
+    usual = Counter(len(rows[place]) for place in full).most_common(1)[0][0]
+    # Above may be titles and comments. Tables of R have no name above the names of rows.
+    top = next(place for place in full if len(rows[place]) >= usual - (usual > 2))
+    if above := sum(place < top for place in full):
         remarks.add(f"lines above the table that were left out: {above}")
-    if header and len(named := [name for name in head if name]) > len(set(named)):
+    sep, names = r"\s+" if delimiter == " " else delimiter, range(max(usual, len(rows[top])))
+    frame = read(source, encoding, sep=sep, names=names, skiprows=top)
+    choices = replace(choices, usual_delimiter=delimiter)
+    return with_names(frame[(frame != "").any(axis=1)], top + 1, len(rows[top]), choices, remarks)
+
+
+def with_names(frame: Any, line: int, count: int, choices: Choices, remarks: Remarks) -> Table:
+    """Return the table of all rows from a line on: the first, with so many cells, may be a header."""
+    sample = frame.iloc[:SAMPLE]
+    marks = pandas_module().Series(sample.to_numpy().ravel()).str.extract(DECIMAL, expand=False).mode()
+    decimal = choices.decimal or (marks[0] if len(marks) else "," if choices.usual_delimiter == ";" else None)
+    choices, found_out = replace(choices, decimal=decimal), choices.header is None
+    if not (has_header(sample, choices) if found_out else choices.header):
+        if found_out:
+            words = f"no header: the columns are called '1' to '{len(frame.columns)}'"
+            remarks.add(f"{words} (--header takes them from the first row)")
+        choices = replace(choices, header=False, width=len(frame.columns))
+        return Table(frame.set_axis([str(place + 1) for place in frame], axis=1), choices, line)
+    line += "".join(frame.iloc[0]).count("\n")
+    head, frame = frame.iloc[0].str.strip(), frame.iloc[1:]
+    if count < len(head) and frame.iloc[:, -1].any():
+        head = head.shift(fill_value="")  # the names of the rows have none
+    is_named = ~head.str.fullmatch(r"(Unnamed: \d+)?")
+    if frame.loc[:, ~is_named].any(axis=None):
+        remarks.add("a column without a name was left out")
+    head, frame = head[is_named], frame.loc[:, is_named]
+    copies = head.groupby(head).cumcount()
+    if copies.any():
         remarks.add("columns of the same name are numbered, as in 'x.1'")
-    if not header and choices.header is None:
-        remarks.add(
-            f"no header: the columns are called '1' to '{width}' (--header takes them from the first row)"
-        )
-    blank = frame.index[frame.iloc[:, 0] == ""]
-    blank = blank[~frame.loc[blank].any(axis=1).to_numpy(bool)]
-    frame = frame.drop(index=blank, columns=[name for name in frame if is_unnamed(name)])
-    start = top + header
-    found = replace(choices, header=header, width=0 if header else width)
-    return Table(frame, found, 1 + (records[start - 1][1] if start else 0))
+    names = head.where(copies == 0, head + "." + copies.astype(str))
+    return Table(frame.set_axis(names.tolist(), axis=1), replace(choices, header=True), line)
 
 
-def rows_below(source: Any, choices: Choices, sample: tuple[Any, Any], top: int, width: int) -> Any:
-    """Return the rows of a table from a record on, and below a header where no width is given."""
-    head, body = sample
-    layout = {"names": [str(place + 1) for place in range(width)]} if width else {"header": 0}
-    longer = [cells for cells in body if len(cells) == len(head) + 1]
-    # A delimiter too many at the end of each row, or, as R writes tables, row names without a name above.
-    at_end = all(not cells[-1].strip() for cells in longer)
-    shifted = not width and not at_end and 2 * len(longer) > len(body)
-    with warnings.catch_warnings():
-        # A row longer than the header is an error otherwise.
-        warnings.simplefilter(
-            "ignore" if longer and at_end else "error", pandas_module().errors.ParserWarning
-        )
-        sep = r"\s+" if choices.delimiter == " " else choices.delimiter
-        frame = read(source, choices, sep=sep, skiprows=top, index_col=None if shifted else False, **layout)
-    if frame.index.nlevels > 1:
-        raise ValueError("the rows have more fields than the header")
-    frame.columns = frame.columns.str.strip()
-    return frame.rename_axis("").reset_index() if shifted else frame
+def has_header(sample: Any, choices: Choices) -> bool:
+    """Return whether the first row holds names: texts over numbers, or texts that do not turn up again."""
+    head, body = sample.iloc[0, :FEW], sample.iloc[1:, :FEW]
+    forms = {place: recognise(body[place], choices)[0] for place in body}
+    cells = [form.read(head[[place]]) for place, form in forms.items() if form.kind != "text"]
+    if any(wrong.any() for _, wrong in cells):
+        return True
+    if any(values.notna().any() for values, _ in cells):
+        return False
+    again = [(body[place] == head[place]).any() for place in body if head[place]]
+    return bool(sum(again) <= len(again) / 2)
 
 
-def is_unnamed(name: str) -> bool:
-    """Return whether a column has no name in the file."""
-    return not name or name.startswith("Unnamed: ")
-
-
-def may_be_first(cells: Sequence[str], width: int) -> bool:
-    """Return whether a table of so many columns can begin with this row: above may be titles and comments."""
-    is_comment = bool(cells) and cells[0].startswith("#") and len(cells) != width
-    # The names may be one less: R leaves that of the row names out.
-    return any(cells) and len(cells) >= width - 1 and not is_comment
-
-
-def read(source: Any, choices: Choices, **options: Any) -> Any:
+def read(source: Any, encoding: str, **options: Any) -> Any:
     """Return a frame of texts, one row for each record, empty lines among them."""
     if isinstance(source, io.BytesIO):
         source.seek(0)
-    as_text = {"encoding": choices.encoding, "dtype": object, "na_filter": False, "skip_blank_lines": False}
-    options = {"header": None, "index_col": False, "skipinitialspace": True, **as_text, **options}
-    return pandas_module().read_csv(source, **options)
+    options |= {"dtype": object, "na_filter": False, "skip_blank_lines": False, "skipinitialspace": True}
+    return pandas_module().read_csv(source, encoding=encoding, header=None, **options)
 
 
-def records_of(lines: Sequence[str], delimiter: str) -> list[tuple[list[str], int]]:
-    """Return the cells of every record, and the number of its last line."""
+def cells_of(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    """Return the cells of every record."""
     texts = (line.replace("\t", " ").strip() if delimiter == " " else line.strip(" ") for line in lines)
-    reader = csv.reader((line + "\n" for line in texts), delimiter=delimiter, skipinitialspace=True)
-    return [(cells, reader.line_num) for cells in reader]
+    return list(csv.reader((line + "\n" for line in texts), delimiter=delimiter, skipinitialspace=True))
 
 
 def best_delimiter(lines: Sequence[str], choices: Choices) -> str:
     """Return what separates the cells: where the most lines have the same number of it."""
 
     def quality(delimiter: str) -> tuple[int, bool, float, bool, int]:
-        rows = [cells for cells, _ in records_of(lines, delimiter) if any(cells)] or [[""]]
+        rows = [row for row in cells_of(lines, delimiter) if any(row)] or [[""]]
         width, count = Counter(map(len, rows)).most_common(1)[0]
         known = max(len(set(choices.columns).intersection(map(str.strip, row))) for row in rows)
-        # Commas may also be decimal ones, and blanks may follow commas.
-        has_commas = delimiter == " " and any("," in line for line in lines)
-        shape = (count / len(rows), delimiter != "," and not has_commas, width * (not has_commas))
-        return known, delimiter == choices.usual_delimiter, *(shape if width > 1 else (0.0, False, 0))
+        shape = (count / len(rows), delimiter != ",", width) if width > 1 else (0.0, False, 0)
+        return known, delimiter == choices.usual_delimiter, *shape
 
-    known_ones: list[str] = [choices.usual_delimiter or ",", *",;\t| "]
-    return max(known_ones, key=quality)
-
-
-def has_header(head: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
-    """Return whether the first row holds names: texts over numbers, or texts that do not turn up again."""
-    columns = [[row[place] for row in body if place < len(row) and row[place]] for place in range(len(head))]
-    numeric = [sum(map(is_number, cells)) > 0.8 * len(cells) for cells in columns]
-    over_numbers = [cell for cell, is_numeric in zip(head, numeric, strict=True) if is_numeric and cell]
-    if any(not is_number(cell) and len(cell) > 1 for cell in over_numbers):
-        return True
-    if numbers := [cell for cell in over_numbers if is_number(cell)]:
-        # Years and the like as names of columns, or those that pandas counts from 0 on.
-        counted = all(a.isdigit() and b.isdigit() and int(b) == int(a) + 1 for a, b in pairwise(numbers))
-        return len(numbers) > 2 and counted and (len(numbers) < len(head) or numbers[0] == "0")
-    again = [cell in cells for cell, cells in zip(head, columns, strict=True) if cell]
-    return sum(again) <= len(again) / 2
+    # Commas may also be decimal ones, and blanks may follow commas.
+    candidates = (choices.usual_delimiter or "") + ",;\t|" + " " * all("," not in line for line in lines)
+    return max(candidates, key=quality)
 
 
-def is_number(cell: str) -> bool:
-    """Return whether a cell looks like a number, however it is written."""
-    return NUMBER.fullmatch(cell.strip()) is not None
-
-
-def usual_decimal(rows: Sequence[Sequence[str]]) -> str | None:
-    """Return what separates decimals in most cells where nothing else can be meant."""
-    found = Counter(
-        match[1] or match[2] for row in rows for cell in row if (match := DECIMAL.fullmatch(cell.strip()))
-    )
-    return found.most_common(1)[0][0] if found else None
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an ``.npz`` file; nothing in it is executed."""
+    try:
+        with open(path, "rb") as stream:
+            # Asked first, because NumPy takes whatever is not an archive for a pickle, and says so.
+            if not zipfile.is_zipfile(stream):
+                raise ValueError("it is no archive of arrays")
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+    except (*DAMAGED, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no readable .npz file: {error}") from error

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cbp.tabular.cells import Label, is_running_text, is_text, labels, listed, numbers, standard
-from cbp.tabular.choices import Task
+from cbp.tabular.choices import Task, listed
 
-__all__ = ["Classes", "Quantity", "Target", "fit_target"]
+__all__ = ["Classes", "Label", "Quantity", "Target", "fit_target", "is_running_text", "standard"]
+
+Label = str | int | float | bool
 
 # A target of whole numbers means classes if it has at most this many values, and this many rows for each.
 MOST_NUMBERED_CLASSES = 20
@@ -32,7 +33,6 @@ class Classes:
     name: str
     labels: list[Label]
 
-    task: ClassVar[Task] = "classification"
     output: ClassVar[str] = "softmax"
 
     @property
@@ -44,12 +44,11 @@ class Classes:
         """Return integer labels of shape (m,); ValueError for a value that is none of the classes."""
         where = where or f"column {self.name!r}"
         place = {label: k for k, label in enumerate(self.labels)}
-        codes = np.empty(np.shape(values), np.intp)
-        for row, label in enumerate(labels(where, np.asarray(values))):
+        found = np.asarray(values).tolist()
+        for row, label in enumerate(found):
             if label not in place:
                 raise ValueError(f"{where}, row {row + 1}: {label!r} is none of the classes {listed(place)}")
-            codes[row] = place[label]
-        return codes
+        return np.array([place[label] for label in found], np.intp)
 
     def decode(self, outputs: ArrayLike) -> list[Label]:
         """Return the most probable class for each row of a network's outputs, of shape (m, ``width``)."""
@@ -83,7 +82,6 @@ class Quantity:
     mean: float
     scale: float
 
-    task: ClassVar[Task] = "regression"
     output: ClassVar[str] = "identity"
     width: ClassVar[int] = 1
 
@@ -140,17 +138,49 @@ def fit_target(
         raise ValueError(f"{where} is empty")
     if values.dtype.kind == "M":
         raise ValueError(f"{where} holds dates, which are not predicted{hint}")
-    kind = "text" if is_text(where, values) else "numbers"
-    found = values if kind == "text" and task != "regression" else numbers(where, values)
-    most = max(2, min(MOST_NUMBERED_CLASSES, len(found) // ROWS_PER_NUMBERED_CLASS))
-    if task != "classification" and kind == "numbers" and (len(np.unique(found)) > most or (found % 1).any()):
-        task = "regression"
+    kind = "text" if values.dtype.kind in "bOU" else "numbers"
+    if task is None and kind == "numbers":
+        found = numbers(where, values)
+        most = max(2, min(MOST_NUMBERED_CLASSES, len(found) // ROWS_PER_NUMBERED_CLASS))
+        task = "regression" if len(np.unique(found)) > most or (found % 1).any() else None
     if task == "regression":
+        found = numbers(where, values)
         return Quantity(name, *map(float, standard(where, found if rows is None else found[rows])))
-    different = set(labels(where, values))
+    different = np.unique(values if values.dtype.kind in "bOUiu" else numbers(where, values)).tolist()
+    # 1.0 is the class 1, however the file writes it.
+    different = [int(y) if isinstance(y, float) and y.is_integer() else y for y in different]
     if is_running_text(len(different), len(values)):
         counts = f"{len(different)} values in {len(values)} rows"
         raise ValueError(f"{where} holds {kind} and not classes: {counts}{hint}")
     if len(different) == 1:
-        raise ValueError(f"{where} is {different.pop()!r} in every row: there is nothing to tell apart{hint}")
-    return Classes(name, sorted(different))
+        raise ValueError(f"{where} is {different[0]!r} in every row: there is nothing to tell apart{hint}")
+    return Classes(name, different)
+
+
+def is_running_text(different: int, rows: int) -> bool:
+    """Return whether so many different texts are names or remarks, from which nothing can be learnt."""
+    return different > max(20, rows / 2)
+
+
+def standard(where: str, values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean and the standard deviation along the rows; constant columns get scale 1."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, scale = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    if not np.isfinite(scale).all():
+        raise ValueError(f"{where}: the numbers are too large to be scaled")
+    # Seen by the values: the mean of equal numbers can be off by a rounding, and then so is their deviation.
+    constant = values.min(axis=0) == values.max(axis=0)
+    return np.where(constant, values[0], mean), np.where(constant | (scale == 0), 1.0, scale)
+
+
+def numbers(where: str, values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return one number a row; ValueError for text, and for a value that is missing or infinite."""
+    if values.dtype.kind in "OU":
+        raise ValueError(f"{where} holds text ({listed(values[:2].tolist())}, ...), where numbers are needed")
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{where} holds {values.dtype}, which is neither numbers nor text")
+    found = values.astype(np.float64)
+    for kind, wrong in (("missing", np.isnan(found)), ("infinite", np.isinf(found))):
+        if wrong.any():
+            raise ValueError(f"{where}, row {np.argmax(wrong) + 1}: {kind} value")
+    return found

@@ -1,0 +1,253 @@
+"""The inputs of a network: numbers standardised, categories one input each, images flattened and scaled."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from cbp.tabular.choices import Remarks, listed
+from cbp.tabular.forms import pandas_module
+from cbp.tabular.targets import is_running_text, standard
+
+__all__ = ["Arrays", "Categorical", "Columns", "Numeric"]
+
+# How many categories of a column become inputs, the most frequent ones.
+MOST_CATEGORIES = 100
+
+# Where a larger share of the training rows has a gap, an input says where.
+FEW_GAPS = 0.01
+
+# A year, a week and a day, in days.
+CYCLES = [365.2425, 7.0, 1.0]
+
+# Names of columns that number the rows.
+ID = re.compile(r"(.*[_\W])?(id|index|key)|.*[a-z]I[dD]|row.?(names?|id|number)?|nr|no|number|obs|case", re.I)
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """The inputs of plain arrays: every example flattened, then ``(x - mean) / scale``."""
+
+    shape: list[int]  # of one example, (28, 28) for a small image
+    mean: float | list[float]  # for all values alike, or one for each
+    scale: float | list[float]
+
+    @classmethod
+    def fit(cls, x: ArrayLike, where: str = "x") -> Self:
+        """Learn the scales of training examples x, of shape (m, ...).
+
+        - Values that reach from 0 or -1 to 1 exactly are taken to be scaled already, and left alone.
+        - Images (more than two dimensions, or bytes) are divided by their largest magnitude: 255 as a rule.
+          A scale for each pixel would blow up those that are almost always black.
+        - Otherwise each column is standardised, as in a table.
+        """
+        x = checked(np.asarray(x), where)
+        if x.size == 0:
+            raise ValueError(f"{where} is empty: its shape is {x.shape}")
+        low, high = float(x.min()), float(x.max())
+        mean: float | list[float] = 0.0
+        scale: float | list[float] = 1.0
+        if x.ndim > 2 or x.dtype == np.uint8:
+            scale = max(abs(low), abs(high)) or 1.0
+        elif not (high == 1 and low in (0, -1)):
+            mean, scale = (moment.tolist() for moment in standard(where, x.reshape(len(x), -1)))
+        return cls(list(x.shape[1:]), mean, scale)
+
+    @property
+    def width(self) -> int:
+        """How many inputs the network takes."""
+        return int(np.prod(self.shape))
+
+    def transform(self, x: ArrayLike, dtype: DTypeLike = np.float64, where: str = "x") -> NDArray[Any]:
+        """Return the inputs X of a network, of shape (m, ``width``), from whole or flattened examples."""
+        x = np.asarray(x)
+        if x.shape[1:] != tuple(self.shape) and x.shape[1:] != (self.width,):
+            wanted = ", ".join(["m", *map(str, self.shape)])
+            raise ValueError(f"{where} has shape {x.shape}, where ({wanted}) is needed")
+        flat = checked(x, where).reshape(len(x), self.width)
+        if self.mean == 0.0:
+            # Without a copy in double precision: images are many.
+            X: NDArray[Any] = np.divide(flat, self.scale, dtype=dtype, casting="same_kind")
+        else:
+            X = ((flat - np.asarray(self.mean)) / np.asarray(self.scale)).astype(dtype)
+        return X
+
+
+def checked(x: NDArray[Any], where: str) -> NDArray[Any]:
+    """Return an array of examples unless its values cannot be inputs."""
+    if x.dtype.kind not in "biuf":
+        raise ValueError(f"{where} holds {x.dtype}, where numbers are needed")
+    if x.ndim == 0:
+        raise ValueError(f"{where} is a single number, where an array of examples is needed")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        row = int(np.argwhere(~np.isfinite(x))[0][0])
+        raise ValueError(f"{where}, row {row + 1}: a value is not a finite number")
+    return x
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A column of numbers, or of dates as days since 1970: ``(x - mean) / scale``."""
+
+    name: str
+    mean: float
+    scale: float
+    fill: float  # for gaps
+    flag: bool = False  # whether a further input is 1 in gaps and 0 elsewhere
+    cycles: list[float] = field(default_factory=list)  # in days; sine and cosine of the phase are inputs too
+
+    @classmethod
+    def fit(cls, name: str, values: Any, flag: bool) -> Self:
+        """Learn from a series that has a value at least."""
+        found = as_numbers(values.dropna())
+        mean, scale = map(float, standard(f"column {name!r}", found))
+        span = np.ptp(found) if values.dtype.kind == "M" else 0.0
+        # Seen twice at least, and not always at the same phase.
+        cycles = [days for days in CYCLES if span >= 2 * days and np.ptp(found % days) > 0]
+        return cls(name, mean, scale, float(np.median(found)), flag, cycles)
+
+    @property
+    def width(self) -> int:
+        """How many inputs the column becomes."""
+        return 1 + 2 * len(self.cycles) + self.flag
+
+    @property
+    def filling(self) -> str:
+        """What is done about gaps, in words."""
+        return "gaps filled with the median" + ", and an input that says where" * self.flag
+
+    def encode(self, values: Any) -> NDArray[Any]:
+        """Return the inputs of a series, of shape (m, ``width``)."""
+        found = as_numbers(values)
+        gaps = np.isnan(found)
+        found = np.where(gaps, self.fill, found)
+        waves = [wave(2 * np.pi * found / days) for days in self.cycles for wave in (np.sin, np.cos)]
+        return np.column_stack([(found - self.mean) / self.scale, *waves, gaps][: self.width])
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A column of categories: one input for each, 1 where the row has it and 0 elsewhere."""
+
+    name: str
+    categories: list[str]
+    fill: str  # for gaps, which may be a category "" of their own
+
+    @classmethod
+    def fit(cls, name: str, values: Any, flag: bool) -> Self:
+        """Learn from a series that has a value at least."""
+        frequent = [text for text, _ in Counter(values.dropna()).most_common(MOST_CATEGORIES)]
+        return cls(name, sorted([""] * flag + frequent), "" if flag else frequent[0])
+
+    @property
+    def width(self) -> int:
+        """How many inputs the column becomes."""
+        return len(self.categories)
+
+    @property
+    def filling(self) -> str:
+        """What is done about gaps, in words."""
+        return f"gaps filled with {self.fill!r}" if self.fill else "gaps are a category of their own"
+
+    def encode(self, values: Any) -> NDArray[Any]:
+        """Return the inputs of a series, of shape (m, ``width``)."""
+        places = pandas_module().Index(self.categories).get_indexer(values.fillna(self.fill))
+        # An unknown category has place -1, which is the row of zeros after the last.
+        one_hot: NDArray[np.bool_] = np.eye(self.width + 1, self.width, dtype=np.bool_)[places]
+        return one_hot
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The inputs of a table: its columns by name, so that their order in a file is of no account.
+
+    Examples
+    --------
+    >>> import pandas
+    >>> table = pandas.DataFrame({"size": [1.0, 3.0], "colour": ["red", "blue"]})
+    >>> Columns.fit(table).transform(table)
+    array([[-1.,  0.,  1.],
+           [ 1.,  1.,  0.]])
+    """
+
+    columns: list[Numeric | Categorical]
+
+    @classmethod
+    def fit(
+        cls,
+        table: Any,
+        rows: NDArray[np.intp] | None = None,
+        keep: Collection[str] = (),
+        remarks: Remarks | None = None,
+    ) -> Self:
+        """Learn scales and categories from some rows, all by default.
+
+        Columns that say nothing are left out, and remarked on: those of one value or none and, unless in
+        ``keep``, text that differs from row to row and numbers of rows. ValueError if none is left.
+        """
+        found: list[Numeric | Categorical] = []
+        remarks = Remarks() if remarks is None else remarks
+        for name, values in (table if rows is None else table.iloc[rows]).items():
+            flag = bool(values.isna().mean() > FEW_GAPS)
+            if reason := useless(name, values.dropna(), flag, name in keep):
+                remarks.add(f"left out, {reason}", name)
+                continue
+            found.append((Categorical if values.dtype.kind == "O" else Numeric).fit(name, values, flag))
+            if isinstance(found[-1], Categorical) and values.nunique() > MOST_CATEGORIES:
+                remarks.add(f"the {MOST_CATEGORIES} most frequent categories are inputs", name)
+        if not found:
+            raise ValueError("; ".join(["there is no column to learn from", *remarks.lines()]))
+        return cls(found)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return [column.name for column in self.columns]
+
+    @property
+    def width(self) -> int:
+        """How many inputs the network takes."""
+        return sum(column.width for column in self.columns)
+
+    def transform(self, table: Any, dtype: DTypeLike = np.float64) -> NDArray[Any]:
+        """Return the inputs X of a network, of shape (m, ``width``), from a table with all these columns."""
+        parts = [column.encode(table[column.name]) for column in self.columns]
+        X: NDArray[Any] = np.concatenate(parts, axis=1, dtype=dtype, casting="same_kind")
+        return X
+
+    def remark(self, table: Any, remarks: Remarks, *, unknown: bool = False) -> None:
+        """Remark on the gaps of a table and what is done about them, and on categories that are unknown."""
+        for column in self.columns:
+            values = table[column.name]
+            if count := values.isna().sum():
+                remarks.add(column.filling, f"{column.name} ({count:,})")
+            # Among the most frequent of many categories others are missing that were there.
+            if unknown and isinstance(column, Categorical) and column.width < MOST_CATEGORIES:
+                new = sorted(set(values.dropna()).difference(column.categories))
+                words = f"{listed(new)} unknown to the model, taken for none of the known categories"
+                remarks.add(words if new else "", column.name)
+
+
+def useless(name: str, present: Any, flag: bool, keep: bool) -> str:
+    """Return why a series without gaps is of no use as inputs, or an empty text if it is."""
+    different = present.nunique()
+    if different < 2:
+        return "empty" if different == 0 else "" if flag else "the same in every row"
+    if present.dtype.kind == "O" and is_running_text(different, len(present)) and not keep:
+        return "text that differs from row to row (--text NAME keeps it)"
+    is_id = present.dtype.kind == "f" and different == len(present) >= 20 and ID.fullmatch(name) and not keep
+    return "numbers of the rows (--number NAME keeps it)" if is_id and not (present % 1).any() else ""
+
+
+def as_numbers(values: Any) -> NDArray[np.float64]:
+    """Return numbers, or times as days since 1970, as doubles in which gaps are NaN."""
+    if values.dtype.kind == "M":
+        values = (values - np.datetime64(0, "s")) / np.timedelta64(1, "D")
+    found: NDArray[np.float64] = values.to_numpy(np.float64)
+    return found
