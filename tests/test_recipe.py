@@ -3,6 +3,7 @@
 import copy
 import functools
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,23 +48,27 @@ def curve(m, seed=0):
 
 
 @pytest.mark.parametrize(
-    ("m", "n_inputs", "target", "activation", "batch_size", "epochs", "folds"),
+    ("m", "n_inputs", "target", "activation", "batch_size", "epochs", "folds", "refit"),
     [
-        (1, 3, NUMBER, "tanh", 1, 1000, 0),
-        (2, 3, NUMBER, "tanh", 2, 1000, 2),
-        (24, 10, NUMBER, "tanh", 24, 1000, 5),
-        (24, 10, CLASSES, "tanh", 24, 1000, 5),
-        (380, 13, NUMBER, "tanh", 32, 250, 5),  # 3000 steps of 12 an epoch
-        (999, 5, NUMBER, "tanh", 32, 94, 5),
-        (1000, 5, NUMBER, "relu", 32, 100, 1),
-        (1348, 64, CLASSES, "relu", 32, 100, 1),
-        (900, 10_000, NUMBER, "relu", 32, 15, 1),  # few examples, but of much work
-        (60_000, 784, CLASSES, "relu", 32, 15, 1),
+        (1, 3, NUMBER, "tanh", 1, 1000, 0, False),
+        (2, 3, NUMBER, "tanh", 2, 1000, 2, True),
+        (24, 10, NUMBER, "tanh", 24, 1000, 5, True),
+        (24, 10, CLASSES, "tanh", 24, 1000, 5, True),
+        (380, 13, NUMBER, "tanh", 32, 250, 5, True),  # 3000 steps of 12 an epoch
+        (999, 5, NUMBER, "tanh", 32, 94, 5, True),
+        (1000, 5, NUMBER, "relu", 32, 100, 1, True),
+        (1348, 64, CLASSES, "relu", 32, 100, 1, True),
+        (20_000, 17, CLASSES, "relu", 32, 92, 1, True),  # 92 times 20,000 times 2,691 parameters: below 5e9
+        (150_000, 17, CLASSES, "relu", 32, 15, 1, False),  # and 15 times 150,000 times as many above
+        (900, 10_000, NUMBER, "relu", 32, 15, 1, False),  # few examples, but of much work
+        (60_000, 784, CLASSES, "relu", 32, 15, 1, False),
     ],
 )
-def test_the_choice_follows_the_size_of_the_data(m, n_inputs, target, activation, batch_size, epochs, folds):
+def test_the_choice_follows_the_size_of_the_data(
+    m, n_inputs, target, activation, batch_size, epochs, folds, refit
+):
     recipe = Recipe.choose(m, n_inputs, target.width, Asked())
-    assert recipe == Recipe((128,), (activation,), 0.0, cbp.Adam(0.003), batch_size, epochs, folds)
+    assert recipe == Recipe((128,), (activation,), 0.0, cbp.Adam(0.003), batch_size, epochs, folds, refit)
 
 
 @pytest.mark.parametrize("m", [24, 2000])
@@ -87,6 +92,7 @@ def test_what_is_asked_for_is_done(m, asked, field, value):
     assert getattr(recipe, field) == value
     # Exactly so many epochs leave nothing to choose.
     assert (recipe.folds == 0) == (field == "epochs")
+    assert recipe.refit == (field != "epochs")
 
 
 def test_momentum_is_for_sgd():
@@ -140,7 +146,7 @@ def test_the_best_average_is_kept_and_little_hope_stops():
 def test_cross_validation_chooses_what_retraining_by_hand_does(m):
     X, Y = curve(m)
     recipe = Recipe.choose(m, 3, NUMBER.width, Asked(hidden=[5], batch_size=16, optimizer="sgd", lr=0.03))
-    recipe = Recipe(**{**vars(recipe), "epochs": 40})
+    recipe = replace(recipe, epochs=40)
     net = network(recipe, 3, NUMBER)
     by_hand = copy.copy(net)
     trained = train(net, recipe, X, Y, seed=3)
@@ -174,20 +180,33 @@ def averaged(seen, n):
     return np.average(seen[1 : n + 1], axis=0, weights=[k * (k + 1) * (k + 2.0) for k in range(1, n + 1)])
 
 
-def test_many_examples_are_trained_on_but_for_a_tenth():
+@pytest.mark.parametrize("refit", [True, False])
+def test_a_tenth_of_many_examples_chooses_the_epochs(refit):
     X, Y = curve(1000)
-    recipe = Recipe.choose(1000, 3, NUMBER.width, Asked(hidden=[8]))
+    recipe = replace(Recipe.choose(1000, 3, NUMBER.width, Asked(hidden=[8])), epochs=30, refit=refit)
     net = network(recipe, 3, NUMBER)
     by_hand = copy.copy(net)
     trained = train(net, recipe, X, Y, seed=1)
     recipes.start_at_average(by_hand, Y)
     out = np.zeros(1000, bool)
     out[np.random.default_rng([1, 1000]).permutation(1000)[:100]] = True
-    seen = [by_hand.parameters.copy()]
-    by_hand.fit(X[~out], Y[~out], epochs=trained.epochs, batch_size=32, optimizer=cbp.Adam(0.003),
-                callbacks=[lambda epoch: seen.append(by_hand.parameters.copy())])  # fmt: skip
-    np.testing.assert_allclose(net.parameters, averaged(seen, trained.epochs), rtol=1e-4, atol=1e-6)
+
+    def train_by_hand(rows, epochs):
+        trial = copy.copy(by_hand)
+        seen = [trial.parameters.copy()]
+        trial.fit(X[rows], Y[rows], epochs=epochs, batch_size=32, optimizer=cbp.Adam(0.003),
+                  callbacks=[lambda epoch: seen.append(trial.parameters.copy())])  # fmt: skip
+        return [averaged(seen, n) for n in range(epochs + 1)]
+
+    trial, losses = copy.copy(by_hand), []
+    for trial.parameters in train_by_hand(~out, 30):
+        losses.append(trial.loss(X[out], Y[out]))
+    # Within rounding: whichever is chosen is as good as the best.
+    assert losses[trained.epochs] <= min(losses) * (1 + 1e-5)
     assert trained.epochs > 5
+    expected = train_by_hand(slice(None) if refit else ~out, trained.epochs)[-1]
+    np.testing.assert_allclose(net.parameters, expected, rtol=1e-4, atol=1e-6)
+    assert (len(net.history) == trained.epochs) or not refit
 
 
 def test_asked_epochs_are_plain_training_on_everything():
@@ -237,11 +256,11 @@ def test_hardly_any_example_is_enough(m):
 # --- Ctrl-C ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("m", "folds"), [(40, 5), (1200, 1)])
+@pytest.mark.parametrize(("m", "folds", "refit"), [(40, 5, True), (1200, 1, True), (1200, 1, False)])
 @pytest.mark.parametrize("after", [0, 3])
-def test_ctrl_c_leaves_what_was_reached(m, folds, after, monkeypatch):
+def test_ctrl_c_leaves_what_was_reached(m, folds, refit, after, monkeypatch):
     X, Y = curve(m)
-    recipe = Recipe.choose(m, 3, NUMBER.width, Asked())
+    recipe = replace(Recipe.choose(m, 3, NUMBER.width, Asked()), refit=refit)
     assert recipe.folds == folds
     net = network(recipe, 3, NUMBER)
     take_up = Average.__call__
@@ -265,9 +284,10 @@ def test_ctrl_c_leaves_what_was_reached(m, folds, after, monkeypatch):
         np.testing.assert_array_equal(net.parameters, reached[-1][1])  # the best average
 
 
-def test_ctrl_c_in_the_last_training_leaves_its_average(monkeypatch):
-    X, Y = curve(40)
-    recipe = Recipe.choose(40, 3, NUMBER.width, Asked())
+@pytest.mark.parametrize("m", [40, 1200])
+def test_ctrl_c_in_the_last_training_leaves_its_average(m, monkeypatch):
+    X, Y = curve(m)
+    recipe = Recipe.choose(m, 3, NUMBER.width, Asked())
     net = network(recipe, 3, NUMBER)
     take_up = Average.__call__
     reached = []
@@ -309,7 +329,7 @@ def told(tmp_path, capsys):
     [
         (40, [], r"adam 0\.003, batches of 32; \d+ of 1,000 epochs, chosen by 5 folds"),
         (4, [], r"adam 0\.003, batches of 4; \d+ of 1,000 epochs, chosen by 4 folds"),
-        (1000, ["--l2", 3], r"adam 0\.003, batches of 32, l2 3; best epoch \d+ of \d+, by 10% held out"),
+        (1000, ["--l2", 3], r"adam 0\.003, batches of 32, l2 3; \d+ of 100 epochs, by 10% held out"),
         (40, ["--epochs", 2, "--optimizer", "sgd"], r"sgd 0\.1, batches of 32; 2 epochs"),
         (40, ["--epochs", 1, "--batch-size", 5, "--lr", 0.01], r"adam 0\.01, batches of 5; 1 epoch"),
     ],
@@ -320,10 +340,15 @@ def test_what_was_chosen_is_told(told, m, options, line):
     assert re.fullmatch(line, found)
     chosen = re.search(r"(?:; |epoch )([\d,]+) (?:epoch|of)", found)[1]
     trained = re.search(r"^time .* ([\d,]+) epochs?$", out, re.M)[1]
-    if "held out" in line:
-        assert re.search(r"of ([\d,]+), by", found)[1] == trained
-    else:
-        assert chosen == trained
+    assert chosen == trained
+
+
+def test_what_is_best_is_told_where_a_tenth_stays_held_out(told, monkeypatch):
+    monkeypatch.setattr(recipes, "WORK", 1000)
+    out, _, _ = told(*curve(1000))
+    best, all_ = re.search(r"; best epoch (\d+) of (\d+), by 10% held out$", out, re.M).groups()
+    assert int(best) <= int(all_) <= recipes.EPOCHS[0] == 15
+    assert re.search(rf"^time .* {all_} epochs$", out, re.M)
 
 
 def test_options_reach_the_network_in_spite_of_the_recipe(told):

@@ -2,8 +2,9 @@
 
 Few examples are soon learnt by heart, and others are then predicted worse than by the average. So the number
 of epochs is the one that is best for examples left out: in turn a fifth of them where they are few, a tenth
-once where they are many or a fold would take long. The parameters are averages over the epochs, which are
-less noisy than those of any one. `bench/tables.py` is the experiment that these choices come from.
+once where they are many or a fold would take long. The network is then trained on all of them for that long,
+unless this is much work. The parameters are averages over the epochs, which are less noisy than those of any
+one. `bench/tables.py` is the experiment that these choices come from.
 """
 
 from __future__ import annotations
@@ -80,6 +81,8 @@ class Recipe:
     folds : int
         Parts that are left out in turn to choose the number of epochs; 1: a single part is held out; 0: there
         are exactly ``epochs``.
+    refit : bool
+        Whether the network is trained anew, on all examples, once the number is chosen.
     """
 
     hidden: tuple[int, ...]
@@ -89,6 +92,7 @@ class Recipe:
     batch_size: int
     epochs: int
     folds: int
+    refit: bool
 
     @classmethod
     def choose(cls, m: int, n_inputs: int, n_outputs: int, asked: Asked) -> Recipe:
@@ -112,6 +116,7 @@ class Recipe:
             batch_size,
             epochs if asked.epochs is None else asked.epochs,
             folds,
+            refit=folds > 0 and epochs * work <= WORK,
         )
 
 
@@ -164,10 +169,9 @@ def train(
         if recipe.folds == 0:
             trainer.fit(net, X, Y, test)
             return Trained(recipe.epochs)
-        if recipe.folds == 1:
-            out, kept = parted(order, slice(math.ceil(HELD_OUT * len(Y))))
-            return trainer.fit_average(net, X[kept], Y[kept], test, left_out=(X[out], Y[out]))
-        chosen = replace(recipe, epochs=trainer.validate(net, X, Y, order))
+        if not recipe.refit:
+            return trainer.hold_out(net, X, Y, order, test)
+        chosen = replace(recipe, epochs=trainer.choose_epochs(net, X, Y, order))
         return replace(trainer, recipe=chosen).fit_average(net, X, Y, test)
     except KeyboardInterrupt:
         return Trained(len(net.history), finished=False)
@@ -229,21 +233,32 @@ class Trainer:
         net.parameters = average.parameters
         return Trained(average.epoch)
 
-    def validate(self, net: cbp.Network, X: Array, Y: Array, order: Array) -> int:
-        """Return after how many epochs examples left out are predicted best, on average over the folds."""
+    def hold_out(self, net: cbp.Network, X: Array, Y: Array, order: Array, test: Pair | None) -> Trained:
+        """Train on all examples but the first tenth in some order: as long as that is predicted better."""
+        out, kept = parted(order, slice(math.ceil(HELD_OUT * len(Y))))
+        return self.average(net, X[kept], Y[kept], test, left_out=(X[out], Y[out]))
+
+    def choose_epochs(self, net: cbp.Network, X: Array, Y: Array, order: Array) -> int:
+        """Return after how many epochs examples left out are predicted best, by copies of the network."""
         silent = replace(self, progress=False)
         losses = np.zeros(1 + self.recipe.epochs)
         for fold in range(self.recipe.folds):
             trial = copy.copy(net)
-            out, kept = parted(order, slice(fold, None, self.recipe.folds))
-            average = Average(trial, (X[out], Y[out]))
             try:
-                silent.fit(trial, X[kept], Y[kept], None, average)
+                if self.recipe.folds == 1:
+                    return silent.hold_out(trial, X, Y, order, None).epochs
+                losses += silent.fold_losses(trial, X, Y, order, fold)
             except KeyboardInterrupt:
                 net.parameters, net.history = trial.parameters, trial.history
                 raise
-            losses += len(out) * np.array(average.losses)
         return int(losses.argmin())
+
+    def fold_losses(self, net: cbp.Network, X: Array, Y: Array, order: Array, fold: int) -> Array:
+        """Train on all examples but those of a fold; return the sum of their losses after each epoch."""
+        out, kept = parted(order, slice(fold, None, self.recipe.folds))
+        average = Average(net, (X[out], Y[out]))
+        self.fit(net, X[kept], Y[kept], None, average)
+        return len(out) * np.array(average.losses)
 
 
 class Average:

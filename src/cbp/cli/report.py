@@ -101,8 +101,9 @@ def describe_training(net: cbp.Network, recipe: Recipe, trained: Trained) -> Non
     epochs = counted(trained.epochs, "epoch")
     if not trained.finished:
         epochs += " until it was interrupted"
-    elif recipe.folds > 1:
-        epochs = f"{trained.epochs:,} of {recipe.epochs:,} epochs, chosen by {recipe.folds} folds"
+    elif recipe.refit:
+        by = f"chosen by {recipe.folds} folds" if recipe.folds > 1 else f"by {HELD_OUT:.0%} held out"
+        epochs = f"{trained.epochs:,} of {recipe.epochs:,} epochs, {by}"
     elif recipe.folds:
         epochs = f"best epoch {trained.epochs:,} of {len(net.history):,}, by {HELD_OUT:.0%} held out"
     say("recipe", f"{steps}{penalty}; {epochs}")
