@@ -236,7 +236,7 @@ class Trainer:
     def hold_out(self, net: cbp.Network, X: Array, Y: Array, order: Array, test: Pair | None) -> Trained:
         """Train on all examples but the first tenth in some order: as long as that is predicted better."""
         out, kept = parted(order, slice(math.ceil(HELD_OUT * len(Y))))
-        return self.average(net, X[kept], Y[kept], test, left_out=(X[out], Y[out]))
+        return self.fit_average(net, X[kept], Y[kept], test, left_out=(X[out], Y[out]))
 
     def choose_epochs(self, net: cbp.Network, X: Array, Y: Array, order: Array) -> int:
         """Return after how many epochs examples left out are predicted best, by copies of the network."""
