@@ -240,3 +240,14 @@ def test_the_callers_arrays_are_never_written(layout, given_dtype):
         net.activations(x)[0][:] = 0
         net.accuracy(x, y)
     assert digest() == before
+
+
+@pytest.mark.parametrize(("dtype", "large"), [("float32", 3e38), ("float64", 1e308)])
+def test_weights_whose_sum_overflows(dtype, large):
+    net = cbp.Network([1, 2], dtype=dtype, rng=0)
+    X, Y, weights = np.ones((5, 1)), [0, 1, 0, 1, 0], np.full(5, large)
+    message = r"sample_weight must have a sum of at most .* divide by sample_weight.max\(\)"
+    for call in (net.loss, net.gradient, lambda X, Y, w: net.fit(X, Y, sample_weight=w)):
+        with pytest.raises(ValueError, match=message):
+            call(X, Y, weights)
+    assert np.isfinite(net.loss(X, Y, weights / 8))

@@ -47,7 +47,7 @@ def finite(array: Array, name: str) -> Array:
 
 
 def weights(values: Any, m: int, dtype: DTypeLike, name: str = "sample_weight") -> Array | None:
-    """Weights of m examples: finite, not negative, not all zero."""
+    """Weights of m examples: finite, not negative, not all zero, with a sum that fits into the dtype."""
     if values is None:
         return None
     array = numeric(values, name)
@@ -62,6 +62,14 @@ def weights(values: Any, m: int, dtype: DTypeLike, name: str = "sample_weight") 
         raise ValueError(f"{name} must {wanted}, got {array[row].item()!r} in row {row}")
     if not converted.any():
         raise ValueError(f"{name} must not be zero for all {m} examples")
+    with np.errstate(over="ignore"):
+        total = float(converted.sum(dtype=np.float64))
+    most = float(np.finfo(converted.dtype).max)
+    if total > most:
+        raise ValueError(
+            f"{name} must have a sum of at most {most:.2g}, which {np.dtype(dtype)} holds, got {total:.2g}; "
+            f"divide by sample_weight.max()"
+        )
     return converted
 
 

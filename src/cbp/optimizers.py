@@ -79,7 +79,8 @@ class Adam:
     beta1, beta2 : float, default 0.9 and 0.999
         Decay of the two moments, from 0 to less than 1.
     epsilon : float, default 1e-8
-        ε, above 0: keeps the step finite where the gradient has always been 0.
+        ε, above 0: keeps the step finite where the gradient has always been 0. In float32 one below 1e-16
+        makes little difference, as √v̂ has a floor.
 
     Raises
     ------
