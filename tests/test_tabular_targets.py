@@ -38,6 +38,14 @@ def test_numbers_are_recognised(values):
     assert target.decode(Y) == pytest.approx(list(values))
 
 
+@pytest.mark.parametrize("unit", [2.0**-1000, 2.0**-500, 2.0**500, 2.0**1000])
+def test_the_unit_of_a_target_is_of_no_account(unit):
+    values = np.array([1.0, 2.5, 4.0, 7.0, -3.0])
+    target = fit_target("y", values * unit)
+    assert (target.mean, target.scale) == (np.mean(values) * unit, np.std(values) * unit)
+    np.testing.assert_array_equal(target.encode(values * unit), fit_target("y", values).encode(values))
+
+
 def test_the_task_can_be_chosen():
     assert fit_target("y", [0, 1], task="regression") == Quantity("y", 0.5, 0.5)
     assert fit_target("y", [0.5, 1.5, 3], task="classification") == Classes("y", [0.5, 1.5, 3])

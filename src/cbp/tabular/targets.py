@@ -164,12 +164,16 @@ def is_running_text(different: int, rows: int) -> bool:
 
 def standard(where: str, values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean and the standard deviation along the rows; constant columns get scale 1."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, scale = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
-    if not np.isfinite(scale).all():
-        raise ValueError(f"{where}: the numbers are too large to be scaled")
+    least, most = values.min(axis=0).astype(np.float64), values.max(axis=0).astype(np.float64)
+    with np.errstate(over="ignore"):
+        if not np.isfinite(most - least).all():
+            raise ValueError(f"{where}: the numbers are too large to be scaled")
+    # Divided by a power of two first, which costs no digit: squares of tiny or huge numbers leave the range.
+    _, exponent = np.frexp(np.maximum(np.abs(least), np.abs(most)))
+    near_one = np.ldexp(values.astype(np.float64), -exponent)
+    mean, scale = (np.ldexp(moment, exponent) for moment in (near_one.mean(axis=0), near_one.std(axis=0)))
     # Seen by the values: the mean of equal numbers can be off by a rounding, and then so is their deviation.
-    constant = values.min(axis=0) == values.max(axis=0)
+    constant = least == most
     return np.where(constant, values[0], mean), np.where(constant | (scale == 0), 1.0, scale)
 
 
