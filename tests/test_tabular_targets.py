@@ -85,6 +85,21 @@ def test_a_class_that_was_not_there_is_refused():
 
 def test_predicted_numbers_have_the_digits_of_the_network():
     assert Quantity("y", 0.1, 1.0).decode(np.zeros((1, 1), np.float32)) == [0.1]
+    third = Quantity("y", 0.0, 1.0).decode(np.full((1, 1), 1 / 3, np.float32))
+    assert third == [0.3333333]  # and not 0.3333333432674408
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "values",
+    [1e8 + np.arange(60), 1e15 + np.arange(60), 1e-300 * np.arange(60), 1e40 * np.arange(60), [5.0, 5.0]],
+)
+def test_predicted_numbers_keep_their_digits_whatever_the_offset(values, dtype):
+    target = fit_target("y", values, "regression")
+    found = target.decode(target.encode(values).astype(dtype))
+    spread = float(np.std(values)) or 1.0
+    assert len(set(found)) == len(set(np.asarray(values).tolist()))
+    np.testing.assert_allclose(found, values, rtol=1e-15, atol=1e-6 * spread)
 
 
 def test_scores_are_those_of_the_textbook():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -94,8 +95,10 @@ class Quantity:
         """Return the number that each row of a network's outputs, of shape (m, 1), stands for."""
         outputs = np.asarray(outputs)
         found = self.mean + self.scale * outputs[:, 0].astype(np.float64)
-        # In the precision of the network: further digits would be noise.
-        return [float(str(y)) for y in found.astype(outputs.dtype)]
+        # What the network resolves is a part of the scale, however large the mean: further digits are noise.
+        eps = np.finfo(outputs.dtype).eps
+        decimals = -math.floor(math.log10(self.scale) + math.log10(eps))
+        return [round(y, decimals) for y in found.tolist()]
 
     def score(self, outputs: ArrayLike, targets: ArrayLike) -> str:
         """Return in words the error of a network's outputs, in the target's own unit; targets are encoded."""
