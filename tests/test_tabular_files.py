@@ -189,6 +189,15 @@ def test_inputs_are_read_by_name_and_new_categories_told(csv_file):
         load_inputs(csv_file("a\n1\n"), arrays, np.float32, Choices())
 
 
+@pytest.mark.parametrize(("gaps", "skipped"), [("impute", [0, 0, 0]), ("drop", [0, 1, 0])])
+def test_a_row_without_a_cell_is_predicted_from_too(csv_file, gaps, skipped):
+    path = csv_file(numbered("x,k,y", lambda i: f"{i},{'ab'[i % 2]},{'uv'[i % 2]}"))
+    record = load_examples(path, Choices()).table
+    X, found, _ = load_inputs(csv_file("x,k\n0.5,a\n , \n0.6,b\n"), record, np.float32, Choices(gaps=gaps))
+    assert len(X) == 3
+    assert found.tolist() == skipped
+
+
 def test_the_delimiter_of_a_table_to_predict_from_is_found_by_its_columns(csv_file):
     text = numbered("city;size;y", lambda i: f"{('New York', 'Los Angeles')[i % 2]};{i / 8},0;{i % 2}")
     record = load_examples(csv_file(text), Choices(ignore=["size"])).table

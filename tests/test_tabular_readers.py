@@ -284,12 +284,23 @@ def test_binary_files_are_refused(csv_file):
         cells_of(csv_file(b"a,b\n\0\0\0,2\n"))
 
 
-def test_rows_without_a_cell_are_no_examples(csv_file):
-    assert cells_of(csv_file("a,b,c\n1,,2\n,,\n,,3\n,,\n,,\n"))[0] == {
-        "a": ["1", ""],
-        "b": ["", ""],
-        "c": ["2", "3"],
-    }
+@pytest.mark.parametrize(
+    ("text", "cells", "lines"),
+    [
+        ("x,k\n0.5,a\n,\n\n0.6,b\n , \n   \n", ["0.5", "", "0.6", ""], [2, 3, 5, 6]),
+        ('x,k,l\n1,a,2\n,,\n"b\n\n",2,3\n\n,,\n', ["1", "", "b", ""], [2, 3, 4, 8]),
+        ('x;k\n1;2\n\n"";""\n;\n', ["1", "", ""], [2, 4, 5]),
+        ("x\tk\n1\t2\n\t\n\n3\t4\n", ["1", "", "3"], [2, 3, 5]),
+        ("x k\n1 2\n\t\n \n3 4\n", ["1", "3"], [2, 5]),
+        ("x,k\r\n1,2\r\n,\r\n\r\n3,4\r\n", ["1", "", "3"], [2, 3, 5]),
+        ("x\n1\n\n2\n\n", ["1", "", "2", ""], [2, 3, 4, 5]),
+    ],
+    ids=["commas", "quotes", "semicolons", "tabs", "blanks", "crlf", "one column"],
+)
+def test_every_line_with_a_delimiter_is_a_row_and_blank_lines_are_not(csv_file, text, cells, lines):
+    table = read_table(csv_file(text), Choices(), Remarks())
+    assert table.frame["x"].str.strip().tolist() == cells
+    assert [table.line(row) for row in range(len(cells))] == [f"line {line}" for line in lines]
 
 
 def test_rows_are_found_by_the_line_where_they_begin(csv_file):

@@ -35,6 +35,9 @@ ENCODINGS = ["utf-8-sig", "utf-16", "cp1252", "latin-1"]
 # How many lines, and for a header how many columns, are looked at to find out how a table is laid out.
 SAMPLE, FEW = 200, 30
 
+# Lines, each in one cell, so that it is pandas that opens the file, whatever its compression.
+AS_LINES: dict[str, Any] = {"sep": "\x1e", "names": ["line"], "quoting": csv.QUOTE_NONE}
+
 # One or two decimals, more than three, or a zero before them: not the three digits of a thousand.
 DECIMAL = r"^\D*\d+([.,])(?:\d{1,2}|\d{4,}|(?<=\b0.)\d+)\D*$"
 
@@ -96,9 +99,7 @@ def decoded(source: Any, choices: Choices, remarks: Remarks) -> Table:
 
 def parse(source: Any, encoding: str, choices: Choices, remarks: Remarks) -> Table:
     """Read a table of text in a known encoding."""
-    # As lines, each in one cell, so that it is pandas that opens the file, whatever its compression.
-    as_lines = {"sep": "\x1e", "names": ["line"], "nrows": SAMPLE, "quoting": csv.QUOTE_NONE}
-    lines = read(source, encoding, **as_lines)["line"].tolist()
+    lines = read(source, encoding, **AS_LINES, nrows=SAMPLE)["line"].tolist()
     if any("\0" in line for line in lines):
         raise ValueError("it is not a table of text (--encoding NAME tells its encoding if it is)")
     told = re.fullmatch(r'"?sep=(.)"?', "".join(lines[:1]))  # a line for Excel
@@ -115,7 +116,21 @@ def parse(source: Any, encoding: str, choices: Choices, remarks: Remarks) -> Tab
     sep, names = r"\s+" if delimiter == " " else delimiter, range(max(usual, len(rows[top])))
     frame = read(source, encoding, sep=sep, names=names, skiprows=top)
     choices = replace(choices, usual_delimiter=delimiter)
-    return with_names(frame[(frame != "").any(axis=1)], top + 1, len(rows[top]), choices, remarks)
+    if len(frame.columns) > 1:
+        frame = frame[~blank_lines(frame, source, encoding, top, delimiter)]
+    return with_names(frame, top + 1, len(rows[top]), choices, remarks)
+
+
+def blank_lines(frame: Any, source: Any, encoding: str, top: int, delimiter: str) -> Any:
+    """Return which rows are blank lines; others without a cell, as in ``,,``, are examples all the same."""
+    blank = (frame == "").all(axis=1)
+    if blank.any():
+        # pandas shows both alike, so the lines themselves are asked. Cells with line ends push them down.
+        breaks = sum(frame[place].str.count(r"\r\n?|\n") for place in frame)
+        lines = read(source, encoding, **AS_LINES, skiprows=top)["line"]
+        lines = lines.str.strip(" " if delimiter == "\t" else None)
+        blank[blank] = lines.to_numpy()[(blank.index + breaks.cumsum())[blank]] == ""
+    return blank
 
 
 def with_names(frame: Any, line: int, count: int, choices: Choices, remarks: Remarks) -> Table:
