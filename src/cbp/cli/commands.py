@@ -67,7 +67,7 @@ def fit(net: cbp.Network, recipe: Recipe, examples: Examples, args: argparse.Nam
         examples.y_train,
         test=(examples.x_test, examples.y_test) if len(examples.y_test) else None,
         seed=args.seed,
-        progress=not args.quiet,
+        progress=False if args.quiet else None,  # where there is a terminal
     )
     if not trained.finished:
         note(f"interrupted in epoch {len(net.history) + 1}: the network is as far as it got")

@@ -144,7 +144,7 @@ def train(
     *,
     test: tuple[Array, Array] | None = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | None = False,
 ) -> Trained:
     """Train a fresh network by a recipe, and return how that went; Ctrl-C leaves what was reached.
 
@@ -159,8 +159,8 @@ def train(
         Examples whose loss the history records beside. Nothing is chosen by them.
     seed : int
         Decides which examples are left out.
-    progress : bool
-        Whether to show progress.
+    progress : bool or None
+        Whether to show progress; None shows it where there is a terminal, and training takes some time.
     """
     start_at_average(net, Y)
     trainer = Trainer(recipe, progress)
@@ -201,7 +201,7 @@ class Trainer:
     """Trains by a recipe, and shows progress or not."""
 
     recipe: Recipe
-    progress: bool
+    progress: bool | None
 
     def fit(
         self, net: cbp.Network, X: Array, Y: Array, test: Pair | None, average: Average | None = None
