@@ -85,6 +85,15 @@ def test_numbers_as_people_write_them_are_numbers(cells, values, words):
             ["1000000000000000001", "1000000000000000002"],
             f"{CODES.format('1000000000000000001')} (--number NAME reads numbers)",
         ),
+        *(
+            ([one, f"{one[:-2]}9{one[-1]}"], f"{CODES.format(one)} (--number NAME reads numbers)")
+            for one in (
+                "9007199254740992",
+                "1000000000000000001.0",
+                "1,000,000,000,000,000,001",
+                "-90071992547409931",
+            )
+        ),
     ],
 )
 def test_what_only_looks_like_numbers_is_text(cells, why):
@@ -142,6 +151,32 @@ def test_columns_are_numbers_or_text_as_the_user_says(tmp_path):
     columns = load_examples(path, Choices(text=["code"], number=["zip"])).table.inputs.columns
     assert (columns[0].fill, columns[0].width) == (pytest.approx(1.5, abs=0.5), 1)
     assert columns[1].categories == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "merges"),
+    [
+        (["9007199254740992", "9007199254740993"], True),
+        (["1000000000000000001.0", "1000000000000000002.0"], True),
+        (["1,000,000,000,000,000,001", "1,000,000,000,000,000,002"], True),
+        (["1.00000000000000000001e20", "1e20"], True),
+        (["9007199254740992", "9007199254740994"], False),
+        (["1e16", "10000000000000000", "10,000,000,000,000,000"], False),
+    ],
+)
+def test_numbers_that_a_double_does_not_tell_apart_are_told(cells, merges):
+    form, values, words = recognised(cells, kind="number")
+    assert form.kind == "number"
+    assert len(set(values)) == (1 if merges or "1e16" in cells else 2)
+    assert ("different numbers become the same one" in words) == merges
+
+
+def test_numbers_alike_as_doubles_are_not_called_the_same_in_every_row(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("id,a,y\n" + "".join(f"900719925474099{2 + i % 2},{i % 3},{i}\n" for i in range(40)))
+    remarks = load_examples(path, Choices(number=["id"])).remarks
+    assert any(remark.startswith("id: different numbers become the same one") for remark in remarks)
+    assert "id: left out, the same in every row to the digits that a double holds" in remarks
 
 
 # --- dates -----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from itertools import product
 from typing import Any, Literal
 
@@ -129,10 +130,19 @@ def recognise(cells: Any, choices: Choices, kind: str | None = None) -> tuple[Fo
     form, values, manner = best_way(texts, [way for way in ways if kind in (None, way.kind)], choices)
     if values.notna().mean() < needed:
         return text, words
-    is_code = texts.str.fullmatch(r"0\d+") | texts.str.fullmatch(r"[+-]?\d{16,}")
+    # Of the numbers alone that may have so many digits.
+    large = texts[values.abs() >= 1e15] if form.kind == "number" else texts[:0]
+    plain = form.plain(large).loc[lambda found: found != ""]
+    is_code = texts.str.fullmatch(r"0\d+")
+    is_code[plain.index] |= plain.str.fullmatch(r"[+-]?\d{16}(\d+(\.\d*)?|(\.0*)?)")
     if form.kind == "number" and kind is None and is_code.any():
         why = f"leading zeros or more digits than a double holds, as in {texts[is_code].iloc[0]!r}"
         return text, f"{why}: taken as text (--number NAME reads numbers)"
+    if plain.map(Decimal).nunique() > values[plain.index].nunique():
+        merged = (
+            "different numbers become the same one, for want of digits in a double (--text NAME keeps them)"
+        )
+        manner = f"{manner}; {merged}" if manner else merged
     return form, manner
 
 

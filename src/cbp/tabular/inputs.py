@@ -238,7 +238,10 @@ def useless(name: str, present: Any, flag: bool, keep: bool) -> str:
     """Return why a series without gaps is of no use as inputs, or an empty text if it is."""
     different = present.nunique()
     if different < 2:
-        return "empty" if different == 0 else "" if flag else "the same in every row"
+        if different == 0 or flag:
+            return "" if different else "empty"
+        is_rounded = present.dtype.kind == "f" and bool(abs(present.iloc[0]) >= 2**53)
+        return "the same in every row" + " to the digits that a double holds" * is_rounded
     if present.dtype.kind == "O" and is_running_text(different, len(present)) and not keep:
         return "text that differs from row to row (--text NAME keeps it)"
     is_id = present.dtype.kind == "f" and different == len(present) >= 20 and ID.fullmatch(name) and not keep
