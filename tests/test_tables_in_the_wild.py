@@ -189,7 +189,7 @@ def test_columns_of_many_names_need_no_memory(tmp_path):
     path.write_text("a,name,y\n" + "".join(f"{i / 7},n{i % 5000},{i % 2}\n" for i in range(20_000)))
     examples = load_examples(path, Choices())
     assert examples.x_train.shape[1] == 101
-    assert examples.remarks == ["name: the 100 most frequent categories are inputs"]
+    assert examples.remarks == ["name: the 100 most frequent of 4,978 categories are inputs"]
 
 
 def test_probabilities_are_a_column_each(tmp_path, run):

@@ -184,7 +184,7 @@ def test_only_the_most_frequent_of_many_categories_are_inputs():
     remarks = Remarks()
     columns = Columns.fit(table, remarks=remarks)
     assert columns.columns[0].categories == [f"{i:03}" for i in range(0, 400, 4)]
-    assert remarks.lines() == ["a: the 100 most frequent categories are inputs"]
+    assert remarks.lines() == ["a: the 100 most frequent of 400 categories are inputs"]
     assert told(columns, table) == []
     np.testing.assert_array_equal(columns.transform(table).sum(axis=1), numbers % 4 == 0)
     remarks = Remarks()

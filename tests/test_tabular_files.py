@@ -82,6 +82,20 @@ def test_the_choices_are_kept(csv_file):
     [
         ("a,kind\n1,2\n", {"target": "Kinds"}, "there is no column 'Kinds': did you mean 'kind'?"),
         ("a,kind\n1,2\n", {"target": "zzz"}, "there is no column 'zzz' among 'a', 'kind'"),
+        ("a,kind\n1,2\n", {"target": ""}, "there is no column '' among 'a', 'kind'"),
+        ("a,kind\n1,2\n", {"target": ","}, "there is no column ',' among 'a', 'kind'"),
+        ("a,bb,kind\n1,2,3\n", {"target": "a,bb"}, "there is no column 'a,bb': did you mean 'bb'?"),
+        (
+            "a,b\n1,2\n",
+            {"text": ["a"], "number": ["a,b"]},
+            "column 'a' is named by --text and by --number: leave one of them out",
+        ),
+        (
+            "a;b\n1;2\n",
+            {"delimiter": "|"},
+            "there is only the column 'a;b', and none to predict it from "
+            "(--delimiter tells what stands between two cells)",
+        ),
         ("a,b\n1,2\n", {"ignore": ["A"]}, "there is no column 'A': did you mean 'a'?"),
         ("a,b\n1,2\n", {"ignore": ["b"]}, "column 'b' is the target, and cannot be ignored"),
         (

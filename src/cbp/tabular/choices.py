@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
-__all__ = ["Choices", "Remarks", "Task", "listed", "named"]
+__all__ = ["Choices", "Remarks", "Task", "listed", "named", "single"]
 
 Task = Literal["classification", "regression"]
 
@@ -65,13 +65,16 @@ def listed(values: Iterable[object], limit: int = 8) -> str:
 
 def named(values: Sequence[str], columns: Collection[str]) -> list[str]:
     """Return the columns that values of an option name: each is a column, or several with commas between."""
-    found = []
-    for value in values:
-        found += [value] if value in columns else [name.strip() for name in value.split(",") if name.strip()]
-    for name in found:
-        if name not in columns:
-            folded = {column.casefold(): column for column in columns}
-            close = difflib.get_close_matches(name.casefold(), folded, n=1)
-            hint = f": did you mean {folded[close[0]]!r}?" if close else f" among {listed(columns)}"
-            raise ValueError(f"there is no column {name!r}{hint}")
-    return found
+    parts = [[value] if value in columns else value.split(",") for value in values]
+    return [single(name, columns) for names in parts for name in names if name.strip()]
+
+
+def single(name: str, columns: Collection[str]) -> str:
+    """Return the one column that a name means; ValueError, with the nearest, if there is none."""
+    name = name if name in columns else name.strip()
+    if name not in columns:
+        folded = {column.casefold(): column for column in columns}
+        close = difflib.get_close_matches(name.casefold(), folded, n=1)
+        hint = f": did you mean {folded[close[0]]!r}?" if close else f" among {listed(columns)}"
+        raise ValueError(f"there is no column {name!r}{hint}")
+    return name

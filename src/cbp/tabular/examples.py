@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from cbp.tabular.choices import Choices, Remarks, listed, named
+from cbp.tabular.choices import Choices, Remarks, listed, named, single
 from cbp.tabular.forms import Form, pandas_module, recognise
 from cbp.tabular.inputs import Arrays, Categorical, Columns, Numeric
 from cbp.tabular.readers import Table, read_npz, read_table
@@ -94,10 +94,15 @@ def examples_of_table(path: Path, choices: Choices) -> Examples:
     remarks = Remarks()
     table = read_table(path, choices, remarks)
     names = list(table.frame)
-    (name,) = names[-1:] if choices.target is None else named([choices.target], names)[:1]
+    if len(names) == 1:
+        hint = "--delimiter tells what stands between two cells"
+        raise ValueError(f"there is only the column {listed(names)}, and none to predict it from ({hint})")
+    name = names[-1] if choices.target is None else single(choices.target, names)
     text, number, ignored = (named(given, names) for given in (choices.text, choices.number, choices.ignore))
     if name in ignored:
         raise ValueError(f"column {name!r} is the target, and cannot be ignored")
+    if both := [column for column in text if column in number]:
+        raise ValueError(f"column {both[0]!r} is named by --text and by --number: leave one of them out")
     forms, kept = {}, dict.fromkeys(number, "number") | dict.fromkeys(text, "text")
     for column in [column for column in names if column not in ignored]:
         forms[column], words = recognise(table.frame[column], table.choices, kept.get(column))
@@ -135,7 +140,8 @@ def inputs_of_table(
     skipped = cells.isna().any(axis=1).to_numpy() & (choices.gaps != "impute")
     if skipped.any():
         first = table.line(int(np.argmax(skipped)))
-        remarks.add(f"{skipped.sum():,} rows with gaps are not predicted, the first in {first}")
+        rows = "1 row with a gap is" if skipped.sum() == 1 else f"{skipped.sum():,} rows with gaps are"
+        remarks.add(f"{rows} not predicted, the first in {first}")
     columns.remark(cells[~skipped], remarks, unknown=True)
     return columns.transform(cells, dtype), skipped, remarks.lines()
 

@@ -199,8 +199,8 @@ class Columns:
                 remarks.add(f"left out, {reason}", name)
                 continue
             found.append((Categorical if values.dtype.kind == "O" else Numeric).fit(name, values, flag))
-            if isinstance(found[-1], Categorical) and values.nunique() > MOST_CATEGORIES:
-                remarks.add(f"the {MOST_CATEGORIES} most frequent categories are inputs", name)
+            if isinstance(found[-1], Categorical) and (count := values.nunique()) > MOST_CATEGORIES:
+                remarks.add(f"the {MOST_CATEGORIES} most frequent of {count:,} categories are inputs", name)
         if not found:
             raise ValueError("; ".join(["there is no column to learn from", *remarks.lines()]))
         return cls(found)
