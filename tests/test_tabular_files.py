@@ -212,6 +212,30 @@ def test_a_row_without_a_cell_is_predicted_from_too(csv_file, gaps, skipped):
     assert found.tolist() == skipped
 
 
+@pytest.mark.parametrize("rows", [[1], [1, 3]])
+def test_rows_that_are_not_predicted_are_counted(csv_file, rows):
+    path = csv_file(numbered("x,k,y", lambda i: f"{i},{'ab'[i % 2]},{'uv'[i % 2]}"))
+    record = load_examples(path, Choices()).table
+    path = csv_file(numbered("x,k", lambda i: f"{'' if i in rows else i},a", 5))
+    words = "1 row with a gap is" if len(rows) == 1 else "2 rows with gaps are"
+    *_, remarks = load_inputs(path, record, np.float32, Choices(gaps="drop"))
+    assert remarks == [f"{words} not predicted, the first in line 3"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", ["1e300", "-1e300", "1e40"])
+def test_a_number_too_large_for_the_precision_is_told_with_its_place(csv_file, value):
+    path = csv_file(numbered("k,x,y", lambda i: f"{'ab'[i % 2]},{i},{'uv'[i % 2]}"))
+    record = load_examples(path, Choices()).table
+    # The row above the blank line has no prediction, and must not shift the place.
+    path = csv_file(f"k,x\n,1\n\na,2\nb,{value}\n")
+    with pytest.raises(ValueError, match=f"^column 'x', line 5: '{value}' is too far .* for float32 "):
+        load_inputs(path, record, np.float32, Choices(gaps="drop"))
+    X, _, _ = load_inputs(path, record, np.float64, Choices())
+    x = record.inputs.columns[1]
+    assert X[2, 2] == (float(value) - x.mean) / x.scale
+
+
 def test_the_delimiter_of_a_table_to_predict_from_is_found_by_its_columns(csv_file):
     text = numbered("city;size;y", lambda i: f"{('New York', 'Los Angeles')[i % 2]};{i / 8},0;{i % 2}")
     record = load_examples(csv_file(text), Choices(ignore=["size"])).table

@@ -115,7 +115,7 @@ def examples_of_table(path: Path, choices: Choices) -> Examples:
     train, test, target = divided(name, y, choices, remarks)
     columns = Columns.fit(cells, train, kept, remarks)
     columns.remark(cells, remarks)
-    X, Y = columns.transform(cells, choices.dtype), target.encode(y)
+    X, Y = inputs_of(cells, columns, table, choices.dtype), target.encode(y)
     repeated = ("usual_delimiter", "encoding", "header", "width", "gaps")
     layout = {key: getattr(table.choices, key) for key in repeated}
     record = Preprocessor(columns, target, {column: forms[column] for column in columns.names}, layout)
@@ -143,7 +143,20 @@ def inputs_of_table(
         rows = "1 row with a gap is" if skipped.sum() == 1 else f"{skipped.sum():,} rows with gaps are"
         remarks.add(f"{rows} not predicted, the first in {first}")
     columns.remark(cells[~skipped], remarks, unknown=True)
-    return columns.transform(cells, dtype), skipped, remarks.lines()
+    return inputs_of(cells, columns, table, dtype), skipped, remarks.lines()
+
+
+def inputs_of(cells: Any, columns: Columns, table: Table, dtype: DTypeLike) -> NDArray[Any]:
+    """Return the inputs of rows of a table; ValueError for a number that is too large for the precision."""
+    X = columns.transform(cells, dtype)
+    if not np.isfinite(X).all():
+        row, place = np.argwhere(~np.isfinite(X))[0]
+        name = np.repeat(columns.names, [column.width for column in columns.columns])[place]
+        row = table.frame.index.get_loc(cells.index[row])
+        where = f"column {str(name)!r}, {table.line(row)}: {table.frame[name].iloc[row]!r}"
+        hint = "correct or empty the cell, or train with --dtype float64"
+        raise ValueError(f"{where} is too far from the training data for {np.dtype(dtype)} ({hint})")
+    return X
 
 
 def typed(table: Table, forms: dict[str, Form], remarks: Remarks) -> Any:

@@ -128,7 +128,9 @@ class Numeric:
         gaps = np.isnan(found)
         found = np.where(gaps, self.fill, found)
         waves = [wave(2 * np.pi * found / days) for days in self.cycles for wave in (np.sin, np.cos)]
-        return np.column_stack([(found - self.mean) / self.scale, *waves, gaps][: self.width])
+        with np.errstate(over="ignore"):
+            scaled = (found - self.mean) / self.scale
+        return np.column_stack([scaled, *waves, gaps][: self.width])
 
 
 @dataclass(frozen=True)
@@ -216,9 +218,13 @@ class Columns:
         return sum(column.width for column in self.columns)
 
     def transform(self, table: Any, dtype: DTypeLike = np.float64) -> NDArray[Any]:
-        """Return the inputs X of a network, of shape (m, ``width``), from a table with all these columns."""
+        """Return the inputs X of a network, of shape (m, ``width``), from a table with all these columns.
+
+        Numbers that are too large for ``dtype`` become infinite.
+        """
         parts = [column.encode(table[column.name]) for column in self.columns]
-        X: NDArray[Any] = np.concatenate(parts, axis=1, dtype=dtype, casting="same_kind")
+        with np.errstate(over="ignore"):
+            X: NDArray[Any] = np.concatenate(parts, axis=1, dtype=dtype, casting="same_kind")
         return X
 
     def remark(self, table: Any, remarks: Remarks, *, unknown: bool = False) -> None:
