@@ -179,6 +179,26 @@ def test_numbers_alike_as_doubles_are_not_called_the_same_in_every_row(tmp_path)
     assert "id: left out, the same in every row to the digits that a double holds" in remarks
 
 
+@pytest.mark.parametrize(
+    ("choices", "unused"),
+    [
+        ({"decimal": "~"}, "--decimal '~'"),
+        ({"decimal": "."}, ""),
+        ({"thousands": "'"}, '--thousands "\'"'),
+        ({"thousands": ","}, ""),
+        ({"date_format": "%Y/%m/%d"}, "--date-format '%Y/%m/%d'"),
+        ({"date_format": "%d.%m.%Y"}, ""),
+    ],
+)
+def test_a_way_of_writing_that_fits_no_column_is_told(tmp_path, choices, unused):
+    path = tmp_path / "data.csv"
+    rows = (f'{i}.5,"{i},000",{1 + i % 28}.12.2020,{i}\n' for i in range(1, 41))
+    path.write_text("a,b,c,y\n" + "".join(rows))
+    remarks = load_examples(path, Choices(**choices)).remarks
+    found = [remark for remark in remarks if "fits no column" in remark]
+    assert found == ([f"{unused} fits no column, and has no effect"] if unused else [])
+
+
 # --- dates -----------------------------------------------------------------------------------------------
 
 

@@ -107,6 +107,7 @@ def examples_of_table(path: Path, choices: Choices) -> Examples:
     for column in [column for column in names if column not in ignored]:
         forms[column], words = recognise(table.frame[column], table.choices, kept.get(column))
         remarks.add(words, column)
+    remark_unused(choices, table, forms, remarks)
     cells = typed(table, forms, remarks)
     # A column that is left out anyhow must not cost a row its place.
     used = [] if choices.gaps == "impute" else Columns.fit(cells.drop(columns=name), None, kept).names
@@ -157,6 +158,18 @@ def inputs_of(cells: Any, columns: Columns, table: Table, dtype: DTypeLike) -> N
         hint = "correct or empty the cell, or train with --dtype float64"
         raise ValueError(f"{where} is too far from the training data for {np.dtype(dtype)} ({hint})")
     return X
+
+
+def remark_unused(choices: Choices, table: Table, forms: dict[str, Form], remarks: Remarks) -> None:
+    """Remark on ways of writing that the user names, and that no column is read in."""
+    for option in ("decimal", "thousands", "date_format"):
+        given = getattr(choices, option)
+        kind = "date" if option == "date_format" else "number"
+        fitting = [n for n, form in forms.items() if (form.kind, getattr(form, option)) == (kind, given)]
+        if kind == "number":
+            fitting = [n for n in fitting if given and table.frame[n].str.contains(given, regex=False).any()]
+        if given and not fitting:
+            remarks.add(f"--{option.replace('_', '-')} {given!r} fits no column, and has no effect")
 
 
 def typed(table: Table, forms: dict[str, Form], remarks: Remarks) -> Any:
