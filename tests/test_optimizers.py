@@ -171,6 +171,7 @@ def test_double_precision_has_limits_too(optimizer, message):
 def test_numbers_at_the_limits_are_taken(optimizer):
     net = cbp.Network([2, 2], rng=0)
     net.fit(np.eye(2) * 1e-38, [0, 1], epochs=1, optimizer=optimizer)
+    assert np.isfinite(net.parameters).all()
 
 
 def test_l2_is_refused_when_it_is_set():

@@ -11,19 +11,6 @@ from cbp.tabular.targets import Quantity
 
 
 @pytest.fixture
-def csv_file(tmp_path):
-    """Return a function that writes a .csv file of some text and returns its path."""
-    pytest.importorskip("pandas")
-
-    def write(text, encoding="utf-8"):
-        path = tmp_path / "data.csv"
-        path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
-        return path
-
-    return write
-
-
-@pytest.fixture
 def npz_file(tmp_path):
     """Return a function that writes an .npz file of some arrays and returns its path."""
 

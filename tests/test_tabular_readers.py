@@ -13,19 +13,6 @@ from cbp.tabular.choices import Remarks
 from cbp.tabular.readers import read_table
 
 
-@pytest.fixture
-def csv_file(tmp_path):
-    """Return a function that writes a .csv file of some text and returns its path."""
-    pytest.importorskip("pandas")
-
-    def write(text, encoding="utf-8"):
-        path = tmp_path / "data.csv"
-        path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
-        return path
-
-    return write
-
-
 def cells_of(path, choices=None):
     """Return the cells of a table by column, and the remarks."""
     remarks = Remarks()
