@@ -249,6 +249,6 @@ def test_na_is_a_gap_among_numbers_and_a_name_among_texts():
     found = recognised(["NA", "DE", "", "None"])
     assert found[1] == ["NA", "DE", None, "None"]
     assert found[2] == "'NA', 'None' taken for categories (--missing-values makes gaps of them)"
-    chosen = Choices(missing=("NA", "-999"))
+    chosen = Choices(missing_values=("NA", "-999"))
     assert recognised(["NA", "DE", "", "None"], chosen)[1] == [None, "DE", None, "None"]
     assert recognised(["1", "-999", "NA"], chosen)[1] == [1, None, None]

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import cbp
 from cbp.cli import recipe as recipes
@@ -24,7 +24,7 @@ from cbp.tabular import Arrays, Choices, Classes, Columns, Examples, Preprocesso
 
 __all__ = ["INTERRUPTED", "info", "predict", "train"]
 
-# What can be said about a data file alone.
+# What can be said about a data file alone, as options and as Choices.
 DATA_OPTIONS = ["target", "ignore", "text", "number", "task", "test_fraction", "delimiter", "encoding"]
 DATA_OPTIONS += ["header", "decimal", "thousands", "date_format", "missing_values", "gaps"]
 
@@ -78,24 +78,10 @@ def fit(net: cbp.Network, recipe: Recipe, examples: Examples, args: argparse.Nam
 
 def choices(args: argparse.Namespace) -> Choices:
     """Return what the arguments say about a data file."""
-    return Choices(
-        target=args.target,
-        ignore=tuple(args.ignore),
-        text=tuple(args.text),
-        number=tuple(args.number),
-        task=args.task,
-        test_fraction=args.test_fraction,
-        seed=args.seed,
-        dtype=args.dtype,
-        delimiter=args.delimiter,
-        encoding=args.encoding,
-        header=args.header,
-        decimal=args.decimal,
-        thousands=args.thousands,
-        date_format=args.date_format,
-        missing=tuple(args.missing_values),
-        gaps=args.gaps or "impute",
-    )
+    given: dict[str, Any] = {name: getattr(args, name) for name in (*DATA_OPTIONS, "seed", "dtype")}
+    for name in [name for name, value in given.items() if isinstance(value, list)]:
+        given[name] = tuple(given[name])  # argparse collects repeated options in lists
+    return Choices(**{name: value for name, value in given.items() if value is not None})
 
 
 def digits(args: argparse.Namespace) -> Examples:

@@ -36,7 +36,7 @@ class Choices:
     decimal: str | None = None  # separates decimals, where a column fits that
     thousands: str | None = None  # separates groups of three digits, where a column fits that
     date_format: str | None = None  # as of strptime
-    missing: Sequence[str] = ()  # cells that are gaps, in columns of text too
+    missing_values: Sequence[str] = ()  # cells that are gaps, in columns of text too
     gaps: Literal["impute", "drop", "error"] = "impute"
 
 

@@ -115,7 +115,7 @@ def recognise(cells: Any, choices: Choices, kind: str | None = None) -> tuple[Fo
 
     ``kind`` is what the user says that it holds, "number" or "text".
     """
-    text, number = (Form(name, missing=list(choices.missing)) for name in ("text", "number"))
+    text, number = (Form(name, missing=list(choices.missing_values)) for name in ("text", "number"))
     different = cells.drop_duplicates().str.strip().drop_duplicates()
     is_gap = number.gaps(different)
     texts, usual = different[~is_gap], different[is_gap & ~text.gaps(different)]
