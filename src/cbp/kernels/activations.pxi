@@ -235,19 +235,14 @@ cdef void times_derivative(int g, real* delta, const real* a, Py_ssize_t n) noex
 # ns for 10 columns, not 16). In all steps z is (n_rows, ld), ld whole vectors, of which n columns are used; arrays
 # with one entry for each row may be written to whole vectors.
 
-cdef void largest_of_rows(real* tops, real* z, Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n) noexcept nogil:
-    """tops_i = max_j z_ij; the padding of z becomes minus infinity."""
+cdef void largest_of_rows(real* tops, const real* z, Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n) noexcept nogil:
+    """tops_i = max_j z_ij"""
     cdef Py_ssize_t last = padded(n) - LANES, i, j
-    cdef real* z_i
     cdef vec top
     for i in range(n_rows):
-        z_i = z + i * ld
-        top = first_lanes(load(z_i + last), n - last, -INFINITY)
-        store(z_i + last, top)
-        for j from last + LANES <= j < ld by LANES:
-            store(z_i + j, broadcast(-INFINITY))
+        top = first_lanes(load(z + i * ld + last), n - last, -INFINITY)
         for j from 0 <= j < last by LANES:
-            top = at_least(top, load(z_i + j))
+            top = at_least(top, load(z + i * ld + j))
         tops[i] = largest_lane(top)
 
 
@@ -263,14 +258,21 @@ cdef inline vec exp_of_difference(vec z, vec top) noexcept nogil:
     return unlift(lifted_exp_of(r + where_less(broadcast(LEAST_EXPONENT), s, rest), n))
 
 
-cdef void exp_of_rows(real* z, const real* tops, Py_ssize_t ld, Py_ssize_t n_rows) noexcept nogil:
-    """z_ij becomes e^(z_ij - tops_i)."""
-    cdef Py_ssize_t i, j
-    cdef vec top
+cdef void exp_of_rows(real* z, const real* tops, Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n) noexcept nogil:
+    """z_ij becomes e^(z_ij - tops_i), the padding of z 0."""
+    cdef Py_ssize_t last = padded(n) - LANES, i, j
+    cdef real* z_i
+    cdef vec top, e
     for i in range(n_rows):
+        z_i = z + i * ld
         top = broadcast(tops[i])
-        for j from 0 <= j < ld by LANES:
-            store(z + i * ld + j, exp_of_difference(load(z + i * ld + j), top))
+        for j from 0 <= j < last by LANES:
+            store(z_i + j, exp_of_difference(load(z_i + j), top))
+        # By way of e^0: e^-inf is a product that rounds to 0; it took 5 % of a step of 10-32-32-10 with a batch of 128.
+        e = exp_of_difference(first_lanes(load(z_i + last), n - last, tops[i]), top)
+        store(z_i + last, first_lanes(e, n - last, 0))
+        for j from last + LANES <= j < ld by LANES:
+            store(z_i + j, broadcast(0))
 
 
 cdef void divide_rows_by_sums(
@@ -305,5 +307,5 @@ cdef void softmax_rows(
 ) noexcept nogil:
     """a = g(z), in place."""
     largest_of_rows(workspace, z, ld, n_rows, n)
-    exp_of_rows(z, workspace, ld, n_rows)
+    exp_of_rows(z, workspace, ld, n_rows, n)
     divide_rows_by_sums(z, workspace, workspace, ld, n_rows, n)

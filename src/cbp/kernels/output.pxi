@@ -40,7 +40,7 @@ cdef void softmax_delta(
             losses[i] = <double> tops[i] - z[i * ld + label]
         else:
             losses[i] = sum_below(tops[i], z + i * ld, targets_of(data, first + i, n), n, &tile.sums[i])
-    exp_of_rows(z, tops, ld, n_rows)
+    exp_of_rows(z, tops, ld, n_rows, n)
     divide_rows_by_sums(z, tops, others, ld, n_rows, n)
     if plan.loss == SQUARED_ERROR:
         for i in range(n_rows):
