@@ -6,7 +6,8 @@ The kernels are one Cython source, compiled once for each precision and instruct
 
 Environment:
     CBP_DEBUG=1         bounds checks, initialisation checks and C assertions
-    CBP_OPENMP=0        serial
+    CBP_OPENMP          1, the default: with OpenMP where the compiler has it, else serial, with a warning;
+                        0: serial; require: with OpenMP, or the build fails
     CBP_BUILD_ISAS      instruction sets to build, by name, instead of those of the platform
     CBP_SANITIZE        for -fsanitize=, such as address,undefined
     CBP_LIMITED_API=1   one wheel for Python 3.12 and all that follow (abi3); its calls take 9 to 12 % longer
@@ -28,7 +29,7 @@ from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 
 DEBUG = os.environ.get("CBP_DEBUG", "0") not in ("", "0")
-OPENMP = os.environ.get("CBP_OPENMP", "1") not in ("", "0")
+OPENMP = os.environ.get("CBP_OPENMP", "1") or "0"
 SANITIZE = os.environ.get("CBP_SANITIZE", "")
 LIMITED = os.environ.get("CBP_LIMITED_API", "0") not in ("", "0")
 
@@ -45,6 +46,8 @@ ISAS = {
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 CHOSEN = os.environ.get("CBP_BUILD_ISAS", "x86-64-v2 x86-64-v3 x86-64-v4" if X86 else "baseline").split()
 
+if OPENMP not in ("0", "1", "require"):
+    raise SystemExit(f"CBP_OPENMP must be 0, 1 or require, got {OPENMP}")
 if unknown := set(CHOSEN) - set(ISAS):
     raise SystemExit(f"CBP_BUILD_ISAS must name some of {', '.join(ISAS)}, got {', '.join(sorted(unknown))}")
 if LIMITED and (sys.version_info < (3, 12) or sysconfig.get_config_var("Py_GIL_DISABLED")):
@@ -151,21 +154,34 @@ class build_kernels(build_ext):
             ]
             link_args.append(f"-fsanitize={SANITIZE}")
         ways = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
-        openmp = next((way for way in ways if OPENMP and self.links(*way)), None)
+        openmp = next((way for way in ways if OPENMP != "0" and self.links(*way)), None)
         if openmp is None:
-            self.warn("OpenMP is " + ("not available" if OPENMP else "off") + ": cbp will run on one thread")
+            self.go_serial("neither -fopenmp nor -Xpreprocessor -fopenmp with -lomp makes an OpenMP program")
             return compile_args, link_args
         return compile_args + openmp[0], link_args + openmp[1]
 
     def windows_flags(self, compile_args):
         """With LLVM's OpenMP, which a wheel can carry, not MSVC's, which is that of 2002."""
         if self.clang_cl is None:
+            self.go_serial("clang-cl was not found, and MSVC's OpenMP is not used")
             return compile_args, []
         library = str(Path(self.clang_cl).parent.parent / "lib" / "libomp.lib")
-        if OPENMP and self.links(["/openmp"], [library]):
+        if OPENMP != "0" and self.links(["/openmp"], [library]):
             return [*compile_args, "/openmp"], [library]
-        self.warn("OpenMP is " + ("not available" if OPENMP else "off") + ": cbp will run on one thread")
+        self.go_serial(f"{self.clang_cl} makes no OpenMP program with {library}")
         return compile_args, []
+
+    def go_serial(self, reason):
+        """Say that the build will be for one thread, or end it where OpenMP is required."""
+        if OPENMP == "0":
+            self.warn("OpenMP is off: cbp will run on one thread")
+            return
+        if OPENMP == "require":
+            raise SystemExit(
+                f"CBP_OPENMP=require, but {reason}. The compiler's messages are above. "
+                "CBP_OPENMP=1 would build cbp for one thread"
+            )
+        self.warn(f"OpenMP is not available, as {reason}: cbp will run on one thread")
 
     def links(self, compile_args, link_args):
         """Whether an OpenMP program compiles and links with the flags."""
