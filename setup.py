@@ -65,6 +65,13 @@ DIRECTIVES = {
     "embedsignature": False,
 }
 KERNELS = Path("src/cbp/kernels")
+# What clang-cl is told to build for: by itself it builds for the machine that it was made for, and one made
+# for x86-64 runs on ARM too.
+TARGETS = {
+    "win-amd64": "x86_64-pc-windows-msvc",
+    "win-arm64": "aarch64-pc-windows-msvc",
+    "win32": "i686-pc-windows-msvc",
+}
 
 
 def kernel(precision, isa):
@@ -165,10 +172,12 @@ class build_kernels(build_ext):
         if self.clang_cl is None:
             self.go_serial("clang-cl was not found, and MSVC's OpenMP is not used")
             return compile_args, []
+        target = TARGETS[self.plat_name]
+        compile_args = [f"--target={target}", *compile_args]
         library = str(Path(self.clang_cl).parent.parent / "lib" / "libomp.lib")
-        if OPENMP != "0" and self.links(["/openmp"], [library]):
+        if OPENMP != "0" and self.links([*compile_args, "/openmp"], [library]):
             return [*compile_args, "/openmp"], [library]
-        self.go_serial(f"{self.clang_cl} makes no OpenMP program with {library}")
+        self.go_serial(f"{self.clang_cl} makes no OpenMP program for {target} with {library}")
         return compile_args, []
 
     def go_serial(self, reason):
