@@ -50,6 +50,8 @@ if OPENMP not in ("0", "1", "require"):
     raise SystemExit(f"CBP_OPENMP must be 0, 1 or require, got {OPENMP}")
 if unknown := set(CHOSEN) - set(ISAS):
     raise SystemExit(f"CBP_BUILD_ISAS must name some of {', '.join(ISAS)}, got {', '.join(sorted(unknown))}")
+# Free-threaded Python 3.15 has the like of it, abi3t, and setuptools 84 knows it. What Cython 3.3 writes does
+# not compile for it: it describes a module by a PyModuleDef, which the headers then hide.
 if LIMITED and (sys.version_info < (3, 12) or sysconfig.get_config_var("Py_GIL_DISABLED")):
     raise SystemExit(f"CBP_LIMITED_API=1 needs Python 3.12 or later with the GIL, this is {sys.version}")
 
