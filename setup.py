@@ -165,7 +165,9 @@ class build_kernels(build_ext):
         ways = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
         openmp = next((way for way in ways if OPENMP != "0" and self.links(*way)), None)
         if openmp is None:
-            self.go_serial("neither -fopenmp nor -Xpreprocessor -fopenmp with -lomp makes an OpenMP program")
+            self.go_serial(
+                "neither -fopenmp nor -Xpreprocessor -fopenmp with -lomp makes an OpenMP program, see above"
+            )
             return compile_args, link_args
         return compile_args + openmp[0], link_args + openmp[1]
 
@@ -179,7 +181,7 @@ class build_kernels(build_ext):
         library = str(Path(self.clang_cl).parent.parent / "lib" / "libomp.lib")
         if OPENMP != "0" and self.links([*compile_args, "/openmp"], [library]):
             return [*compile_args, "/openmp"], [library]
-        self.go_serial(f"{self.clang_cl} makes no OpenMP program for {target} with {library}")
+        self.go_serial(f"{self.clang_cl} makes no OpenMP program for {target} with {library}, see above")
         return compile_args, []
 
     def go_serial(self, reason):
@@ -188,10 +190,7 @@ class build_kernels(build_ext):
             self.warn("OpenMP is off: cbp will run on one thread")
             return
         if OPENMP == "require":
-            raise SystemExit(
-                f"CBP_OPENMP=require, but {reason}. The compiler's messages are above. "
-                "CBP_OPENMP=1 would build cbp for one thread"
-            )
+            raise SystemExit(f"CBP_OPENMP=require, but {reason}; CBP_OPENMP=1 would build cbp for one thread")
         self.warn(f"OpenMP is not available, as {reason}: cbp will run on one thread")
 
     def links(self, compile_args, link_args):
