@@ -25,7 +25,9 @@ nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "default"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
+# Without the GIL.
+THREADED = ["3.13t", "3.14t", "3.15t"]
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 # Nothing that the caller has set leaks into a build or a run, but for where to find MNIST.
 CLEAN = dict.fromkeys(
@@ -77,8 +79,16 @@ def default(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the suite on each version of Python, with GCC."""
     need(session, "gcc")
-    install(session, build(session, CC="gcc")[0], compiler="gcc", OpenMP=r"\d{6}")
+    install(session, build(session, CC="gcc", CBP_OPENMP="require")[0], compiler="gcc", OpenMP=r"\d{6}")
     suite(session)
+
+
+@nox.session(python=THREADED, tags=["matrix"])
+def freethreaded(session: nox.Session) -> None:
+    """Run the suite on each Python that can do without the GIL."""
+    install(session, build(session)[0], GIL="off")
+    # What the tests import beside cbp might bring it back.
+    suite(session, PYTHON_GIL="0")
 
 
 @nox.session(python=PYTHONS[0], tags=["matrix"])
