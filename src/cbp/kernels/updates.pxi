@@ -23,10 +23,23 @@ cdef struct Step:                       # one update's constants, the bias corre
     bint* infinite                      # set where a parameter is no longer finite; or NULL, where nobody asks yet
 
 
+cdef double power(double base, int64_t n) noexcept nogil:
+    """base^n for n >= 1, by squaring: the same bits with every C library, whose `cpow` is what Cython's ** calls.
+
+    The error is at most n 2^-53 of the result, as much as from rounding the base.
+    """
+    cdef double result = 1
+    while n > 0:
+        if n % 2 == 1:
+            result *= base
+        base *= base
+        n //= 2
+    return result
+
+
 cdef Step step_constants(const Rule* rule, int64_t updates, double m) noexcept nogil:
     """The constants of the update after `updates` others, on examples that weigh m."""
     cdef Step step
-    cdef double t = <double> (updates + 1)
     step.optimizer = rule.optimizer
     step.nesterov = rule.nesterov
     step.momentum = <real> rule.momentum
@@ -40,8 +53,8 @@ cdef Step step_constants(const Rule* rule, int64_t updates, double m) noexcept n
     step.inverse_m = <real> (1 / m)
     step.v_correction = 1
     if rule.optimizer == ADAM:          # the correction of the first moment goes into the learning rate
-        step.learning_rate = <real> (rule.learning_rate / (1 - rule.beta1 ** t))
-        step.v_correction = <real> (1 / (1 - rule.beta2 ** t))
+        step.learning_rate = <real> (rule.learning_rate / (1 - power(rule.beta1, updates + 1)))
+        step.v_correction = <real> (1 / (1 - power(rule.beta2, updates + 1)))
     else:
         step.learning_rate = <real> rule.learning_rate
     return step
