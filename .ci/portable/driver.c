@@ -1,17 +1,23 @@
 /* Runs a compiled core without Python against the reference's numbers: for machines that only an emulator stands for.
  *
  * KERNELS is the C file that Cython makes of backprop.pyx. Nothing in it that is called here needs Python, but for
- * what follows it; so the other names that it has of Python's are left unresolved.
+ * what follows it. run.py gives the other names that it has of Python's functions that say so when they are called.
  */
+
+/* pyconfig.h is that of the machine that compiles. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define WORDS_BIGENDIAN 1
+#endif
 #include KERNELS
 
 #include <stdio.h>
 
-/* Asked before a parallel region, by one name or the other: there is no GIL to give away. */
+/* Asked before and after a parallel region, by names that depend on Python's version: there is no GIL to give away. */
 #undef _PyThreadState_UncheckedGet
 int PyGILState_Check(void) { return 0; }
 PyThreadState *_PyThreadState_UncheckedGet(void) { return NULL; }
 PyThreadState *PyThreadState_GetUnchecked(void) { return NULL; }
+PyThreadState *PyThreadState_Swap(PyThreadState *state) { return NULL; }
 
 typedef struct {
     const char *name;
@@ -80,8 +86,8 @@ static real *run(const Case *c, int n_threads)
     data.X = X, data.Y = Y, data.m = data.available = c->m, data.check = 1;
     rule.optimizer = c->optimizer, rule.learning_rate = RATE, rule.l2 = L2, rule.nesterov = 1;
     rule.momentum = MOMENTUM, rule.beta1 = BETA1, rule.beta2 = BETA2, rule.epsilon = EPSILON;
-    pass = CORE(new_pass)(plan, MODE(GRADIENT), c->optimizer, 0, c->m, 0, c->m, n_threads);
-    CORE(pack)(pass, parameters);
+    pass = CORE(new_pass)(plan, MODE(GRADIENT), c->optimizer, 0, c->m, 0, c->m, n_threads, 0);
+    CORE(pack)(pass, parameters, 0, n_threads);
     all(pass, &data, &rule, &cursor, n_threads);
     CORE(read_gradient)(pass, D, parameters, L2, cursor.weight);
     CORE(free_pass)(pass);
@@ -89,14 +95,14 @@ static real *run(const Case *c, int n_threads)
     compare(c, "loss", n_threads, &J, &c->J, 1);
     compare(c, "gradient", n_threads, D, c->gradient, c->n_parameters);
 
-    pass = CORE(new_pass)(plan, MODE(TRAIN), c->optimizer, 1, c->batch, 0, c->batch, n_threads);
-    CORE(pack)(pass, parameters);
+    pass = CORE(new_pass)(plan, MODE(TRAIN), c->optimizer, 1, c->batch, 0, c->batch, n_threads, 0);
+    CORE(pack)(pass, parameters, 0, n_threads);
     memset(&cursor, 0, sizeof cursor);
     for (int epoch = 0; epoch < EPOCHS; epoch++) {
         cursor.first = 0;
         all(pass, &data, &rule, &cursor, n_threads);
     }
-    CORE(unpack)(pass, parameters);
+    CORE(unpack)(pass, parameters, n_threads);
     CORE(free_pass)(pass);
     CORE(free_plan)(plan);
     compare(c, "trained", n_threads, parameters, c->trained, c->n_parameters);
