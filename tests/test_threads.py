@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import sysconfig
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from cbp import cgroups, kernels, threads, versions
 from cbp.cgroups import UNLIMITED
 
 SERIAL = versions.describe()["OpenMP"].startswith("none")
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
 @pytest.fixture(autouse=True)
@@ -286,17 +288,39 @@ def test_show_versions(capsys, machine):
     machine(quota=2)
     facts = versions.describe()
     assert list(facts) == [
-        "cbp", "instruction set", "threads", "compiler", "OpenMP", "NumPy", "Python", "platform",
+        "cbp", "instruction set", "threads", "compiler", "OpenMP", "NumPy", "Python", "GIL", "platform",
     ]  # fmt: skip
     assert facts["cbp"] == cbp.__version__
     assert facts["NumPy"] == np.__version__
     assert facts["Python"] == sys.version.split()[0]
+    assert facts["GIL"] == "on" or FREE_THREADED
     counted = "1 (by a build without OpenMP; " if SERIAL else "2 (by the cgroup's CPU quota; "
     assert facts["threads"].startswith(counted)
     cbp.show_versions()
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == list(facts)
     assert all(line.endswith(fact) for line, fact in zip(lines, facts.values(), strict=True))
+
+
+@pytest.mark.skipif(not FREE_THREADED, reason="the GIL is always on")
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ([], "off"),
+        (["-X", "gil=0"], "off"),
+        (["-X", "gil=1"], "on (PYTHON_GIL sets it, or a module needs it)"),
+    ],
+)
+def test_the_gil_is_told_and_no_module_brings_it_back(setting, expected):
+    code = (
+        "import cbp\n"
+        "from cbp import versions\n"
+        "for dtype in 'float32', 'float64': cbp.Network([2, 1], dtype=dtype)\n"
+        "print(versions.describe()['GIL'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
+    command = [sys.executable, *setting, "-c", code]
+    assert subprocess.check_output(command, text=True, env=environment).strip() == expected
 
 
 @pytest.mark.skipif(SERIAL, reason="without OpenMP its variable decides nothing")

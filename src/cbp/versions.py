@@ -3,6 +3,8 @@
 import os
 import platform
 import re
+import sys
+import sysconfig
 import time
 
 import numpy as np
@@ -39,6 +41,15 @@ def processor() -> str:
     return found[1].strip() if found else platform.processor() or platform.machine()
 
 
+def gil() -> str:
+    """Whether Python's global interpreter lock is on, and why where the build could do without it."""
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "on"
+    # Asked by its name, which Python 3.12 lacks.
+    enabled = getattr(sys, "_is_gil_enabled")()  # noqa: B009
+    return "on (PYTHON_GIL sets it, or a module needs it)" if enabled else "off"
+
+
 def describe(dtype: str = "float32") -> dict[str, str]:
     """Facts by name, in the order in which `show_versions` prints them."""
     table = kernels.table(dtype)
@@ -61,6 +72,7 @@ def describe(dtype: str = "float32") -> dict[str, str]:
         "OpenMP": openmp,
         "NumPy": np.__version__,
         "Python": platform.python_version(),
+        "GIL": gil(),
         "platform": platform.platform(),
     }
 
