@@ -14,8 +14,6 @@ import platform
 import re
 import shutil
 import subprocess
-import sysconfig
-from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -28,6 +26,15 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 # Without the GIL.
 THREADED = ["3.13t", "3.14t", "3.15t"]
+# What qemu calls a machine, and what GCC does.
+MACHINES = {
+    "aarch64": "aarch64-linux-gnu",
+    "riscv64": "riscv64-linux-gnu",
+    "ppc64le": "powerpc64le-linux-gnu",
+    "s390x": "s390x-linux-gnu",
+}
+# Sessions for the newest Pythons and compilers.
+SID = ["tests-3.14", "tests-3.15", "clang", "warnings(gcc)", "warnings(clang)", "musl"]
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 # Nothing that the caller has set leaks into a build or a run, but for where to find MNIST.
 CLEAN = dict.fromkeys(
@@ -36,6 +43,16 @@ CLEAN = dict.fromkeys(
     if (name.startswith(("CBP_", "OMP_", "PYTHON")) and name != "CBP_MNIST")
     or name in ("CC", "CFLAGS", "LDFLAGS", "LD_PRELOAD")
 )
+
+
+def runs(python: str) -> bool:
+    """Whether a Python is on the path, and not only pyenv's word that it is not."""
+    program = shutil.which(f"python{python}")
+    return program is not None and subprocess.run([program, "-V"], capture_output=True).returncode == 0
+
+
+# For what need not run with each.
+NEWEST = next((python for python in reversed(PYTHONS) if runs(python)), None)
 
 
 def build(session: nox.Session, **env: str) -> tuple[Path, str]:
@@ -49,7 +66,8 @@ def build(session: nox.Session, **env: str) -> tuple[Path, str]:
 
 def install(session: nox.Session, wheel: Path, **expected: str) -> None:
     """Install a wheel, and look whether it is what the session is for: facts of `cbp info`, as patterns."""
-    session.install("-q", f"cython-backprop[test] @ {wheel.resolve().as_uri()}")
+    # A Python that is very new or already left behind has wheels of some versions of NumPy only.
+    session.install("-q", "--prefer-binary", f"cython-backprop[test] @ {wheel.resolve().as_uri()}")
     info = str(session.run("cbp", "info", env=CLEAN, silent=True))
     session.log("\n" + info)
     for fact, pattern in expected.items():
@@ -174,7 +192,7 @@ def odd(session: nox.Session, isa: str) -> None:
 
 
 @nox.session(tags=["matrix"])
-@nox.parametrize("compiler", ["gcc", "clang"])
+@nox.parametrize("compiler", ["gcc", "clang"], ids=["gcc", "clang"])
 def warnings(session: nox.Session, compiler: str) -> None:
     """Build without warnings under -Wall -Wextra."""
     need(session, compiler)
@@ -190,40 +208,38 @@ def warnings(session: nox.Session, compiler: str) -> None:
         session.error("\n".join(found))
 
 
-def portable(session: nox.Session, compiler: str, *flags: str, runner: Sequence[str] = ()) -> None:
-    """Compile the core without Python for another machine, and compare its results with the reference's."""
-    for program in (compiler, *runner[:1]):
+def portable(session: nox.Session, compiler: str, *flags: str, runner: str = "") -> None:
+    """Compare the core without Python with the reference: see .ci/portable/run.py."""
+    for program in filter(None, (compiler, runner)):
         need(session, program)
-    session.install("-q", f"cython-backprop @ {build(session)[0].resolve().as_uri()}")
-    folder = Path(session.create_tmp())
-    session.run("python", ".ci/portable/vectors.py", str(folder / "vectors.h"), env=CLEAN)
-    directives = "cdivision=True,boundscheck=False,wraparound=False,initializedcheck=False"
-    source = folder / "backprop.c"
-    session.run(
-        *("cython", "-3", "-X", directives, "-I", "src", "src/cbp/kernels/backprop.pyx", "-o", str(source))
-    )
-    found_in = ["-Isrc/cbp/kernels", f"-I{sysconfig.get_path('include')}", f"-I{folder}"]
-    program = [".ci/portable/driver.c", "-o", str(folder / "driver")]
-    compile_args = ["-O3", "-fno-math-errno", "-ffp-contract=off", "-w", *flags]
-    # Functions that the driver never calls want Python.
-    link_args = ["-static", "-Wl,--unresolved-symbols=ignore-all", "-lm"]
-    for precision in ([], ["-DCBP_DOUBLE=1"]):
-        for vbytes in (16, 0):
-            macros = [f"-DVBYTES={vbytes}", *precision, f'-DKERNELS="{source.resolve()}"']
-            session.run(compiler, *compile_args, *macros, *found_in, *program, *link_args, external=True)
-            session.run(*runner, str(folder / "driver"), external=True)
+    wheel, _ = build(session, **({"CBP_BUILD_ISAS": "x86-64-v2"} if X86 else {}))
+    session.install("-q", f"cython-backprop @ {wheel.resolve().as_uri()}")
+    options = ("--runner", runner) if runner else ()
+    program = (str(Path(session.create_tmp(), "portable")), *options, compiler, *flags)
+    session.run("python", ".ci/portable/run.py", *program, env=CLEAN)
 
 
-@nox.session(tags=["matrix"])
-def aarch64(session: nox.Session) -> None:
-    """Run the core of ARM's 64-bit machines, cross-compiled and emulated, against the reference."""
-    portable(session, "aarch64-linux-gnu-gcc", "-fopenmp", runner=["qemu-aarch64"])
+@nox.session(python=NEWEST, tags=["matrix"])
+@nox.parametrize("machine", list(MACHINES), ids=list(MACHINES))
+def emulated(session: nox.Session, machine: str) -> None:
+    """Run the core of another machine, cross-compiled and emulated, against the reference."""
+    portable(session, f"{MACHINES[machine]}-gcc", "-fopenmp", runner=f"qemu-{machine}")
 
 
-@nox.session(tags=["matrix"])
+@nox.session(python=NEWEST, tags=["matrix"])
 def musl(session: nox.Session) -> None:
     """Run the core with the C library of Alpine Linux, against the reference."""
     portable(session, "musl-gcc")
+
+
+@nox.session(python=False, tags=["matrix"])
+@nox.parametrize("inner", SID, ids=SID)
+def sid(session: nox.Session, inner: str) -> None:
+    """Run a session in Debian's unstable suite, with its Pythons and compilers: see .ci/sid."""
+    need(session, "debootstrap")
+    if subprocess.run([".ci/sid", "--check"]).returncode:
+        session.skip("this user cannot change the root directory")
+    session.run(".ci/sid", "/opt/nox/bin/nox", "-s", inner, *("--", *session.posargs), external=True)
 
 
 @nox.session
