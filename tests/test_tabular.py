@@ -110,7 +110,7 @@ def test_more_gaps_are_told_to_the_network():
 def test_dates_are_days_and_phases_of_the_year_the_week_and_the_day():
     hours = np.datetime64("1970-01-01T00", "s") + np.arange(0, 3 * 365 * 24, 7) * np.timedelta64(3600, "s")
     times = hours.copy()
-    times[5] = np.datetime64("NaT")
+    times[5] = np.datetime64("NaT", "s")
     table = pandas.DataFrame({"when": times})
     columns = Columns.fit(table)
     (column,) = columns.columns
