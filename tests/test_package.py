@@ -80,7 +80,8 @@ def test_import_brings_numpy_and_nothing_that_takes_long(tmp_path):
 
 
 @pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python has the GIL")
-def test_free_threaded_python_stays_so(tmp_path):
+def test_free_threaded_python_stays_so(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHON_GIL", raising=False)
     code = """import sys, cbp
 for dtype in ("float32", "float64"):
     cbp.Network([2, 2], dtype=dtype).predict([[0, 1]])
