@@ -113,6 +113,68 @@ def test_pickle_and_deepcopy(count):
         assert len(history) == count
 
 
+# --- read while it grows ---------------------------------------------------------------------------------
+
+
+class Growing(Epoch):
+    """An epoch whose history has one epoch more after each look at it, as if another thread were training."""
+
+    def __getattribute__(self, name):
+        grown = Growing.history
+        if grown is not None and len(grown) < 100:  # else whoever followed the growth would never end
+            grown.append(Epoch(len(grown) + 1, 0.5, 0.5, 0.25, 4000.0))
+        return super().__getattribute__(name)
+
+
+READERS = {
+    "str": str,
+    "repr": repr,
+    "html": History._repr_html_,
+    "losses": lambda history: history.losses,
+    "validation losses": lambda history: history.validation_losses,
+    "seconds": lambda history: history.seconds,
+    "iteration": lambda history: [(epoch.number, epoch.loss) for epoch in history],
+    "a slice": lambda history: repr(history[:]),
+    "copy": lambda history: repr(copy.copy(history)),
+    "deepcopy": lambda history: repr(copy.deepcopy(history)),
+    "pickle": lambda history: repr(pickle.loads(pickle.dumps(history))),
+}
+
+
+@pytest.fixture
+def growing():
+    """A function that makes a history of two epochs, which grows when the first of them is looked at."""
+
+    def make():
+        Growing.history = None
+        history = History([Growing(1, 0.5, None, 0.25, 4000.0), *make_history(2)[1:]])
+        Growing.history = history
+        return history
+
+    yield make
+    Growing.history = None
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_what_is_read_is_what_was_complete_at_first(read, growing):
+    history = growing()
+    found = read(history)
+    Growing.history = None
+    assert len(history) > 2
+    assert found == read(history[:2])
+
+
+def test_a_file_has_what_was_complete_at_first(tmp_path, growing):
+    growing().to_csv(tmp_path / "history.csv")
+    assert len(read_csv(tmp_path / "history.csv")) == 1 + 2
+
+
+def test_a_plot_has_what_was_complete_at_first(growing):
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    lines = growing().plot(figure.subplots()).get_lines()
+    assert [len(line.get_xdata()) for line in lines] == [2, 1]
+
+
 # --- its columns -----------------------------------------------------------------------------------------
 
 

@@ -6,9 +6,9 @@ import csv
 import io
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from cbp.files import write_whole
 
@@ -78,6 +78,12 @@ class History(Sequence[Epoch]):
     0.25
     >>> history.losses
     [0.75, 0.25]
+
+    Notes
+    -----
+    A history may be read in any thread while `fit` appends to it in another: each call reads the epochs that
+    were complete when it began. To read several things of the same epochs, take ``history[:]``, a copy that
+    does not grow.
     """
 
     def __init__(self, epochs: Iterable[Epoch] = ()) -> None:
@@ -85,7 +91,19 @@ class History(Sequence[Epoch]):
 
     def append(self, epoch: Epoch) -> None:
         """Add the record of one more epoch at the end."""
+        # The only change that is ever made, and one that no other thread sees half done.
         self._epochs.append(epoch)
+
+    def _complete(self) -> tuple[Epoch, ...]:
+        """The epochs so far, which methods take once, since more may be added while they run."""
+        return tuple(self._epochs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What `copy` and `pickle` keep."""
+        return {**vars(self), "_epochs": list(self._epochs)}
+
+    def __iter__(self) -> Iterator[Epoch]:
+        return iter(self._complete())
 
     def __len__(self) -> int:
         return len(self._epochs)
@@ -102,12 +120,12 @@ class History(Sequence[Epoch]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, History):
             return NotImplemented
-        return self._epochs == other._epochs
+        return other is self or self._complete() == other._complete()
 
     @property
     def losses(self) -> list[float]:
         """The training loss of each epoch, a list of ``len(self)`` floats."""
-        return [epoch.loss for epoch in self._epochs]
+        return [epoch.loss for epoch in self]
 
     @property
     def validation_losses(self) -> list[float]:
@@ -116,33 +134,30 @@ class History(Sequence[Epoch]):
         It is empty where no epoch was validated. Where only some were, the others are NaN, so that the list
         keeps step with :attr:`losses`.
         """
-        if not self._is_validated():
+        epochs = self._complete()
+        if not any_validated(epochs):
             return []
-        return [
-            math.nan if epoch.validation_loss is None else epoch.validation_loss for epoch in self._epochs
-        ]
+        return [math.nan if epoch.validation_loss is None else epoch.validation_loss for epoch in epochs]
 
     @property
     def seconds(self) -> float:
         """The time of all epochs together."""
-        return math.fsum(epoch.seconds for epoch in self._epochs)
-
-    def _is_validated(self) -> bool:
-        return any(epoch.validation_loss is not None for epoch in self._epochs)
+        return math.fsum(epoch.seconds for epoch in self)
 
     def __repr__(self) -> str:
-        count = len(self)
-        facts = [f"{count} epoch" if count == 1 else f"{count} epochs"]
-        if count:
-            facts.append("loss " + first_to_last(self.losses))
-            validated = [epoch.validation_loss for epoch in self if epoch.validation_loss is not None]
+        epochs = self._complete()
+        facts = [f"{len(epochs)} epoch" if len(epochs) == 1 else f"{len(epochs)} epochs"]
+        if epochs:
+            facts.append("loss " + first_to_last([epoch.loss for epoch in epochs]))
+            validated = [epoch.validation_loss for epoch in epochs if epoch.validation_loss is not None]
             if validated:
                 facts.append("validation loss " + first_to_last(validated))
-            facts.append(f"{self.seconds:.3g} s" if self.seconds < 1000 else f"{self.seconds:,.0f} s")
+            seconds = math.fsum(epoch.seconds for epoch in epochs)
+            facts.append(f"{seconds:.3g} s" if seconds < 1000 else f"{seconds:,.0f} s")
         return f"History({', '.join(facts)})"
 
     def __str__(self) -> str:
-        rows = self._rows()
+        rows = table(self._complete())
         widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
         return "\n".join(
             "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
@@ -150,31 +165,10 @@ class History(Sequence[Epoch]):
 
     def _repr_html_(self) -> str:
         """Return the table as a notebook shows it."""
-        header, *body = self._rows()
+        header, *body = table(self._complete())
         lines = ["<tr>" + "".join(f"<th>{cell}</th>" for cell in header) + "</tr>"]
         lines += ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in body]
         return "<table>\n" + "\n".join(lines) + "\n</table>"
-
-    def _rows(self) -> list[list[str]]:
-        """Return the header and the rows to show, as text."""
-        shortened = len(self) > ROWS_SHOWN
-        shown = self._epochs
-        if shortened:
-            shown = self._epochs[:ROWS_AT_EACH_END] + self._epochs[-ROWS_AT_EACH_END:]
-
-        columns = [
-            ["epoch", *(str(epoch.number) for epoch in shown)],
-            ["loss", *format_losses([epoch.loss for epoch in shown])],
-        ]
-        if self._is_validated():
-            columns.append(["validation loss", *format_losses([epoch.validation_loss for epoch in shown])])
-        columns.append(["seconds", *format_seconds([epoch.seconds for epoch in shown])])
-        columns.append(["examples/s", *(f"{epoch.examples_per_second:,.0f}" for epoch in shown)])
-
-        rows = [list(row) for row in zip(*columns, strict=True)]
-        if shortened:
-            rows.insert(1 + ROWS_AT_EACH_END, ["..."] * len(columns))
-        return rows
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the loss, and the validation loss where there is one, against the epoch.
@@ -207,13 +201,12 @@ class History(Sequence[Epoch]):
         except ImportError as error:
             raise ImportError("History.plot needs matplotlib: pip install 'cython-backprop[plot]'") from error
 
-        curves = {"loss": [(epoch.number, epoch.loss) for epoch in self._epochs]}
-        if self._is_validated():
+        epochs = self._complete()
+        curves = {"loss": [(epoch.number, epoch.loss) for epoch in epochs]}
+        if any_validated(epochs):
             # Epochs that were not validated are left out, so that the line runs on over the gap.
             curves["validation loss"] = [
-                (epoch.number, epoch.validation_loss)
-                for epoch in self._epochs
-                if epoch.validation_loss is not None
+                (epoch.number, epoch.validation_loss) for epoch in epochs if epoch.validation_loss is not None
             ]
         for label, points in curves.items():
             # Markers, because a line through a single point is invisible.
@@ -249,8 +242,33 @@ class History(Sequence[Epoch]):
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(CSV_HEADER)
-        writer.writerows(astuple(epoch) for epoch in self._epochs)
+        writer.writerows(astuple(epoch) for epoch in self)
         write_whole(path, text.getvalue().encode())
+
+
+def any_validated(epochs: Iterable[Epoch]) -> bool:
+    """Return whether an epoch has a validation loss."""
+    return any(epoch.validation_loss is not None for epoch in epochs)
+
+
+def table(epochs: Sequence[Epoch]) -> list[list[str]]:
+    """Return the header and the rows to show, as text."""
+    shortened = len(epochs) > ROWS_SHOWN
+    shown = [*epochs[:ROWS_AT_EACH_END], *epochs[-ROWS_AT_EACH_END:]] if shortened else epochs
+
+    columns = [
+        ["epoch", *(str(epoch.number) for epoch in shown)],
+        ["loss", *format_losses([epoch.loss for epoch in shown])],
+    ]
+    if any_validated(epochs):
+        columns.append(["validation loss", *format_losses([epoch.validation_loss for epoch in shown])])
+    columns.append(["seconds", *format_seconds([epoch.seconds for epoch in shown])])
+    columns.append(["examples/s", *(f"{epoch.examples_per_second:,.0f}" for epoch in shown)])
+
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    if shortened:
+        rows.insert(1 + ROWS_AT_EACH_END, ["..."] * len(columns))
+    return rows
 
 
 def first_to_last(losses: Sequence[float]) -> str:
