@@ -2,7 +2,7 @@
 
 nox -l            the sessions
 nox               the checks, and the suite on the build that users get
-nox -t matrix     everything, but for wheels and neighbours, which install much
+nox -t matrix     everything, but for wheels and neighbours, which install much, and reading, which takes minutes
 
 A session builds a wheel of the tree, installs it in an environment of its own, and runs the suite against
 it; arguments after -- go to pytest. A session whose compiler or Python is missing is skipped, and says so;
@@ -245,6 +245,13 @@ def sid(session: nox.Session, inner: str) -> None:
     if check.returncode:
         lacks(session, check.stderr.strip())
     session.run(".ci/sid", "/opt/nox/bin/nox", "-s", inner, *("--", *session.posargs), external=True)
+
+
+@nox.session
+def reading(session: nox.Session) -> None:
+    """Read a network for two minutes while another thread trains it: in every way, and by copies."""
+    install(session, build(session)[0])
+    suite(session, "tests/test_reading.py", CBP_READING_SECONDS="120")
 
 
 @nox.session

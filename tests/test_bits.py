@@ -83,6 +83,7 @@ def test_slices_end_inside_one_large_gradient(monkeypatch):
         ticks = []
         examples = net._examples(X, Y, None, None)
         run = training.new_pass(net._engine, "gradient", examples, m, 1)
+        run.pack(1)
         training.run_through(run, examples, 1, tick=ticks.append)
         assert len(ticks) > 1
 

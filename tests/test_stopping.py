@@ -396,5 +396,6 @@ def test_slices_of_the_tiniest_steps_are_short():
     examples = net._examples(np.zeros((100_000, 1)), np.zeros(100_000), None, None)
     ticks = []
     run = training.new_pass(net._engine, "train", examples, 1, 1)
+    run.pack(1)
     training.run_through(run, examples, 1, tick=ticks.append)
     assert ticks[0] <= 5_000

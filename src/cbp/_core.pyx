@@ -417,8 +417,8 @@ cdef class Pass:
     def read_state(self, list moments):
         """The optimiser's state as it was when settled: its moments, at rest, and the number of updates, returned.
 
-        None where there is none: within a pass that is not restorable. The GIL is kept, since the next step of a
-        training in another thread may write where this one reads.
+        None where there is none: within a pass that is not restorable. No other thread may call `pack` or `unpack`
+        meanwhile: between the two, steps write where this reads.
         """
         cdef list arrays = [Array(moment, self.engine.itemsize, True) for moment in moments]
         cdef int which

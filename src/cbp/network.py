@@ -73,8 +73,9 @@ class Network(Structure):
     Initial weights are uniform: in ±√(6 / (s(l) + s(l+1))) (Glorot and Bengio, 2010), before relu in
     ±√(6 / s(l)) (He et al., 2015); biases start at 0. They are drawn in double precision, layer by layer.
 
-    One thread may train a network while others predict with it: those see the parameters as they were at the
-    end of some epoch, or while they are being replaced at its end a mixture of two.
+    One thread may train a network while others read it in any way. What they compute, and `parameters`, is
+    by the parameters as they were at the end of some epoch, or while they are being replaced at its end by a
+    mixture of two. Copies, pickles, files and `thetas` are always of one epoch.
 
     Examples
     --------
@@ -372,7 +373,7 @@ class Network(Structure):
             rng=0,
             n_threads=self._n_threads,
         )
-        twin.parameters = self._parameters
+        twin.parameters = self._copy_of_parameters()
         twin.feature_names = self._feature_names
         D = twin.gradient(X, Y).parameters
         examples = twin._examples(X, Y, None, twin._feature_names)
@@ -471,7 +472,6 @@ class Network(Structure):
                 validate=validate,
                 callbacks=called,
                 progress=progress,
-                keep=self._set_state,
             )
         return history
 
@@ -555,6 +555,8 @@ class Network(Structure):
                 wanted or start.optimizer,
                 batch_size=size,
                 settings=lambda: (self._l2, self._thread_count()),
+                lock=self._rest_lock,
+                keep=self._set_state,
                 shuffler=self._shuffler if shuffle else None,
                 restorable=going_on,
             )

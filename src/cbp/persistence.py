@@ -40,11 +40,11 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
         "dtype": network.dtype.name,
         "metadata": network.metadata,
     }
-    if network.feature_names is not None:
-        description["feature_names"] = network.feature_names
+    if (names := network.feature_names) is not None:
+        description["feature_names"] = names
+    parameters = network._copy_of_parameters()
     file = io.BytesIO()
-    # Not `parameters`: once that has been looked at, partial_fit has to compare them.
-    np.savez(file, description=np.array(json.dumps(description)), parameters=network._parameters)
+    np.savez(file, description=np.array(json.dumps(description)), parameters=parameters)
     write_whole(path, file.getvalue())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +22,7 @@ from cbp.steps import Steps, at_rest
 
 # The attributes that `Structure._build` makes, which no copy takes over as they are.
 BUILT = frozenset(
-    ("_parameters", "_weights", "_biases", "_table", "_engine", "_state", "_passes", "_locks"),
+    ("_parameters", "_weights", "_biases", "_table", "_engine", "_state", "_passes", "_locks", "_rests"),
 )
 
 
@@ -74,6 +75,15 @@ class Structure:
         self._passes: dict[str, _core.Pass] = {}  # of loss and gradient
         # By process: what was held in the parent of a fork is not held in the child.
         self._locks: dict[int, threading.Lock] = {}
+        self._rests: dict[int, threading.RLock] = {}
+
+    def _rest_lock(self) -> threading.RLock:
+        """The lock for the parameters and the optimiser's state: to replace them, or to copy them whole.
+
+        The thread that holds it may take it again, since a handler of signals may copy the network.
+        """
+        process = os.getpid()
+        return self._rests.get(process) or self._rests.setdefault(process, threading.RLock())
 
     # What the network is
 
@@ -167,8 +177,9 @@ class Structure:
         array = numeric(values, "parameters")
         if array.shape != self._parameters.shape:
             raise ValueError(f"parameters must have shape {self._parameters.shape}, got {array.shape}")
-        self._parameters[:] = array
-        self._engine.note_write()
+        with self._rest_lock():
+            self._parameters[:] = array
+            self._engine.note_write()
 
     @property
     def weights(self) -> Layers:
@@ -182,7 +193,8 @@ class Structure:
     @weights.setter
     def weights(self, values: Sequence[ArrayLike]) -> None:
         self._weights.copy_from(values)
-        self._engine.note_write()
+        with self._rest_lock():
+            self._engine.note_write()
 
     @property
     def biases(self) -> Layers:
@@ -193,12 +205,22 @@ class Structure:
     @biases.setter
     def biases(self, values: Sequence[ArrayLike]) -> None:
         self._biases.copy_from(values)
-        self._engine.note_write()
+        with self._rest_lock():
+            self._engine.note_write()
 
     @property
     def thetas(self) -> list[Array]:
         """[Θ(1), …], copies in the textbook's form [b(l) ǀ W(l)ᵀ], each (s(l+1), 1 + s(l))."""
-        return layout.thetas(self._weights, self._biases)
+        with self._rest_lock():
+            return layout.thetas(self._weights, self._biases)
+
+    def _copy_of_parameters(self) -> Array:
+        """Those of one epoch, also while another thread trains.
+
+        Not by `parameters`: once that has been looked at, partial_fit has to compare them.
+        """
+        with self._rest_lock():
+            return self._parameters.copy()
 
     # Copies
 
@@ -209,11 +231,14 @@ class Structure:
         """
         given: Any = super().__getstate__()
         attributes, slots = given if isinstance(given, tuple) else (given, None)
-        state = {name: value for name, value in attributes.items() if name not in BUILT}
-        state["parameters"] = self._parameters.copy()
-        state["_state"] = at_rest(self._state)
-        # For `copy.copy`: else both would draw from one stream.
-        state["_shuffler"] = copy.deepcopy(self._shuffler)
+        # A copy of the dict first: another thread that trains may add an attribute.
+        state = {name: value for name, value in dict(attributes).items() if name not in BUILT}
+        with self._rest_lock():
+            state["parameters"] = self._parameters.copy()
+            state["_state"] = at_rest(self._state)
+            # For `copy.copy`: else both would draw from one stream, and add to one history.
+            state["_shuffler"] = copy.deepcopy(self._shuffler)
+            state["history"] = copy.copy(self.history)
         return state if slots is None else (state, slots)
 
     def __setstate__(self, state: Any) -> None:

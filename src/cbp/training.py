@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -41,9 +42,8 @@ def part_rows(examples: Examples) -> int:
     return int(max(LEAST_PART, PART_BYTES // (width * examples.dtype.itemsize)))
 
 
-def shuffle(order: Array, source: np.random.Generator) -> None:
-    """Shuffle in place by parts, so that Ctrl-C is heard; one number is drawn from the source."""
-    state = int(source.integers(1 << 63))
+def shuffle(order: Array, state: int) -> None:
+    """Shuffle in place by parts, so that Ctrl-C is heard."""
     for stop in range(len(order), 1, -SHUFFLE_PART):
         state = _core.shuffle(order, max(1, stop - SHUFFLE_PART), stop, state)
 
@@ -98,7 +98,7 @@ def run_through(
     tick: Callable[[int], object] = lambda n: None,
     budget: float = FIRST_BUDGET,
 ) -> float:
-    """Take all examples through a pass, in slices; `tick` hears of each slice how many it has done.
+    """Take all examples through a packed pass, in slices; `tick` hears of each slice how many it has done.
 
     Returns the budget to start the next pass with.
 
@@ -109,7 +109,6 @@ def run_through(
     FloatingPointError
         If a minibatch's loss is not finite.
     """
-    run.pack(n_threads)
     bind_part(run, examples, order, inputs, check)
     while True:
         before, started = run.position, time.perf_counter()
@@ -132,6 +131,7 @@ def loss(engine: _core.Engine, examples: Examples, n_threads: int, l2: float) ->
     """J of all the examples."""
     run = new_pass(engine, "loss", examples, examples.m, n_threads)
     run.set_rule(l2=l2)
+    run.pack(n_threads)
     run_through(run, examples, n_threads)
     return float(run.loss)
 
@@ -142,6 +142,7 @@ def gradient(
     """J of all the examples, its gradient into D and, where wanted, dJ/dX into inputs."""
     run = new_pass(engine, "gradient", examples, examples.m, n_threads, inputs=inputs is not None)
     run.set_rule(l2=l2)
+    run.pack(n_threads)
     run_through(run, examples, n_threads, inputs=inputs)
     run.read_gradient(D)
     return float(run.loss)
@@ -161,6 +162,10 @@ class Training:
     batch_size : int or None
     settings : callable
         Returns l2 and the number of threads, for each epoch anew.
+    lock : callable
+        Returns the lock for what other threads may copy: the parameters at rest and the optimiser's state.
+    keep : callable
+        Is given the steps at the end of each epoch, under the lock.
     shuffler : Generator or None
     restorable : bool
         As in `Extent`.
@@ -175,6 +180,8 @@ class Training:
         *,
         batch_size: int | None,
         settings: Callable[[], tuple[float, int]],
+        lock: Callable[[], AbstractContextManager[object]],
+        keep: Callable[[Steps], object],
         shuffler: np.random.Generator | None,
         restorable: bool,
     ) -> None:
@@ -184,6 +191,7 @@ class Training:
         self.batch = examples.m if batch_size is None else min(batch_size, examples.m)
         self.at_hand = part_rows(examples)
         self.settings, self.shuffler, self.restorable = settings, shuffler, restorable
+        self.lock, self.keep = lock, keep
         self.l2, self.n_threads = settings()
         self.steps = self.steps_from(state)
         self.order = np.arange(examples.m, dtype=np.uint32) if shuffler is not None else None
@@ -208,9 +216,8 @@ class Training:
             self.steps = self.steps_from(self.steps)
         run, n_threads = self.steps.run, self.n_threads
         run.set_rule(l2=self.l2, **self.optimizer.rule())
-        if self.shuffler is not None and self.order is not None:
-            shuffle(self.order, self.shuffler)
         try:
+            self.begin()
             self.budget = run_through(
                 run,
                 self.examples,
@@ -220,10 +227,10 @@ class Training:
                 tick=tick,
                 budget=self.budget,
             )
-            if not run.unpack(n_threads):
+            if not self.settle():
                 raise FloatingPointError(f"the parameters are no longer finite at step {run.step}")
         except KeyboardInterrupt:
-            self.failed = not run.unpack(n_threads)
+            self.failed = not self.settle()
             raise
         except FloatingPointError as error:
             self.failed = True
@@ -235,6 +242,22 @@ class Training:
         self.epochs_done += 1
         seconds = time.perf_counter() - started
         return Epoch(number, float(run.loss), None, seconds, self.examples.m / seconds)
+
+    def begin(self) -> None:
+        """Take the parameters over, and shuffle."""
+        with self.lock():
+            state = None if self.shuffler is None else int(self.shuffler.integers(1 << 63))
+            self.steps.run.pack(self.n_threads)
+        if state is not None and self.order is not None:
+            shuffle(self.order, state)
+
+    def settle(self) -> bool:
+        """Have the parameters and the optimiser's state stand, if they are finite."""
+        with self.lock():
+            finite = self.steps.run.unpack(self.n_threads)
+            if finite:
+                self.keep(self.settled())
+        return finite
 
     @property
     def undone(self) -> bool:
@@ -284,17 +307,12 @@ def train(
     validate: Callable[[], float] | None,
     callbacks: Iterable[Callable[[Epoch], object]],
     progress: bool | None,
-    keep: Callable[[Steps], object],
 ) -> None:
-    """Train for some epochs, each recorded in the history, or until a callback returns True.
-
-    `keep` is given the steps after each epoch, so that a copy made in a callback has the state as it is then.
-    """
+    """Train for some epochs, each recorded in the history, or until a callback returns True."""
     bar = Progress(progress, epochs=epochs, examples=training.examples.m)
     with bar:
         for number in range(1, epochs + 1):
             epoch = training.epoch(number, bar.advance)
-            keep(training.settled())
             try:
                 if validate is not None:
                     epoch = replace(epoch, validation_loss=validate())
