@@ -394,28 +394,6 @@ for thread in busy:
 """
 
 
-FORKSERVER = """
-import multiprocessing
-import numpy as np
-import cbp
-
-def train(n_threads):
-    rng = np.random.default_rng(0)
-    X, labels = rng.normal(size=(1000, 100)).astype("f4"), rng.integers(0, 10, size=1000)
-    net = cbp.Network([100, 200, 10], rng=1, n_threads=n_threads)
-    net.fit(X, labels, epochs=1, batch_size=500)
-    return cbp.get_num_threads(), net.parameters.tobytes()
-
-if __name__ == "__main__":
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", "cbp"])
-    with context.Pool(2) as pool:
-        found = pool.map_async(train, [1, 3, 3, 1]).get(60)
-    assert len({bits for _, bits in found}) == 1
-    print({told for told, _ in found} == {cbp.get_num_threads()})
-"""
-
-
 FORK_WHILE_LOADING = """
 import importlib, os, signal, threading, time
 import cbp
@@ -528,13 +506,6 @@ def test_children_train_that_are_forked_while_other_threads_train():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_fork_waits_for_a_module_that_another_thread_loads():
     assert run(FORK_WHILE_LOADING) == "17"
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
-def test_workers_of_a_server_that_has_imported_cbp(tmp_path):
-    path = tmp_path / "main.py"
-    path.write_text(FORKSERVER)
-    assert run(f"import runpy; runpy.run_path({str(path)!r}, run_name='__main__')", timeout=100) == "True"
 
 
 @pytest.mark.unsanitized
