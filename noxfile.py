@@ -2,7 +2,7 @@
 
 nox -l            the sessions
 nox               the checks, and the suite on the build that users get
-nox -t matrix     everything, but for wheels and neighbours, which install much, and reading, which takes minutes
+nox -t matrix     everything, but for wheels and neighbours, which install much, and reading, which takes long
 
 A session builds a wheel of the tree, installs it in an environment of its own, and runs the suite against
 it; arguments after -- go to pytest. A session whose compiler or Python is missing is skipped, and says so;
