@@ -11,7 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cbp import _core, arguments, arrays, frames, layout, persistence, scalars, scores, threads, training
+from cbp import (
+    _core,
+    arguments,
+    arrays,
+    forks,
+    frames,
+    layout,
+    persistence,
+    scalars,
+    scores,
+    threads,
+    training,
+)
 from cbp.arrays import Examples
 from cbp.conversion import Array, convert, numeric
 from cbp.faults import refusal
@@ -543,7 +555,7 @@ class Network(Structure):
         It leaves its optimiser's state, if finite.
         """
         size = None if batch_size is None else scalars.count(batch_size, "batch_size", least=1)
-        lock = self._locks.setdefault(os.getpid(), threading.Lock())
+        lock = self._locks.setdefault(forks.depth, threading.Lock())
         if not lock.acquire(blocking=False):
             raise RuntimeError("this network is being trained already, by another call of fit or partial_fit")
         try:
@@ -554,8 +566,7 @@ class Network(Structure):
                 start,
                 wanted or start.optimizer,
                 batch_size=size,
-                settings=lambda: (self._l2, self._thread_count()),
-                lock=self._rest_lock,
+                settings=lambda: (self._l2, self._thread_count(), self._rest_lock()),
                 keep=self._set_state,
                 shuffler=self._shuffler if shuffle else None,
                 restorable=going_on,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cbp import _core
+from cbp import _core, forks
 from cbp.conversion import Array
 from cbp.optimizers import SGD, Optimizer, OptimizerState
 
@@ -51,7 +50,7 @@ class Steps:
     ) -> None:
         self.optimizer, self.extent = optimizer, extent
         self._n_parameters, self._dtype = engine.n_parameters, dtype
-        self._process = os.getpid()
+        self._process = forks.depth
         self.run = _core.Pass(
             engine,
             _core.MODES["train"],
@@ -77,7 +76,7 @@ class Steps:
             and extent.n_threads <= mine.n_threads
             and extent.restorable == mine.restorable
             # A child of fork may have got a pass in the middle of a step of its parent.
-            and os.getpid() == self._process
+            and forks.depth == self._process
         )
 
     def at_rest(self) -> OptimizerState | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from cbp import _core, arguments, frames, kernels, layout
+from cbp import _core, arguments, forks, frames, kernels, layout
 from cbp.conversion import Array, numeric
 from cbp.history import History
 from cbp.initialization import draw_weights, generator, spawn
@@ -73,7 +72,7 @@ class Structure:
         )
         self._state: OptimizerState | Steps | None = None
         self._passes: dict[str, _core.Pass] = {}  # of loss and gradient
-        # By process: what was held in the parent of a fork is not held in the child.
+        # By process, as `forks.depth`: what was held in the parent of a fork is not held in the child.
         self._locks: dict[int, threading.Lock] = {}
         self._rests: dict[int, threading.RLock] = {}
 
@@ -82,8 +81,7 @@ class Structure:
 
         The thread that holds it may take it again, since a handler of signals may copy the network.
         """
-        process = os.getpid()
-        return self._rests.get(process) or self._rests.setdefault(process, threading.RLock())
+        return self._rests.get(forks.depth) or self._rests.setdefault(forks.depth, threading.RLock())
 
     # What the network is
 

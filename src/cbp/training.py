@@ -161,9 +161,8 @@ class Training:
         Of the same class as the state's.
     batch_size : int or None
     settings : callable
-        Returns l2 and the number of threads, for each epoch anew.
-    lock : callable
-        Returns the lock for what other threads may copy: the parameters at rest and the optimiser's state.
+        Returns, for each epoch anew, l2, the number of threads and the lock for what other threads may copy:
+        the parameters at rest and the optimiser's state.
     keep : callable
         Is given the steps at the end of each epoch, under the lock.
     shuffler : Generator or None
@@ -179,8 +178,7 @@ class Training:
         optimizer: Optimizer,
         *,
         batch_size: int | None,
-        settings: Callable[[], tuple[float, int]],
-        lock: Callable[[], AbstractContextManager[object]],
+        settings: Callable[[], tuple[float, int, AbstractContextManager[object]]],
         keep: Callable[[Steps], object],
         shuffler: np.random.Generator | None,
         restorable: bool,
@@ -191,8 +189,8 @@ class Training:
         self.batch = examples.m if batch_size is None else min(batch_size, examples.m)
         self.at_hand = part_rows(examples)
         self.settings, self.shuffler, self.restorable = settings, shuffler, restorable
-        self.lock, self.keep = lock, keep
-        self.l2, self.n_threads = settings()
+        self.keep = keep
+        self.l2, self.n_threads, self.lock = settings()
         self.steps = self.steps_from(state)
         self.order = np.arange(examples.m, dtype=np.uint32) if shuffler is not None else None
         self.failed = False
@@ -211,8 +209,8 @@ class Training:
     def epoch(self, number: int, tick: Callable[[int], object]) -> Epoch:
         """One epoch: the parameters at rest change at its end, or when Ctrl-C cuts it short."""
         started = time.perf_counter()
-        if self.epochs_done > 0:  # a callback may have set them
-            self.l2, self.n_threads = self.settings()
+        if self.epochs_done > 0:  # a callback may have set them, or forked
+            self.l2, self.n_threads, self.lock = self.settings()
             self.steps = self.steps_from(self.steps)
         run, n_threads = self.steps.run, self.n_threads
         run.set_rule(l2=self.l2, **self.optimizer.rule())
@@ -245,7 +243,7 @@ class Training:
 
     def begin(self) -> None:
         """Take the parameters over, and shuffle."""
-        with self.lock():
+        with self.lock:
             state = None if self.shuffler is None else int(self.shuffler.integers(1 << 63))
             self.steps.run.pack(self.n_threads)
         if state is not None and self.order is not None:
@@ -253,7 +251,7 @@ class Training:
 
     def settle(self) -> bool:
         """Have the parameters and the optimiser's state stand, if they are finite."""
-        with self.lock():
+        with self.lock:
             finite = self.steps.run.unpack(self.n_threads)
             if finite:
                 self.keep(self.settled())
