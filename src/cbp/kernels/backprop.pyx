@@ -30,6 +30,9 @@ cdef extern from "team.h" nogil:
     bint is_resting()
     void note_crowd(bint crowded)
 
+cdef extern from "granted.h" nogil:
+    int granted(int team)
+
 cdef extern from "openmp.h" nogil:
     int openmp_version()
     int most_threads()
@@ -228,7 +231,8 @@ cdef void advance(
     cdef Cursor end
     cdef bint crowded = False
     cdef int i
-    if team > 1 and not is_resting():
+    team = 1 if is_resting() else granted(team)
+    if team > 1:
         for i in range(team):           # OpenMP may give fewer
             run.reports[i].crowded = False
         with parallel(num_threads=team):

@@ -65,7 +65,7 @@ cdef bint forward(
     cdef char* memory = NULL
     cdef char* at
     cdef double multiply_adds = <double> m * plan.n_parameters
-    cdef int team = useful_threads(multiply_adds, n_threads), t
+    cdef int team = granted(useful_threads(multiply_adds, n_threads)), t
     cdef Py_ssize_t size = 2 * min(m, TILE) * plan.widest
     one_fault.kind = NONE
     if packed or size > SMALL_WORKSPACE or team > 1:

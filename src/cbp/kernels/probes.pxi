@@ -101,6 +101,7 @@ cdef double burn(int n_threads, int64_t turns) noexcept nogil:
     cdef double* kept = <double*> calloc(n_threads, sizeof(double))
     cdef double total = 0
     cdef int team = 1, t
+    n_threads = granted(n_threads)
     if kept == NULL:
         return 0
     if n_threads == 1:

@@ -131,7 +131,9 @@ cdef void unpack_share(const Pass* run, real* parameters, int me, int team) noex
 
 cdef int copying_team(const Pass* run, int n_threads) noexcept nogil:
     """Threads that take the parameters from here to there."""
-    return 1 if is_resting() else useful_threads(COPY_WORK * run.plan.packed_size, min(n_threads, run.most_threads))
+    if is_resting():
+        return 1
+    return granted(useful_threads(COPY_WORK * run.plan.packed_size, min(n_threads, run.most_threads)))
 
 
 cdef void pack(void* state, const void* parameters, bint unchanged, int n_threads) noexcept nogil:
