@@ -2,6 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from cbp import installation
+
+installation.check()  # first, because all that follows would fail, and say less
+
 from cbp import datasets
 from cbp.gradients import Gradient
 from cbp.history import Epoch, History

@@ -60,6 +60,8 @@ def load_digits(*, dtype: DTypeLike = "float32", rng: int | np.random.Generator 
     ------
     ValueError
         If ``dtype`` is not a floating-point type.
+    FileNotFoundError
+        If the images are not there, as in a program that was frozen without them.
 
     References
     ----------
@@ -93,7 +95,12 @@ def read_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     # Imported here, because few programs that import the package load the digits.
     from importlib.resources import files
 
-    content = files("cbp").joinpath("data", "digits.npz").read_bytes()
+    from cbp import installation
+
+    try:
+        content = files("cbp").joinpath("data", "digits.npz").read_bytes()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(installation.missing_data("cbp/data/digits.npz")) from error
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return arrays["images"], arrays["labels"]
 

@@ -52,7 +52,22 @@ def gil() -> str:
 
 def describe(dtype: str = "float32") -> dict[str, str]:
     """Facts by name, in the order in which `show_versions` prints them."""
-    table = kernels.table(dtype)
+    return {
+        "cbp": package_version(),
+        **describe_kernels(dtype),
+        "NumPy": np.__version__,
+        "Python": platform.python_version(),
+        "GIL": gil(),
+        "platform": platform.platform(),
+    }
+
+
+def describe_kernels(dtype: str) -> dict[str, str]:
+    """Facts about the kernels in use; why there are none, where none can be used."""
+    try:
+        table = kernels.table(dtype)
+    except ImportError as error:
+        return {"instruction set": f"none: {error}"}
     facts = _core.describe(table)
     cgroups.current_quota(afresh=True)
     n_threads, reason = threads.count(None, table)
@@ -65,15 +80,10 @@ def describe(dtype: str = "float32") -> dict[str, str]:
     chosen = "CBP_ISA" if os.environ.get("CBP_ISA") else "the best this processor has"
     runnable = ", ".join(kernels.available())
     return {
-        "cbp": package_version(),
         "instruction set": f"{kernels.isa()} ({chosen}; built and runnable: {runnable})",
         "threads": f"{n_threads} (by {reason}; {processors})",
         "compiler": facts["compiler"],
         "OpenMP": openmp,
-        "NumPy": np.__version__,
-        "Python": platform.python_version(),
-        "GIL": gil(),
-        "platform": platform.platform(),
     }
 
 

@@ -10,11 +10,13 @@ import threading
 from functools import cache
 from typing import Any
 
-from cbp import runtimes
-from cbp.kernels import cpu
+import cbp.kernels.cpu as cpu  # an error of this form names the module
+from cbp import installation, runtimes
 
-# From the best to the plainest, with the x86-64 level each needs. The last two are never chosen unasked.
+# From the best to the plainest, with the x86-64 level each needs.
 LEVELS = {"x86-64-v4": 4, "x86-64-v3": 3, "x86-64-v2": 2, "baseline": 0, "wide": 3, "plain": 0}
+ODD = {"wide", "plain"}  # for tests: never chosen unasked
+LEAST_LEVEL = 2  # that wheels for x86-64 are built for
 PRECISIONS = {"float32": "f32", "float64": "f64"}
 
 # A child of fork inherits the lock of a module that another thread was importing, and nobody unlocks it
@@ -30,14 +32,35 @@ def _module(isa: str, dtype: str) -> str:
     return f"cbp.kernels.{PRECISIONS[dtype]}_{isa.replace('-', '_')}"
 
 
+def seen_by_freezers() -> None:
+    """Name the modules. Nothing calls this.
+
+    PyInstaller, Nuitka and their like put into a program what import statements name, also those that never
+    run. `table` computes the name, which they cannot follow.
+    """
+    import cbp.kernels.f32_baseline
+    import cbp.kernels.f32_plain
+    import cbp.kernels.f32_wide
+    import cbp.kernels.f32_x86_64_v2
+    import cbp.kernels.f32_x86_64_v3
+    import cbp.kernels.f32_x86_64_v4
+    import cbp.kernels.f64_baseline
+    import cbp.kernels.f64_plain
+    import cbp.kernels.f64_wide
+    import cbp.kernels.f64_x86_64_v2
+    import cbp.kernels.f64_x86_64_v3
+    import cbp.kernels.f64_x86_64_v4  # noqa: F401
+
+
+def built() -> list[str]:
+    """Instruction sets that this installation has kernels for, the best first."""
+    return [isa for isa in LEVELS if importlib.util.find_spec(_module(isa, "float32")) is not None]
+
+
 def available() -> list[str]:
     """Instruction sets that are both built and runnable here, the best first."""
     level = cpu.level()
-    return [
-        isa
-        for isa, needed in LEVELS.items()
-        if level >= needed and importlib.util.find_spec(_module(isa, "float32")) is not None
-    ]
+    return [isa for isa in built() if level >= LEVELS[isa]]
 
 
 def choose(wanted: str | None) -> str:
@@ -46,17 +69,39 @@ def choose(wanted: str | None) -> str:
     Raises
     ------
     ImportError
-        If the one wanted is unknown, not built, or more than this processor has.
+        If the one wanted is unknown, not built, or more than this processor has; if no kernels are there, or
+        none that this processor can run.
     """
     found = available()
-    if wanted and wanted not in found:
-        raise ImportError(
-            f"CBP_ISA={wanted!r} is not available on this machine; available: {', '.join(found) or 'none'}"
+    if wanted and wanted in found:
+        return wanted
+    usable = [isa for isa in found if isa not in ODD] or found
+    if usable and not wanted:
+        return usable[0]
+    raise ImportError(refusal(wanted, built(), found, cpu.level()))
+
+
+def refusal(wanted: str | None, built: list[str], runnable: list[str], level: int) -> str:
+    """Why there is no instruction set to use, or not the one wanted, and what to do."""
+    if not built:
+        return installation.missing(_module("…", "float32"))
+    if wanted and wanted not in LEVELS:
+        return f"CBP_ISA must be one of {', '.join(LEVELS)}, got {wanted!r}"
+    has = f"this processor has x86-64-v{level}" if level else "this is another processor"
+    usable = ", ".join(runnable) or "none"
+    if wanted and wanted not in built:
+        return (
+            f"CBP_ISA={wanted!r} was not built into this installation, which has {', '.join(built)}: choose "
+            f"one of those that run here ({usable}), or build with CBP_BUILD_ISAS"
         )
-    usable = [isa for isa in found if isa not in ("wide", "plain")] or found
-    if not usable:
-        raise ImportError("cbp needs an x86-64-v2 processor (SSE4.2), which this one is not")
-    return wanted or usable[0]
+    if wanted:
+        return f"CBP_ISA={wanted!r} is more than this machine has ({has}); available: {usable}"
+    if 0 < level < LEAST_LEVEL:
+        return "cbp needs an x86-64-v2 processor (SSE4.2), which this one is not"
+    return (
+        f"this installation of cbp was built for {', '.join(built)} alone, and {has}: install a wheel from "
+        "the package index, or build with another CBP_BUILD_ISAS"
+    )
 
 
 @cache
@@ -67,6 +112,16 @@ def isa() -> str:
 
 @cache
 def table(dtype: str) -> Any:
-    """The capsule of C functions for float32 or float64; the module is loaded with its first use."""
+    """The capsule of C functions for float32 or float64; the module is loaded with its first use.
+
+    Raises
+    ------
+    ImportError
+        If there are no kernels to use: see `choose`.
+    """
+    name = _module(isa(), dtype)
     with _loading, runtimes.released():  # the first module brings OpenMP
-        return importlib.import_module(_module(isa(), dtype)).capsule
+        try:
+            return importlib.import_module(name).capsule
+        except ModuleNotFoundError as error:
+            raise ImportError(installation.missing(name), name=name) from error

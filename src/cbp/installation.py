@@ -1,0 +1,77 @@
+"""What is wrong with an installation that lacks compiled modules, and what to do, in words."""
+
+import os
+import sys
+import sysconfig
+
+# Nuitka defines __compiled__ in the modules that it has compiled, the other freezers set sys.frozen.
+FROZEN = getattr(sys, "frozen", False) or "__compiled__" in globals()
+
+HERE = os.path.dirname(__file__)
+
+
+def check() -> None:
+    """Look whether the compiled modules are there that everything needs.
+
+    Raises
+    ------
+    ImportError
+        If they are not, which says why.
+    """
+    try:
+        import cbp._core
+        import cbp.kernels.cpu  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("cbp."):  # NumPy
+            raise
+        raise ImportError(missing(error.name), name=error.name) from error
+
+
+def missing(name: str) -> str:
+    """Why a compiled module may be missing, and what to do."""
+    if FROZEN:
+        return (
+            f"{name} is missing: the program was frozen without all of cbp. Have PyInstaller add it with "
+            "--collect-all cbp, Nuitka with --include-package=cbp"
+        )
+    if archive := archive_of(HERE):
+        return (
+            f"cbp was imported from {archive}, and Python cannot load compiled modules out of an archive: "
+            "install it with pip, or unpack it into a folder that is on sys.path"
+        )
+    if others := built_for_others(name):
+        return (
+            f"{name} is missing: cbp was installed for another Python ({others}; this one loads "
+            f"{sysconfig.get_config_var('EXT_SUFFIX')}). Install it with the pip of this Python"
+        )
+    return (
+        f"{name} is missing: the installation of cbp in {HERE} is not complete. Install it anew: "
+        "pip install --force-reinstall --no-deps cython-backprop"
+    )
+
+
+def archive_of(path: str) -> str | None:
+    """The file that a path leads into, as into a folder; None if it leads through folders."""
+    while path and not os.path.exists(path):
+        path = os.path.dirname(path)
+    return path if os.path.isfile(path) else None
+
+
+def built_for_others(name: str) -> str:
+    """Files of a module that this Python does not take for one, by name."""
+    *folders, last = name.split(".")[1:]
+    try:
+        files = os.listdir(os.path.join(HERE, *folders))
+    except OSError:
+        return ""
+    return ", ".join(sorted(f for f in files if f.startswith(last + ".") and f.endswith((".so", ".pyd"))))
+
+
+def missing_data(name: str) -> str:
+    """Why a file of data may be missing, and what to do."""
+    if FROZEN:
+        return (
+            f"{name} is missing: the program was frozen without cbp's data. Have PyInstaller add them with "
+            "--collect-data cbp, Nuitka with --include-package-data=cbp"
+        )
+    return f"{name} is missing: the installation of cbp in {HERE} is not complete"
