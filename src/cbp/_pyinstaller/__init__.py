@@ -1,0 +1,8 @@
+"""Tells PyInstaller, which looks for the entry point `pyinstaller40`, where its hook for cbp lies."""
+
+import os
+
+
+def hook_dirs() -> list[str]:
+    """Folders with hooks."""
+    return [os.path.dirname(__file__)]
