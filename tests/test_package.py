@@ -103,7 +103,7 @@ def test_types_are_there_for_all_compiled_modules():
 
 
 def test_the_wheel_has_no_sources_of_what_is_compiled():
-    known = {"py.typed", "digits.npz", "LICENSE.md", "table.pxd"}
+    known = {"py.typed", "digits.npz", "table.pxd"}
     files = [
         file for file in DISTRIBUTION.files if file.parts[0] == "cbp" and "__pycache__" not in file.parts
     ]
@@ -161,6 +161,12 @@ def test_the_readme_knows_the_names():
             thing = getattr(thing, name)
     for name in re.findall(r"`\.(\w+)`", README.partition("## Names")[2].partition("\n## ")[0]):
         assert hasattr(cbp.Network, name) or name == "plot", name
+
+
+def test_the_readme_reads_well_where_its_neighbours_are_not():
+    """A package index shows it without the files beside it, where relative links lead nowhere."""
+    links = re.findall(r"\]\(([^)]*)\)", README)
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
 
 
 def test_the_readme_starts_with_its_two_commands():
