@@ -83,7 +83,7 @@ def expected(suffix: str, isas: Sequence[str]) -> set[str]:
     kept = {
         path
         for path in (SOURCE / "cbp").rglob("*")
-        if path.suffix in (".py", ".pyi", ".typed") or path.parent.name == "data" or path.name == "table.pxd"
+        if path.suffix in (".py", ".pyi", ".typed") or path.name in ("digits.npz", "table.pxd")
     }
     files = {path.relative_to(SOURCE).as_posix() for path in kept if "__pycache__" not in path.parts}
     kernels = {f"cbp/kernels/{p}_{isa}{suffix}" for isa in isas for p in ("f32", "f64")}
@@ -149,6 +149,10 @@ def check(wheel: Path) -> Row:
         len(openmp) == 1, f"carries {sorted(openmp) or 'no OpenMP runtime'}, so it is serial or not repaired"
     )
     need(vendored == openmp | known, f"should not carry {sorted(vendored - openmp - known)}")
+    expression = re.search(r"^License-Expression: (.+?)\r?$", info["METADATA"].decode(), re.M)
+    named = set(re.findall(r"GCC-exception-3\.1|LLVM-exception", expression[1] if expression else ""))
+    runtime = "GCC-exception-3.1" if min(openmp).startswith("libgomp") else "LLVM-exception"
+    need(named == {runtime}, f"its licence expression names {sorted(named)}, expected {runtime}")
     if "linux" in platform:
         parts = [part["name"] for path in boms for part in json.loads(info[path]).get("components", [])]
         need(any("omp" in part for part in parts), f"its SBOM names {parts}, not what it carries")
@@ -241,6 +245,7 @@ def build_wheel(sdist: Path, python: Path, folder: Path, *, abi3: bool = False) 
     (wheel,) = (folder / "raw").glob("*.whl")
     say(f"{wheel.name}: {wheel.stat().st_size / 1e3:.0f} kB")
     run(sys.executable, "-m", "auditwheel", "repair", "-w", folder / "dist", wheel)
+    run(sys.executable, TOP / ".ci" / "licence.py", folder / "dist")
     (repaired,) = (folder / "dist").glob("*.whl")
     return repaired
 
