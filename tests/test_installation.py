@@ -85,7 +85,7 @@ def test_kernels_that_are_missing(copy):
     assert what in error_of(copy.parent)
     facts = facts_of(copy.parent)
     assert facts["instruction set"].startswith("none: cbp.kernels.f32_… is missing: ")
-    assert list(facts) == ["cbp", "instruction set", "NumPy", "Python", "platform"]
+    assert list(facts) == ["cbp", "instruction set", "NumPy", "Python", "GIL", "platform"]
     done = run(copy.parent, "-m", "cbp", "train", "--quiet")
     assert done.returncode == 2
     assert done.stderr.startswith("cbp: error: cbp.kernels.f32_… is missing")

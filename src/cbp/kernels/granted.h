@@ -45,7 +45,7 @@ static inline int granted(int team)
 {
     static _Thread_local int most = 1;  /* that this thread, whose threads the runtime keeps apart, has been granted */
     static _Atomic double refused_at = -ASK_AGAIN;
-    if (team <= most) return team;
+    if (team == 1 || team <= most) return team;
     double since = seconds() - atomic_load_explicit(&refused_at, memory_order_relaxed);
     if (0 <= since && since < ASK_AGAIN) return 1;
     if (!can_make(team - 1)) {
