@@ -1,10 +1,10 @@
 """Public tables that packages ship, as data frames: what `tables.py` trains on.
 
 The recipe of `cbp train` was chosen on TUNING, and the verdict is given on KEPT_BACK. A list whose results
-are known is no longer kept back: two have moved to TUNING so far. The present one was picked by the sizes,
+are known is no longer kept back: three have moved to TUNING so far. The present one was picked by the sizes,
 columns and targets of the tables alone, and committed before anything was trained on it. Variants of the
 recipe were then compared on TUNING, and the chosen one was run once on KEPT_BACK. Some tables in both are
-surveys of the same kind, such as turnout and voteincome.
+surveys of the same kind, such as Workinghours and HI, which tell how long women work for wages.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ SOURCES: dict[str, Callable[[str], Any]] = {
     "pydataset": from_pydataset,
 }
 
-# The recipe was chosen on these, and on nothing else. Two lists of them, from committee and from coleman on,
-# were kept back at first, and taken up here once they had been looked at.
+# The recipe was chosen on these, and on nothing else. Three lists of them, from committee, from coleman and
+# from Rubber on, were kept back at first, and taken up here once they had been looked at.
 TUNING = (
     Table("sklearn", "linnerud", "Weight", NUMBER),
     Table("sklearn", "iris", "target", CLASSES),
@@ -174,10 +174,6 @@ TUNING = (
     Table("pydataset", "Ecdat/OFP", "ofp", NUMBER),
     Table("pydataset", "Ecdat/VietNamH", "lntotal", NUMBER),
     Table("pydataset", "COUNT/rwm", "docvis", NUMBER),
-)
-
-# The verdict is given on these. They were fixed before anything was trained on them, and are looked at once.
-KEPT_BACK = (
     Table("pydataset", "MASS/Rubber", "loss", NUMBER),
     Table("pydataset", "MASS/hills", "time", NUMBER),
     Table("pydataset", "datasets/LifeCycleSavings", "sr", NUMBER),
@@ -200,4 +196,35 @@ KEPT_BACK = (
     Table("pydataset", "Ecdat/Benefits", "ui", CLASSES),
     Table("pydataset", "Ecdat/Star", "tmathssk", NUMBER, ("treadssk", "schidkn")),
     Table("pydataset", "Ecdat/BudgetFood", "wfood", NUMBER, most=10_000),
+)
+
+# The verdict is given on these. They were fixed before anything was trained on them, and are looked at once.
+KEPT_BACK = (
+    Table("pydataset", "HSAUR/clouds", "rainfall", NUMBER),
+    Table("pydataset", "car/Pottery", "Site", CLASSES),
+    Table("pydataset", "Ecdat/Icecream", "cons", NUMBER),
+    Table("pydataset", "MASS/petrol", "Y", NUMBER),
+    Table("pydataset", "robustbase/vaso", "Y", CLASSES),
+    Table("pydataset", "MASS/UScrime", "y", NUMBER),
+    Table("pydataset", "car/Baumann", "group", CLASSES),
+    Table("pydataset", "MASS/Melanoma", "status", CLASSES, ("time",)),
+    Table("pydataset", "ggplot2/mpg", "hwy", NUMBER, ("cty",)),
+    Table("pydataset", "Ecdat/Fatality", "mrall", NUMBER),
+    Table("pydataset", "car/Greene", "decision", CLASSES),
+    Table("pydataset", "Ecdat/Clothing", "tsales", NUMBER),
+    Table("pydataset", "HSAUR/respiratory", "outcome", CLASSES, ("id",)),
+    Table("pydataset", "Ecdat/Mathlevel", "mathlevel", CLASSES),
+    Table("pydataset", "Ecdat/Griliches", "lw", NUMBER, ("lw80",)),
+    Table("pydataset", "Ecdat/Heating", "depvar", CLASSES, ("idcase",)),
+    Table("pydataset", "HistData/GaltonFamilies", "childHeight", NUMBER, ("family",)),
+    Table("pydataset", "geepack/spruce", "logsize", NUMBER, ("id",)),
+    Table("pydataset", "pscl/politicalInformation", "y", CLASSES, ("id",)),
+    Table("pydataset", "Ecdat/MunExp", "expend", NUMBER, ("id",)),
+    Table("pydataset", "Ecdat/Treatment", "treat", CLASSES),
+    Table("pydataset", "Zelig/mid", "conflict", CLASSES),
+    Table("pydataset", "survival/nwtco", "rel", CLASSES, ("seqno", "edrel", "in.subcohort")),
+    Table("pydataset", "Ecdat/DoctorAUS", "insurance", CLASSES),
+    Table("pydataset", "Ecdat/LaborSupply", "lnhr", NUMBER, ("id",)),
+    Table("pydataset", "lme4/VerbAgg", "r2", CLASSES, ("id", "resp")),
+    Table("pydataset", "Ecdat/HI", "whrswk", NUMBER, ("wght",)),
 )
