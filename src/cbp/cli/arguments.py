@@ -177,11 +177,19 @@ def add_network(group: argparse._ArgumentGroup) -> None:
         "--activation",
         metavar="NAME",
         type=names,
-        help="of the hidden layers, or of each: sigmoid, tanh, relu, identity (default: relu, but tanh for "
-        f"fewer than {recipe.FEW:,} examples, unless training would take long)",
+        help="of the hidden layers, or of each: sigmoid, tanh, relu, identity (default: "
+        + tried([name for one in recipe.CANDIDATES for name in one.activation]),
     )
     group.add_argument(
         "--dtype", choices=("float32", "float64"), default="float32", help="precision (default: float32)"
+    )
+
+
+def tried(names: list[str]) -> str:
+    """Return the words for a default that the recipe chooses, the end of a parenthesis included."""
+    return (
+        f"{' or '.join(dict.fromkeys(names))}, what is best for examples left out; {names[0]} where that "
+        "would take long, or with --epochs)"
     )
 
 
@@ -191,9 +199,8 @@ def add_training(group: argparse._ArgumentGroup) -> None:
         "--epochs",
         metavar="N",
         type=positive,
-        help="passes over all the data (default: as many as are best for examples left out: a tenth, or of "
-        f"fewer than {recipe.FEW:,}, unless that would take long, a fifth in turn; and the parameters are "
-        "averages over the passes)",
+        help="passes over all the data (default: as many as are best for examples left out: a fifth in turn, "
+        "or a tenth once where that would take long; and the parameters are averages over the passes)",
     )
     group.add_argument("--batch-size", metavar="N", type=positive, help="examples a step (default: 32)")
     group.add_argument("--optimizer", choices=("adam", "sgd"), default="adam", help="default: adam")
@@ -204,7 +211,13 @@ def add_training(group: argparse._ArgumentGroup) -> None:
         help="learning rate (default: 0.003 for adam, 0.1 for sgd)",
     )
     group.add_argument("--momentum", metavar="X", type=fraction, help="of sgd, below 1 (default: 0)")
-    group.add_argument("--l2", metavar="X", type=real, help="strength of the weight penalty (default: 0)")
+    group.add_argument(
+        "--l2",
+        metavar="X",
+        type=real,
+        help="strength of the weight penalty (default: "
+        + tried([f"{one.l2:g}" for one in recipe.CANDIDATES]),
+    )
     group.add_argument(
         "--seed",
         metavar="N",

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import cbp
-from cbp.cli import recipe as recipes
+from cbp.cli import trainer
 from cbp.cli.outputs import Outputs, check_writable
-from cbp.cli.recipe import Asked, Recipe, Trained
+from cbp.cli.recipe import Asked, Candidate, Recipe
 from cbp.cli.report import describe_data, describe_network, describe_training, note, say_score, say_speed
+from cbp.cli.trainer import Trained
 from cbp.datasets import load_digits
 from cbp.files import write_whole
 from cbp.tabular import Arrays, Choices, Classes, Columns, Examples, Preprocessor, load_examples, load_inputs
@@ -39,29 +40,29 @@ def train(args: argparse.Namespace) -> int:
     examples = digits(args) if args.file is None else load_examples(args.file, choices(args))
     table = examples.table
     recipe = Recipe.choose(len(examples.y_train), table.inputs.width, table.target.width, asked)
-    net = make_network(args, recipe, table)
+    nets = [make_network(args, recipe, one, table) for one in recipe.candidates]
     if not args.quiet:
         source = "handwritten digits" if args.file is None else args.file.name
         is_table = isinstance(table.inputs, Columns)
         describe_data(source, examples, last_column=is_table and args.target is None)
-        describe_network(net, recipe.activation)
+        describe_network(nets[0], recipe)
 
     started = time.perf_counter()
-    trained = fit(net, recipe, examples, args)
+    trained = fit(nets, recipe, examples, args)
     seconds = time.perf_counter() - started
 
     if not args.quiet:
-        describe_training(net, recipe, trained)
-    written = outputs.write(net, table)
-    say_score(net, examples)
-    say_speed(net, seconds)
+        describe_training(recipe, trained)
+    written = outputs.write(trained.net, table)
+    say_score(trained.net, examples)
+    say_speed(trained.net, seconds)
     return INTERRUPTED if not trained.finished else 0 if written else 2
 
 
-def fit(net: cbp.Network, recipe: Recipe, examples: Examples, args: argparse.Namespace) -> Trained:
-    """Train, and say what the user should know about how that went."""
-    trained = recipes.train(
-        net,
+def fit(nets: Sequence[cbp.Network], recipe: Recipe, examples: Examples, args: argparse.Namespace) -> Trained:
+    """Train the best of some networks, and say what the user should know about how that went."""
+    trained = trainer.train(
+        nets,
         recipe,
         examples.x_train,
         examples.y_train,
@@ -70,7 +71,7 @@ def fit(net: cbp.Network, recipe: Recipe, examples: Examples, args: argparse.Nam
         progress=False if args.quiet else None,  # where there is a terminal
     )
     if not trained.finished:
-        note(f"interrupted in epoch {len(net.history) + 1}: the network is as far as it got")
+        note(f"interrupted in epoch {len(trained.net.history) + 1}: the network is as far as it got")
     elif not trained.epochs:
         note("examples left out are predicted best without training: all examples are now predicted alike")
     return trained
@@ -95,15 +96,18 @@ def digits(args: argparse.Namespace) -> Examples:
     return Examples(*data, Preprocessor(Arrays([8, 8], 0.0, 1.0), Classes("digit", list(range(10)))))
 
 
-def make_network(args: argparse.Namespace, recipe: Recipe, table: Preprocessor) -> cbp.Network:
+def make_network(
+    args: argparse.Namespace, recipe: Recipe, candidate: Candidate, table: Preprocessor
+) -> cbp.Network:
     """Return a fresh network for some data."""
+    names = candidate.activation
     try:
         return cbp.Network(
             [table.inputs.width, *recipe.hidden, table.target.width],
             # One name is for all hidden layers, however many; several are one for each.
-            hidden=recipe.activation[0] if len(recipe.activation) == 1 else recipe.activation,
+            hidden=names[0] if len(names) == 1 else names,
             output=table.target.output,
-            l2=recipe.l2,
+            l2=candidate.l2,
             dtype=args.dtype,
             rng=args.seed,
             n_threads=args.threads,

@@ -6,12 +6,12 @@ import contextlib
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
 from typing import Any
 
 import cbp
 from cbp import flops
-from cbp.cli.recipe import HELD_OUT, Recipe, Trained
+from cbp.cli.recipe import HELD_OUT, Recipe
+from cbp.cli.trainer import Trained
 from cbp.tabular import Columns, Examples
 from cbp.threads import count, processors
 from cbp.versions import peak_gflops
@@ -85,25 +85,28 @@ def describe_data(source: str, examples: Examples, *, last_column: bool) -> None
         put(textwrap.fill(f"{'note':<10}{remark}", width(), subsequent_indent=" " * 10, **WHOLE_WORDS))
 
 
-def describe_network(net: cbp.Network, activations: Sequence[str]) -> None:
-    """Say what is trained."""
+def describe_network(net: cbp.Network, recipe: Recipe) -> None:
+    """Say what is trained, a network like this one."""
     sizes = "-".join(map(str, net.sizes))
-    functions = " and ".join([*activations, net.output] if len(net.sizes) > 2 else [net.output])
+    hidden = " or ".join(dict.fromkeys(" and ".join(one.activation) for one in recipe.candidates))
+    functions = f"{hidden} and {net.output}" if len(net.sizes) > 2 else net.output
     threads = counted(threads_of(net), "thread")
     say("network", f"{sizes}, {functions}; {net.n_parameters:,} parameters in {net.dtype}, {threads}")
 
 
-def describe_training(net: cbp.Network, recipe: Recipe, trained: Trained) -> None:
+def describe_training(recipe: Recipe, trained: Trained) -> None:
     """Say how the network was trained, and what decided when to stop."""
-    rule = recipe.optimizer
+    rule, net = recipe.optimizer, trained.net
     steps = f"{type(rule).__name__.lower()} {rule.learning_rate:g}, batches of {recipe.batch_size:,}"
-    penalty = f", l2 {recipe.l2:g}" if recipe.l2 else ""
+    penalty = f", l2 {net.l2:g}" if net.l2 else ""
     epochs = counted(trained.epochs, "epoch")
     if not trained.finished:
         epochs += " until it was interrupted"
     elif recipe.refit:
-        by = f"chosen by {recipe.folds} folds" if recipe.folds > 1 else f"by {HELD_OUT:.0%} held out"
+        by = f"by {recipe.folds} folds" if recipe.folds > 1 else f"by {HELD_OUT:.0%} held out"
         epochs = f"{trained.epochs:,} of {recipe.epochs:,} epochs, {by}"
+        if len({one.activation for one in recipe.candidates}) > 1:
+            epochs = f"{net.hidden[0]}, {epochs}"
     elif recipe.folds:
         epochs = f"best epoch {trained.epochs:,} of {len(net.history):,}, by {HELD_OUT:.0%} held out"
     say("recipe", f"{steps}{penalty}; {epochs}")
