@@ -84,7 +84,7 @@ def test_without_arguments_the_digits_are_learnt():
     assert all(len(line) < 80 for line in out.splitlines())
     for pattern in (
         r"^data +handwritten digits: 1,348 examples to train on, 449 to test with$",
-        r"^network +64-128-10, relu and softmax; 9,610 parameters in float32, \d+ threads?$",
+        r"^network +64-128-10, relu or tanh and softmax; 9,610 parameters in float32, \d+ threads?$",
         r"^time +[\d.]+ s, \d+ epochs$",
         r"^speed +[\d,]+ examples/s$",
         r"^share +[\d.]+% of the machine's peak: [\d.]+ of [\d.]+ GFLOP/s, \d+ threads?$",
@@ -164,7 +164,7 @@ def test_what_was_found_in_a_table_is_told(run, animals):
     assert "inputs    5, from 3 columns\n" in out
     assert "note      legs: left out, the same in every row\n" in out
     assert "target    Tier (the last column): 4 classes, '\"cat\"', 'Kuh, groß', 'fox', ...\n" in out
-    assert "network   5-128-4, tanh and softmax; 1,284 parameters in float32" in out
+    assert "network   5-128-4, relu and softmax; 1,284 parameters in float32" in out
     _, out, _ = run("train", animals, "--epochs", 1, "--target", "weight, kg", "--ignore", "legs")
     assert re.search(r"^target    weight, kg: a number, [\d.]+ on average$", out, re.M)
 

@@ -73,7 +73,7 @@ def fit(nets: Sequence[cbp.Network], recipe: Recipe, examples: Examples, args: a
     if not trained.finished:
         note(f"interrupted in epoch {len(trained.net.history) + 1}: the network is as far as it got")
     elif not trained.epochs:
-        note("examples left out are predicted best without training: all examples are now predicted alike")
+        note("training does not clearly help to predict examples left out: all are now predicted alike")
     return trained
 
 

@@ -237,8 +237,8 @@ class Average:
     left_out : (X, Y), optional
         Examples that say which average is best; without them it is the last one.
     stops : bool, default False
-        Whether to stop when there is little hope of a better one: after as many epochs again, and PATIENCE at
-        least. Folds do not: one that stops by chance would speak against the later epochs of all others.
+        Whether to keep the best one, and to stop when there is little hope of a better one: after as many
+        epochs again, and PATIENCE at least. Folds do neither, but record the errors of all epochs.
     """
 
     def __init__(self, net: cbp.Network, left_out: Pair | None, *, stops: bool = False) -> None:
@@ -256,7 +256,8 @@ class Average:
         if self.left_out:
             X, Y = self.left_out
             self.errors.append(errors(self.mean.predict(X), Y, self.usual))
-        if self.left_out is None or (self.stops and best(self.errors, least_gain(Y)) == epoch.number):
-            self.epoch = epoch.number
-            self.parameters[:] = mean
-        return self.stops and epoch.number - self.epoch >= max(PATIENCE, self.epoch)
+            if not self.stops or best(self.errors, least_gain(Y)) < epoch.number:
+                return self.stops and epoch.number - self.epoch >= max(PATIENCE, self.epoch)
+        self.epoch = epoch.number
+        self.parameters[:] = mean
+        return False
