@@ -84,7 +84,7 @@ def test_without_arguments_the_digits_are_learnt():
     assert all(len(line) < 80 for line in out.splitlines())
     for pattern in (
         r"^data +handwritten digits: 1,348 examples to train on, 449 to test with$",
-        r"^network +64-128-10, relu or tanh and softmax; 9,610 parameters in float32, \d+ threads?$",
+        r"^network +64-128-10, softmax; 9,610 parameters in float32, \d+ threads?$",
         r"^time +[\d.]+ s, \d+ epochs$",
         r"^speed +[\d,]+ examples/s$",
         r"^share +[\d.]+% of the machine's peak: [\d.]+ of [\d.]+ GFLOP/s, \d+ threads?$",

@@ -417,10 +417,10 @@ CHOSEN = r"(, l2 0\.3)?; (relu|tanh), \d+"  # with a penalty or without, of an a
 @pytest.mark.parametrize(
     ("m", "options", "line"),
     [
-        (40, [], rf"adam 0\.003, batches of 32{CHOSEN} of 300 epochs, by 5 folds"),
-        (4, [], rf"adam 0\.003, batches of 4{CHOSEN} of 300 epochs, by 4 folds"),
-        (400, ["--l2", 3], rf"adam 0\.003, batches of 32, l2 3{CHOSEN} of 231 epochs, by 5 folds"),
-        (40, ["--activation", "tanh", "--l2", 0], r"adam .* 32; \d+ of 300 epochs, by 5 folds"),
+        (40, [], rf"adam 0\.003, batches of 32{CHOSEN} of 300 epochs, 5 folds"),
+        (4, [], rf"adam 0\.003, batches of 4{CHOSEN} of 300 epochs, 4 folds"),
+        (400, ["--l2", 3], rf"adam 0\.003, batches of 32, l2 3{CHOSEN} of 231 epochs, 5 folds"),
+        (40, ["--activation", "tanh", "--l2", 0], r"adam .* 32; \d+ of 300 epochs, 5 folds"),
         (40, ["--epochs", 2, "--optimizer", "sgd"], r"sgd 0\.1, batches of 32; 2 epochs"),
         (40, ["--epochs", 1, "--batch-size", 5, "--lr", 0.01], r"adam 0\.01, batches of 5; 1 epoch"),
     ],
@@ -455,7 +455,7 @@ def test_options_reach_the_network_in_spite_of_the_recipe(told):
     out, _, net = told(*curve(40))
     assert net.sizes == (3, 128, 1)
     assert Candidate(net.hidden, net.l2) in CANDIDATES
-    assert "3-128-1, relu or tanh and identity;" in out
+    assert "3-128-1, identity;" in out
 
 
 @pytest.mark.parametrize("quiet", [[], ["--quiet"]])
@@ -464,5 +464,5 @@ def test_it_is_told_when_nothing_can_be_learnt(told, quiet):
     Y = np.tile([1.0, -1.0], 20)[:, None]
     out, err, net = told(np.ones((40, 2)), Y, *quiet)
     assert "training does not clearly help to predict examples left out: all are now predicted alike" in err
-    assert ("; relu, 0 of 300 epochs, by 5 folds" in out) == (not quiet)
+    assert ("; relu, 0 of 300 epochs, 5 folds" in out) == (not quiet)
     assert not net.predict(np.ones((1, 2))).any()

@@ -102,6 +102,11 @@ class Recipe:
     folds: int
     refit: bool
 
+    @property
+    def chooses_activation(self) -> bool:
+        """Whether the candidates differ in it."""
+        return len({candidate.activation for candidate in self.candidates}) > 1
+
     @classmethod
     def choose(cls, m: int, n_inputs: int, n_outputs: int, asked: Asked) -> Recipe:
         """Return what suits m training examples; whatever was asked for is done."""

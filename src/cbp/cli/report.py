@@ -86,10 +86,10 @@ def describe_data(source: str, examples: Examples, *, last_column: bool) -> None
 
 
 def describe_network(net: cbp.Network, recipe: Recipe) -> None:
-    """Say what is trained, a network like this one."""
+    """Say what is trained: a network like this one, whose activation may still have to be chosen."""
     sizes = "-".join(map(str, net.sizes))
-    hidden = " or ".join(dict.fromkeys(" and ".join(one.activation) for one in recipe.candidates))
-    functions = f"{hidden} and {net.output}" if len(net.sizes) > 2 else net.output
+    known = len(net.sizes) > 2 and not recipe.chooses_activation
+    functions = " and ".join([*recipe.candidates[0].activation, net.output] if known else [net.output])
     threads = counted(threads_of(net), "thread")
     say("network", f"{sizes}, {functions}; {net.n_parameters:,} parameters in {net.dtype}, {threads}")
 
@@ -103,9 +103,9 @@ def describe_training(recipe: Recipe, trained: Trained) -> None:
     if not trained.finished:
         epochs += " until it was interrupted"
     elif recipe.refit:
-        by = f"by {recipe.folds} folds" if recipe.folds > 1 else f"by {HELD_OUT:.0%} held out"
+        by = f"{recipe.folds} folds" if recipe.folds > 1 else f"by {HELD_OUT:.0%} held out"
         epochs = f"{trained.epochs:,} of {recipe.epochs:,} epochs, {by}"
-        if len({one.activation for one in recipe.candidates}) > 1:
+        if recipe.chooses_activation:
             epochs = f"{net.hidden[0]}, {epochs}"
     elif recipe.folds:
         epochs = f"best epoch {trained.epochs:,} of {len(net.history):,}, by {HELD_OUT:.0%} held out"
