@@ -37,6 +37,13 @@ ACTIVATIONS = {
 LOSSES = {"cross_entropy": t.CROSS_ENTROPY, "squared_error": t.SQUARED_ERROR}
 OPTIMIZERS = {"sgd": t.SGD, "adam": t.ADAM}
 MODES = {"loss": t.LOSS, "gradient": t.GRADIENT, "train": t.TRAIN}
+cdef dict REFUSALS = {
+    t.UNKNOWN_HIDDEN: "activations must be codes of ACTIVATIONS, and softmax that of the output alone",
+    t.UNKNOWN_OUTPUT: "the last of activations must be a code of ACTIVATIONS",
+    t.UNKNOWN_LOSS: "loss must be a code of LOSSES that fits the output's activation",
+    t.UNKNOWN_MODE: "mode must be a code of MODES",
+    t.UNKNOWN_OPTIMIZER: "optimizer must be a code of OPTIMIZERS",
+}
 FUNCTIONS = {
     "exp": t.EXP, "sigmoid": t.LOGISTIC, "tanh": t.HYPERBOLIC_TANGENT, "log1p_unit": t.LOG1P_UNIT,
 }
@@ -107,6 +114,11 @@ cdef inline const t.Table* table_of(object capsule) except NULL:
     return <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
 
 
+cdef object refusal(int kind, str got):
+    """The error where the kernels have made no plan or no pass."""
+    return MemoryError() if kind == t.ACCEPTED else ValueError(f"{REFUSALS[kind]}, got {got}")
+
+
 cdef class Engine:
     """A network's shapes and parameters in the kernels' hands.
 
@@ -159,7 +171,7 @@ cdef class Engine:
             self.parameters.expect(self.n_parameters + 128 // itemsize)
             self.plan = self.table.new_plan(&spec)
             if self.plan == NULL:
-                raise MemoryError
+                raise refusal(self.table.plan_refusal(&spec), f"activations {activations}, loss {loss}")
         finally:
             free(c_sizes)
             free(c_activations)
@@ -288,7 +300,7 @@ cdef class Pass:
             self.state = engine.table.new_pass(engine.plan, mode, optimizer, momentum, batch, inputs, at_hand or batch,
                                                n_threads, restorable)
         if self.state == NULL:
-            raise MemoryError
+            raise refusal(self.table.pass_refusal(mode, optimizer), f"mode {mode}, optimizer {optimizer}")
 
     def __dealloc__(self):
         if self.table != NULL:

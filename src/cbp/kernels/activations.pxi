@@ -212,6 +212,8 @@ cdef void activate(int g, real* z, Py_ssize_t n) noexcept nogil:
     elif g == RELU:
         for i from 0 <= i < n by LANES:
             store(z + i, at_least(load(z + i), broadcast(0)))
+    elif g != IDENTITY:
+        CHECK(False)
 
 
 cdef void times_derivative(int g, real* delta, const real* a, Py_ssize_t n) noexcept nogil:
@@ -229,6 +231,8 @@ cdef void times_derivative(int g, real* delta, const real* a, Py_ssize_t n) noex
     elif g == RELU:                     # g' = 1 where a > 0
         for i from 0 <= i < n by LANES:
             store(delta + i, where_positive(load(a + i), load(delta + i), broadcast(0)))
+    elif g != IDENTITY:                 # g' = 1
+        CHECK(False)
 
 
 # Softmax, a_j = e^(z_j) / sum_k e^(z_k), step by step for all rows: one by one, each waits for its own long chain (54

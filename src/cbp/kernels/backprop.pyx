@@ -67,6 +67,7 @@ include "products.pxi"
 include "activations.pxi"
 include "losses.pxi"
 include "updates.pxi"
+include "refusals.pxi"
 include "plan.pxi"
 include "data.pxi"
 include "faults.pxi"
@@ -264,9 +265,11 @@ table.team_limit = team_limit
 table.n_places = n_places
 table.place = place
 table.burn = burn
+table.plan_refusal = plan_refusal
 table.new_plan = new_plan
 table.free_plan = free_plan
 table.forward = forward
+table.pass_refusal = pass_refusal
 table.new_pass = new_pass
 table.free_pass = free_pass
 table.stride = stride

@@ -13,18 +13,29 @@
 # Where the output is not softmax, every output is a matter of its own, so that rows of few outputs can be taken
 # together as one long one: z, padded to whole vectors, becomes delta in place, its padding left to the caller.
 
-cdef double row_loss(int loss, const real* y, Py_ssize_t n) noexcept nogil:
-    """An example's loss, from what `elementwise_delta` has put in the place of y. Summed in double: the losses of many
-    rows must add up to more than six digits, and the square of a small error may be too small for a float."""
-    cdef double total = 0
-    cdef Py_ssize_t j
+cdef void row_losses(
+    int loss, double* losses,           # (n_rows,)
+    const real* y,                      # (n_rows, n)
+    Py_ssize_t n_rows, Py_ssize_t n,
+) noexcept nogil:
+    """Each example's loss, from what `elementwise_delta` has put in the place of y. Summed in double: the losses of
+    many rows must add up to more than six digits, and the square of a small error may be too small for a float."""
+    cdef double total
+    cdef Py_ssize_t i, j
     if loss == SQUARED_ERROR:
-        for j in range(n):
-            total += <double> y[j] * y[j]
-        return total / 2
-    for j in range(n):
-        total += y[j]
-    return total
+        for i in range(n_rows):
+            total = 0
+            for j in range(n):
+                total += <double> y[i * n + j] * y[i * n + j]
+            losses[i] = total / 2
+    elif loss == CROSS_ENTROPY:
+        for i in range(n_rows):
+            total = 0
+            for j in range(n):
+                total += y[i * n + j]
+            losses[i] = total
+    else:
+        CHECK(False)
 
 
 cdef void binary_cross_entropy(
@@ -127,8 +138,10 @@ cdef double sum_below(real top, const real* z, const real* y, Py_ssize_t n, doub
 
 
 cdef inline void elementwise_delta(int g, int loss, real* z, real* y, real* a, Py_ssize_t n) noexcept nogil:
-    """delta of n outputs that are not softmax's, whatever rows they belong to; y becomes what `row_loss` takes."""
+    """delta of n outputs that are not softmax's, whatever rows they belong to; y becomes what `row_losses` takes."""
     if loss == SQUARED_ERROR:
         squared_error(g, z, y, a, n)
-    else:
+    elif loss == CROSS_ENTROPY and g == SIGMOID:
         binary_cross_entropy(z, y, n)
+    else:
+        CHECK(False)

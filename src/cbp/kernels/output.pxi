@@ -28,10 +28,9 @@ cdef void softmax_delta(
 ) noexcept nogil:
     cdef const Layer* last = &plan.layers[plan.n_layers - 1]
     cdef Py_ssize_t n = last.n_out, ld = last.ld_out, i, j
-    cdef real* tops = tile.delta[0]     # both are free until the recursion
-    cdef real* others = tile.delta[1]
-    cdef const real* y = NULL
-    cdef Py_ssize_t label = -1
+    cdef real* tops = tile.delta[0]     # both are free until the recursion; these become 1 / sum_k e^(z_k - top),
+    cdef real* others = tile.delta[1]   # … and these the sum without the largest
+    cdef Py_ssize_t label
     largest_of_rows(tops, z, ld, n_rows, n)
     for i in range(n_rows):             # while z is still there
         if data.labels != NULL:
@@ -43,21 +42,48 @@ cdef void softmax_delta(
     exp_of_rows(z, tops, ld, n_rows, n)
     divide_rows_by_sums(z, tops, others, ld, n_rows, n)
     if plan.loss == SQUARED_ERROR:
-        for i in range(n_rows):
-            if data.labels != NULL:
-                label = data.labels[row_of(data, first + i)]
-            else:
-                y = targets_of(data, first + i, n)
-            losses[i] = softmax_squared_error(z + i * ld, y, label, n, others[i] * tops[i])
-        return
+        softmax_squared_errors(plan, z, losses, data, first, n_rows, tile)
+    elif plan.loss == CROSS_ENTROPY:
+        softmax_cross_entropies(plan, z, losses, data, first, n_rows, tile)
+    else:
+        CHECK(False)
+
+
+cdef void softmax_squared_errors(
+    const Plan* plan, real* a, double* losses,          # (n_rows, ld): a(L), which becomes delta(L)
+    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile,
+) noexcept nogil:
+    cdef const Layer* last = &plan.layers[plan.n_layers - 1]
+    cdef Py_ssize_t n = last.n_out, ld = last.ld_out, label = -1, i
+    cdef const real* inverses = tile.delta[0]           # as `softmax_delta` has left them
+    cdef const real* others = tile.delta[1]
+    cdef const real* y = NULL
+    for i in range(n_rows):
+        if data.labels != NULL:
+            label = data.labels[row_of(data, first + i)]
+        else:
+            y = targets_of(data, first + i, n)
+        losses[i] = softmax_squared_error(a + i * ld, y, label, n, others[i] * inverses[i])
+
+
+cdef void softmax_cross_entropies(
+    const Plan* plan, real* a,          # (n_rows, ld): a(L), which becomes delta(L)
+    double* losses,                     # (n_rows,): sum_j y_j (top - z_j), to which log sum_k e^(z_k - top) is added
+    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile,
+) noexcept nogil:
+    cdef const Layer* last = &plan.layers[plan.n_layers - 1]
+    cdef Py_ssize_t n = last.n_out, ld = last.ld_out, i, j
+    cdef const real* inverses = tile.delta[0]           # as `softmax_delta` has left them
+    cdef real* others = tile.delta[1]
+    cdef const real* y
     for i in range(n_rows):
         if data.labels != NULL:
             j = i * ld + data.labels[row_of(data, first + i)]
-            z[j] = softmax_error(z[j], 1, 1, others[i] * tops[i])
+            a[j] = softmax_error(a[j], 1, 1, others[i] * inverses[i])
         else:
             y = targets_of(data, first + i, n)
             for j in range(n):
-                z[i * ld + j] = softmax_error(z[i * ld + j], <real> tile.sums[i], y[j], others[i] * tops[i])
+                a[i * ld + j] = softmax_error(a[i * ld + j], <real> tile.sums[i], y[j], others[i] * inverses[i])
     for i from 0 <= i < n_rows by LANES:
         store(others + i, vec_log1p(load(others + i)))
     for i in range(n_rows):
@@ -96,7 +122,7 @@ cdef inline void wide_delta(
             write_targets(tile.y, data, first + i, n)
         elementwise_delta(last.g, plan.loss, z, tile.y, tile.a_row, n)
         store(z + end, first_lanes(load(z + end), n - end, 0))
-        losses[i] = row_loss(plan.loss, tile.y, n)
+        row_losses(plan.loss, losses + i, tile.y, 1, n)
         z += last.ld_out
 
 
@@ -114,7 +140,7 @@ cdef void narrow_delta(
         for j in range(n):
             dense[i * n + j] = z[i * ld + j]
     elementwise_delta(last.g, plan.loss, dense, tile.y, tile.delta[1], n_rows * n)
+    row_losses(plan.loss, losses, tile.y, n_rows, n)
     for i in range(n_rows):
-        losses[i] = row_loss(plan.loss, tile.y + i * n, n)
         for j in range(n):
             z[i * ld + j] = dense[i * n + j]

@@ -178,10 +178,14 @@ cdef void* new_pass(
     void* plan, int mode, int optimizer, bint momentum, Py_ssize_t batch, bint inputs, Py_ssize_t at_hand,
     int n_threads, bint restorable,
 ) noexcept nogil:
-    """A pass with minibatches of `batch` examples, weights still to be packed; NULL where memory is short."""
-    cdef Pass* run = <Pass*> calloc(1, sizeof(Pass))
+    """A pass with minibatches of `batch` examples, weights still to be packed; NULL where it is refused (see
+    `pass_refusal`) or memory is short."""
+    cdef Pass* run
     cdef Py_ssize_t n_bytes, l, ld_last
     cdef int panels
+    if pass_refusal(mode, optimizer) != ACCEPTED:
+        return NULL
+    run = <Pass*> calloc(1, sizeof(Pass))
     if run == NULL:
         return NULL
     run.plan = <const Plan*> plan

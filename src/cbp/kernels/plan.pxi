@@ -66,10 +66,13 @@ cdef Py_ssize_t panel_count(Py_ssize_t columns) noexcept nogil:
 
 
 cdef void* new_plan(const Spec* spec) noexcept nogil:
-    """The plan of a network that `_core` has found valid; NULL where memory is short."""
-    cdef Plan* plan = <Plan*> calloc(1, sizeof(Plan))
+    """The plan of a network; NULL where it is refused (see `plan_refusal`) or memory is short."""
+    cdef Plan* plan
     cdef Layer* layer
     cdef Py_ssize_t l
+    if plan_refusal(spec) != ACCEPTED:
+        return NULL
+    plan = <Plan*> calloc(1, sizeof(Plan))
     if plan == NULL:
         return NULL
     plan.layers = <Layer*> calloc(spec.n_layers, sizeof(Layer))

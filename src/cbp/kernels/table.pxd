@@ -51,6 +51,15 @@ cdef enum FaultKind:
     LOSS_NOT_FINITE
 
 
+cdef enum Refusal:                      # of a plan or a pass, for a code that the kernels do not know
+    ACCEPTED
+    UNKNOWN_HIDDEN                      # activation: softmax is for outputs alone
+    UNKNOWN_OUTPUT
+    UNKNOWN_LOSS                        # or one that does not fit the output
+    UNKNOWN_MODE
+    UNKNOWN_OPTIMIZER
+
+
 ctypedef struct Fault:                  # the first that was found in the data
     int kind
     Py_ssize_t row                      # of X and Y
@@ -115,12 +124,14 @@ ctypedef struct Table:
     int (*place)(int i, int* processors) noexcept nogil
     double (*burn)(int n_threads, int64_t turns) noexcept nogil
 
+    int (*plan_refusal)(const Spec* spec) noexcept nogil
     void* (*new_plan)(const Spec* spec) noexcept nogil
     void (*free_plan)(void* plan) noexcept nogil
 
     bint (*forward)(void* plan, void** out, const void* parameters, const void* X, Py_ssize_t m,
                     int n_threads, Fault* fault) noexcept nogil
 
+    int (*pass_refusal)(int mode, int optimizer) noexcept nogil
     void* (*new_pass)(void* plan, int mode, int optimizer, bint momentum, Py_ssize_t batch, bint inputs,
                       Py_ssize_t at_hand, int n_threads, bint restorable) noexcept nogil
     void (*free_pass)(void* state) noexcept nogil

@@ -51,12 +51,12 @@ cdef Step step_constants(const Rule* rule, int64_t updates, double m) noexcept n
     step.decay = <real> rule.l2
     step.back, step.infinite = 0, NULL
     step.inverse_m = <real> (1 / m)
-    step.v_correction = 1
+    step.learning_rate, step.v_correction = <real> rule.learning_rate, 1
     if rule.optimizer == ADAM:          # the correction of the first moment goes into the learning rate
         step.learning_rate = <real> (rule.learning_rate / (1 - power(rule.beta1, updates + 1)))
         step.v_correction = <real> (1 / (1 - power(rule.beta2, updates + 1)))
-    else:
-        step.learning_rate = <real> rule.learning_rate
+    elif rule.optimizer != SGD:
+        CHECK(False)
     return step
 
 
@@ -136,7 +136,9 @@ cdef void update(
 ) noexcept nogil:
     if step.optimizer == ADAM:
         adam_step(step, W, moment1, moment2, Delta, decay, n)
-    elif moment1 != NULL:
+    elif step.optimizer == SGD and moment1 != NULL:
         momentum_step(step, W, moment1, Delta, decay, n)
-    else:
+    elif step.optimizer == SGD:
         sgd_step(step, W, Delta, decay, n)
+    else:
+        CHECK(False)

@@ -1,0 +1,31 @@
+# What a plan or a pass is refused for: codes that the branches below do not know. So no branch needs a default, and
+# none has one. A new activation, loss or optimiser is refused until it stands here.
+
+cdef inline bint is_elementwise(int g) noexcept nogil:
+    return g == IDENTITY or g == SIGMOID or g == TANH or g == RELU
+
+
+cdef inline bint is_loss_of(int g, int loss) noexcept nogil:
+    """Whether an output of g can have the loss."""
+    if loss == SQUARED_ERROR:
+        return True
+    return loss == CROSS_ENTROPY and (g == SIGMOID or g == SOFTMAX)
+
+
+cdef int plan_refusal(const Spec* spec) noexcept nogil:
+    """What makes a plan of the network impossible, or ACCEPTED."""
+    cdef int output = spec.activations[spec.n_layers - 1]
+    cdef Py_ssize_t l
+    for l in range(spec.n_layers - 1):
+        if not is_elementwise(spec.activations[l]):
+            return UNKNOWN_HIDDEN
+    if not is_elementwise(output) and output != SOFTMAX:
+        return UNKNOWN_OUTPUT
+    return ACCEPTED if is_loss_of(output, spec.loss) else UNKNOWN_LOSS
+
+
+cdef int pass_refusal(int mode, int optimizer) noexcept nogil:
+    """What makes a pass impossible, or ACCEPTED."""
+    if mode != LOSS and mode != GRADIENT and mode != TRAIN:
+        return UNKNOWN_MODE
+    return ACCEPTED if optimizer == SGD or optimizer == ADAM else UNKNOWN_OPTIMIZER

@@ -1,0 +1,84 @@
+"""The promise: an activation, loss or optimiser that the kernels or the reference do not know is refused."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from cbp import _core, arguments, kernels
+
+UNKNOWN = [-1, 5, 99]
+HIDDEN, OUTPUT, LOSS = (
+    _core.ACTIVATIONS["tanh"],
+    _core.ACTIVATIONS["sigmoid"],
+    _core.LOSSES["cross_entropy"],
+)
+
+
+def engine(hidden=HIDDEN, output=OUTPUT, loss=LOSS, dtype="float32"):
+    """A network of 2-3-3-2."""
+    itemsize = np.dtype(dtype).itemsize
+    parameters = np.zeros(9 + 12 + 8 + 128 // itemsize, dtype)
+    activations = (_core.ACTIVATIONS["relu"], hidden, output)
+    return _core.Engine(kernels.table(dtype), itemsize, (2, 3, 3, 2), activations, loss, parameters)
+
+
+# --- plans
+
+
+@pytest.mark.parametrize("dtype", kernels.PRECISIONS)
+@pytest.mark.parametrize("code", [*UNKNOWN, _core.ACTIVATIONS["softmax"]])
+def test_a_hidden_layer(code, dtype):
+    with pytest.raises(
+        ValueError, match=r"^activations must be codes of ACTIVATIONS, .* got .*loss \d"
+    ) as info:
+        engine(hidden=code, dtype=dtype)
+    assert f", {code}, " in str(info.value)
+
+
+@pytest.mark.parametrize("dtype", kernels.PRECISIONS)
+@pytest.mark.parametrize("code", UNKNOWN)
+def test_an_output(code, dtype):
+    with pytest.raises(ValueError, match=f"^the last of activations must be .* got .*, {code}\\), loss"):
+        engine(output=code, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", kernels.PRECISIONS)
+@pytest.mark.parametrize("code", [-1, 2, 99])
+@pytest.mark.parametrize("output", _core.ACTIVATIONS)
+def test_a_loss(output, code, dtype):
+    with pytest.raises(ValueError, match=f"^loss must be a code of LOSSES .* loss {code}$"):
+        engine(output=_core.ACTIVATIONS[output], loss=code, dtype=dtype)
+
+
+@pytest.mark.parametrize(("output", "loss"), [*itertools.product(_core.ACTIVATIONS, _core.LOSSES)])
+def test_kernels_know_the_same_pairs_as_users_may_ask_for(output, loss):
+    codes = {"output": _core.ACTIVATIONS[output], "loss": _core.LOSSES[loss]}
+    if output in arguments.LOSSES[loss]:
+        assert engine(**codes).n_layers == 3
+    else:
+        with pytest.raises(ValueError, match="fits the output's activation"):
+            engine(**codes)
+
+
+@pytest.mark.parametrize("hidden", arguments.HIDDEN)
+def test_kernels_know_every_hidden_layer_that_users_may_ask_for(hidden):
+    assert engine(hidden=_core.ACTIVATIONS[hidden]).n_layers == 3
+
+
+# --- passes
+
+
+@pytest.mark.parametrize("mode", [-1, 3, 99])
+def test_a_mode(mode):
+    with pytest.raises(ValueError, match=f"^mode must be a code of MODES, got mode {mode}, optimizer 0$"):
+        _core.Pass(engine(), mode, 4, 1)
+
+
+@pytest.mark.parametrize("mode", _core.MODES.values())
+@pytest.mark.parametrize("code", [-1, 2, 99])
+def test_an_optimizer(code, mode):
+    with pytest.raises(
+        ValueError, match=f"^optimizer must be a code of OPTIMIZERS, got .* optimizer {code}$"
+    ):
+        _core.Pass(engine(), mode, 4, 1, optimizer=code)
