@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from cbp import _core, arguments, kernels
+from cbp import _core, arguments, faults, initialization, kernels, reference
 
 UNKNOWN = [-1, 5, 99]
 HIDDEN, OUTPUT, LOSS = (
@@ -82,3 +82,36 @@ def test_an_optimizer(code, mode):
         ValueError, match=f"^optimizer must be a code of OPTIMIZERS, got .* optimizer {code}$"
     ):
         _core.Pass(engine(), mode, 4, 1, optimizer=code)
+
+
+# --- the reference, and what goes with the names
+
+
+def test_the_reference():
+    z = np.ones((2, 3))
+    with pytest.raises(ValueError, match="the activation must be sigmoid, .* got 'gelu'"):
+        reference.activate("gelu", z)
+    with pytest.raises(ValueError, match="the activation must be sigmoid, .* got 'gelu'"):
+        reference.times_derivative("gelu", z, z)
+
+
+@pytest.mark.parametrize(
+    ("output", "loss"),
+    [("sigmoid", "hinge"), ("softmax", "hinge"), ("identity", "cross_entropy"), ("tanh", "cross_entropy")],
+)
+def test_a_loss_of_the_reference(output, loss):
+    z = np.full((2, 3), 0.25)
+    message = f"the loss must be squared_error, .* got '{loss}' for '{output}'"
+    with pytest.raises(ValueError, match=message):
+        reference.losses(output, loss, z, z)
+    with pytest.raises(ValueError, match=message):
+        reference.output_delta(output, loss, z, z)
+    with pytest.raises(ValueError, match=message):
+        reference.gradient([np.ones((3, 3))], [np.ones(3)], [output], loss, z, z)
+
+
+def test_initial_weights_and_limits_of_targets():
+    with pytest.raises(ValueError, match="no initial weights for the activation 'gelu'"):
+        initialization.draw_weights([np.ones((3, 2))], ["gelu"], np.random.default_rng(0))
+    with pytest.raises(ValueError, match="no limits for the targets of the loss 'hinge'"):
+        faults.limits(False, "hinge")

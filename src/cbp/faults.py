@@ -38,7 +38,11 @@ def limits(softmax: bool, loss: str) -> Limits:
     """Of the targets of an output and a loss, as the kernels check them."""
     if softmax:
         return Limits(0.0, np.inf, True)
-    return Limits(0.0, 1.0, False) if loss == "cross_entropy" else Limits(-np.inf, np.inf, False)
+    if loss == "cross_entropy":
+        return Limits(0.0, 1.0, False)
+    if loss == "squared_error":
+        return Limits(-np.inf, np.inf, False)
+    raise ValueError(f"there are no limits for the targets of the loss {loss!r}")
 
 
 def first_fault(X: Array, Y: Array | None, stop: int, allowed: Limits, dtype: DTypeLike) -> Fault | None:

@@ -48,6 +48,14 @@ def draw_weights(weights: Sequence[Array], activations: Sequence[str], source: n
     both.
     """
     for W, g in zip(weights, activations, strict=True):
-        n_in, n_out = W.shape
-        limit = math.sqrt(6 / n_in if g == "relu" else 6 / (n_in + n_out))
+        limit = math.sqrt(6 / fan(g, *W.shape))
         W[:] = source.uniform(-limit, limit, size=W.shape)
+
+
+def fan(g: str, n_in: int, n_out: int) -> int:
+    """What the variance of weights before g is divided by: see `draw_weights`."""
+    if g == "relu":
+        return n_in
+    if g in ("sigmoid", "tanh", "identity", "softmax"):
+        return n_in + n_out
+    raise ValueError(f"there are no initial weights for the activation {g!r}")

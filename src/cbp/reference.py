@@ -7,12 +7,25 @@ Source: D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations
 1986.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+
+
+def unknown_activation(name: str) -> ValueError:
+    """The error for a name that a function below does not know."""
+    return ValueError(f"the activation must be sigmoid, tanh, relu, identity or softmax, got {name!r}")
+
+
+def unknown_loss(output: str, loss: str) -> ValueError:
+    """The error for a loss that is unknown, or does not fit the output."""
+    return ValueError(
+        "the loss must be squared_error, or for an output of sigmoid or softmax cross_entropy, "
+        f"got {loss!r} for {output!r}"
+    )
 
 
 def activate(name: str, z: Array) -> Array:
@@ -23,9 +36,13 @@ def activate(name: str, z: Array) -> Array:
     if name == "softmax":
         e = np.exp(z - z.max(axis=1, keepdims=True))
         return np.asarray(e / e.sum(axis=1, keepdims=True))
-    g: dict[str, Callable[[Array], Array]]
-    g = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0.0), "identity": np.asarray}
-    return g[name](z)
+    if name == "tanh":
+        return np.asarray(np.tanh(z))
+    if name == "relu":
+        return np.asarray(np.maximum(z, 0.0))
+    if name == "identity":
+        return z
+    raise unknown_activation(name)
 
 
 def times_derivative(name: str, delta: Array, a: Array) -> Array:
@@ -33,6 +50,8 @@ def times_derivative(name: str, delta: Array, a: Array) -> Array:
     if name == "softmax":  # the Jacobian diag(a) - a a^T
         return np.asarray(a * (delta - (delta * a).sum(axis=1, keepdims=True)))
     slope = {"sigmoid": a * (1 - a), "tanh": 1 - a**2, "relu": (a > 0) * 1.0, "identity": np.ones_like(a)}
+    if name not in slope:
+        raise unknown_activation(name)
     return delta * slope[name]
 
 
@@ -45,10 +64,23 @@ def losses(output: str, loss: str, z: Array, Y: Array) -> Array:
     """Each example's loss, from z(L)."""
     if loss == "squared_error":
         return np.asarray(((activate(output, z) - Y) ** 2).sum(axis=1) / 2)
-    if output == "sigmoid":
+    if loss == "cross_entropy" and output == "sigmoid":
         return np.asarray((np.maximum(z, 0) - z * Y + np.log1p(np.exp(-np.abs(z)))).sum(axis=1))
-    below = z.max(axis=1, keepdims=True) - z
-    return np.asarray((Y * (below + np.log(np.exp(-below).sum(axis=1, keepdims=True)))).sum(axis=1))
+    if loss == "cross_entropy" and output == "softmax":
+        below = z.max(axis=1, keepdims=True) - z
+        return np.asarray((Y * (below + np.log(np.exp(-below).sum(axis=1, keepdims=True)))).sum(axis=1))
+    raise unknown_loss(output, loss)
+
+
+def output_delta(output: str, loss: str, a: Array, Y: Array) -> Array:
+    """delta(L) = dloss/dz(L) of each example, from a = a(L)."""
+    if loss == "squared_error":
+        return times_derivative(output, a - Y, a)
+    if loss == "cross_entropy" and output == "sigmoid":
+        return a - Y
+    if loss == "cross_entropy" and output == "softmax":
+        return np.asarray(Y.sum(axis=1, keepdims=True) * a - Y)
+    raise unknown_loss(output, loss)
 
 
 def forward(
@@ -97,13 +129,7 @@ def gradient(
     zs, a = forward(weights, biases, activations, inputs)
     J = (w @ losses(activations[-1], loss, zs[-1], targets) + l2 / 2 * sum((W**2).sum() for W in weights)) / m
 
-    if activations[-1] == "softmax" and loss == "cross_entropy":
-        delta = targets.sum(axis=1, keepdims=True) * a[-1] - targets
-    else:
-        delta = a[-1] - targets
-    if loss == "squared_error":
-        delta = times_derivative(activations[-1], delta, a[-1])
-    delta = delta * w[:, None]
+    delta = output_delta(activations[-1], loss, a[-1], targets) * w[:, None]
     D_W: list[Array] = []
     D_b: list[Array] = []
     for layer in range(len(weights) - 1, -1, -1):
