@@ -236,6 +236,7 @@ class build_kernels(build_ext):
 setup(
     ext_modules=[
         Extension("cbp._core", ["src/cbp/_core.pyx"], py_limited_api=LIMITED),
+        Extension("cbp._probes", ["src/cbp/_probes.pyx"], py_limited_api=LIMITED),
         Extension("cbp.kernels.cpu", ["src/cbp/kernels/cpu.pyx"], py_limited_api=LIMITED),
         *(kernel(precision, isa) for isa in CHOSEN for precision in ("f32", "f64")),
     ],

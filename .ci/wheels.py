@@ -87,7 +87,7 @@ def expected(suffix: str, isas: Sequence[str]) -> set[str]:
     }
     files = {path.relative_to(SOURCE).as_posix() for path in kept if "__pycache__" not in path.parts}
     kernels = {f"cbp/kernels/{p}_{isa}{suffix}" for isa in isas for p in ("f32", "f64")}
-    return files | kernels | {f"cbp/_core{suffix}", f"cbp/kernels/cpu{suffix}"}
+    return files | kernels | {f"cbp/{name}{suffix}" for name in ("_core", "_probes", "kernels/cpu")}
 
 
 def check(wheel: Path) -> Row:

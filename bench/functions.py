@@ -126,18 +126,18 @@ class Cbp(Calls):
     name, package, threaded = "cbp", "cbp", False
 
     def __init__(self, case: Case, n_threads: int | None) -> None:
-        from cbp import _core, kernels
+        from cbp import _probes, kernels
 
         self.repeat: Callable[[int], Any]
         table = kernels.table(case.dtype)
         self.out = np.empty(case.n if isinstance(case, Function) else (case.n, case.n), case.dtype)
         if isinstance(case, Function):
-            x, f = case.x(), _core.FUNCTIONS[case.what]
-            self.repeat = lambda n: _core.elementwise(table, x.itemsize, f, self.out, x, n)
+            x, f = case.x(), _probes.FUNCTIONS[case.what]
+            self.repeat = lambda n: _probes.elementwise(table, x.itemsize, f, self.out, x, n)
         else:
             # W^T is packed, so that the recursion's product is the forward one's
-            kind = _core.PRODUCTS["accumulation" if case.what == "ad" else "forward"]
-            self.repeat = lambda n: self.out.fill(_core.product(table, kind, case.n, n))
+            kind = _probes.PRODUCTS["accumulation" if case.what == "ad" else "forward"]
+            self.repeat = lambda n: self.out.fill(_probes.product(table, kind, case.n, n))
 
     def result(self) -> Array:
         self.repeat(1)

@@ -44,10 +44,10 @@ def computed_by(what: str, x: Array) -> dict[str, Array]:
     """The grid's values from whoever is installed; cbp's by a probe that needs no repetition."""
     found = {}
     if find_spec("cbp"):
-        from cbp import _core, kernels
+        from cbp import _probes, kernels
 
         found["cbp"] = np.empty_like(x)
-        _core.elementwise(kernels.table(str(x.dtype)), x.itemsize, _core.FUNCTIONS[what], found["cbp"], x)
+        _probes.elementwise(kernels.table(str(x.dtype)), x.itemsize, _probes.FUNCTIONS[what], found["cbp"], x)
     one = x.dtype.type(1)
     with np.errstate(over="ignore"):
         found["NumPy"] = {"exp": np.exp, "tanh": np.tanh, "sigmoid": lambda x: one / (one + np.exp(-x))}[

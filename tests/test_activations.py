@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cbp import _core, kernels
+from cbp import _probes, kernels
 
 DTYPES = ["float32", "float64"]
 WIDER = {"float32": np.float64, "float64": np.longdouble}
@@ -21,7 +21,7 @@ EXACT = {"exp": np.exp, "sigmoid": sigmoid, "tanh": np.tanh, "log1p_unit": np.lo
 def computed(function, x):
     """As the kernels compute it."""
     out = np.empty_like(x)
-    _core.elementwise(kernels.table(x.dtype.name), x.itemsize, _core.FUNCTIONS[function], out, x)
+    _probes.elementwise(kernels.table(x.dtype.name), x.itemsize, _probes.FUNCTIONS[function], out, x)
     return out
 
 

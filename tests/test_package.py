@@ -96,10 +96,11 @@ def test_import_from_anywhere_prints_nothing(tmp_path):
 def test_types_are_there_for_all_compiled_modules():
     assert (HERE / "py.typed").read_text() == ""
     assert (HERE / "_core.pyi").is_file()
+    assert (HERE / "_probes.pyi").is_file()
     assert (HERE / "kernels" / "cpu.pyi").is_file()
     # Those of the kernels proper have nothing but a capsule.
     compiled = {path.name.removesuffix(SUFFIX) for path in HERE.rglob(f"*{SUFFIX}")}
-    assert {name for name in compiled if not re.match("f(32|64)_", name)} == {"_core", "cpu"}
+    assert {name for name in compiled if not re.match("f(32|64)_", name)} == {"_core", "_probes", "cpu"}
 
 
 def test_the_wheel_has_no_sources_of_what_is_compiled():

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from cbp import _core, arguments, faults, initialization, kernels, reference
+from cbp import _core, _probes, arguments, faults, initialization, kernels, reference
 
 UNKNOWN = [-1, 5, 99]
 HIDDEN, OUTPUT, LOSS = (
@@ -82,6 +82,36 @@ def test_an_optimizer(code, mode):
         ValueError, match=f"^optimizer must be a code of OPTIMIZERS, got .* optimizer {code}$"
     ):
         _core.Pass(engine(), mode, 4, 1, optimizer=code)
+
+
+# --- probes
+
+
+@pytest.mark.parametrize("code", [-1, 99])
+def test_probes(code):
+    x, table = np.zeros(64, np.float32), kernels.table("float32")
+    M = x, _probes.LAYOUTS["rows"], 16
+    unknown = x, code, 16
+    tiles, zero = _probes.WAYS["tiles"], _probes.STARTS["zero"]
+    sizes = {"n_rows": 2, "n_columns": 2, "first": 0, "last": 2}
+    asked = [
+        ("FUNCTIONS", lambda: _probes.elementwise(table, 4, code, x, x)),
+        ("PRODUCTS", lambda: _probes.product(table, code, 4, 1)),
+        ("WAYS", lambda: _probes.multiply(table, 4, code, zero, M, M, M)),
+        ("STARTS", lambda: _probes.multiply(table, 4, tiles, code, M, M, M)),
+        *(
+            ("LAYOUTS", lambda operands=operands: _probes.multiply(table, 4, tiles, zero, *operands))
+            for operands in ([unknown, M, M], [M, unknown, M], [M, M, unknown])
+        ),
+        ("MOVES", lambda: _probes.rearrange(table, 4, code, x, x, **sizes)),
+        ("ACTIVATIONS", lambda: _probes.activate(table, 4, code, x, x, 16, 1, 16)),
+        ("ACTIVATIONS", lambda: _probes.times_derivative(table, 4, code, x, x)),
+        ("OPTIMIZERS", lambda: _probes.step(table, 4, code, x, None, None, x)),
+    ]
+    for codes, ask in asked:
+        with pytest.raises(ValueError, match=f"^expected .*{codes}.*, got .*{code}"):
+            ask()
+    assert not x.any()
 
 
 # --- the reference, and what goes with the names

@@ -7,7 +7,6 @@ is not as the kernels need it. The classes release the GIL around everything tha
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
-from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
@@ -44,10 +43,6 @@ cdef dict REFUSALS = {
     t.UNKNOWN_MODE: "mode must be a code of MODES",
     t.UNKNOWN_OPTIMIZER: "optimizer must be a code of OPTIMIZERS",
 }
-FUNCTIONS = {
-    "exp": t.EXP, "sigmoid": t.LOGISTIC, "tanh": t.HYPERBOLIC_TANGENT, "log1p_unit": t.LOG1P_UNIT,
-}
-PRODUCTS = {"forward": t.FORWARD, "accumulation": t.ACCUMULATION}
 
 include "_calls.pxi"
 
@@ -83,11 +78,6 @@ cdef bint has_shape(Py_buffer* view, Py_ssize_t m, Py_ssize_t n):
 cdef class Array:
     """A C-contiguous array kept alive, and its address; NULL for None."""
 
-    cdef Py_buffer view
-    cdef bint held
-    cdef void* at
-    cdef Py_ssize_t length              # in items
-
     def __cinit__(self, object array, Py_ssize_t itemsize, bint writable=False):
         self.at = NULL
         if array is None:
@@ -107,11 +97,6 @@ cdef class Array:
         if self.at != NULL and self.length < length:
             raise ValueError(f"expected {length} items, got {self.length}")
         return 0
-
-
-cdef inline const t.Table* table_of(object capsule) except NULL:
-    """The C functions in the capsule of a kernel module."""
-    return <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
 
 
 cdef object refusal(int kind, str got):
@@ -593,21 +578,3 @@ def burn(object capsule, int n_threads, int64_t turns):
     with nogil:
         dispatch(burn_here, &call, &call.n_threads, 12.0 * turns)
     return call.operations
-
-
-def elementwise(object capsule, Py_ssize_t itemsize, int function, object out, object x, int64_t times=1):
-    """A function of FUNCTIONS as the kernels compute it, from one contiguous array to another, some times over."""
-    cdef const t.Table* table = table_of(capsule)
-    cdef Array a = Array(out, itemsize, True), b = Array(x, itemsize)
-    a.expect(b.length)
-    with nogil:
-        table.elementwise(function, a.at, b.at, b.length, times)
-
-
-def product(object capsule, int kind, Py_ssize_t n, int64_t times):
-    """A product of PRODUCTS of (n, n) matrices of ones, some times over; returns the smallest element, which is n."""
-    cdef const t.Table* table = table_of(capsule)
-    cdef double least
-    with nogil:
-        least = table.product(kind, n, times)
-    return least

@@ -253,6 +253,7 @@ cdef void advance(
 
 include "predict.pxi"
 include "probes.pxi"
+include "twins.pxi"
 
 
 cdef Table table
@@ -280,7 +281,12 @@ table.read_moment = read_moment
 table.write_moment = write_moment
 table.read_gradient = read_gradient
 table.advance = advance
-table.elementwise = elementwise
-table.product = product
+table.probes.elementwise = elementwise
+table.probes.product = product
+table.probes.multiply = multiply_as
+table.probes.rearrange = rearrange
+table.probes.activate = activate_as
+table.probes.times_derivative = times_derivative_as
+table.probes.step = step_as
 
 capsule = PyCapsule_New(&table, "cbp.kernels.Table", NULL)

@@ -5,7 +5,10 @@ cdef inline vec function_of(int function, vec x) noexcept nogil:
         return vec_exp(x)
     if function == LOGISTIC:
         return vec_sigmoid(x)
-    return vec_tanh(x) if function == HYPERBOLIC_TANGENT else vec_log1p_unit(x)
+    if function == HYPERBOLIC_TANGENT:
+        return vec_tanh(x)
+    CHECK(function == LOG1P_UNIT)
+    return vec_log1p_unit(x)
 
 
 cdef inline void elementwise_body(const int function, real* out, const real* x, Py_ssize_t n) noexcept nogil:
@@ -24,7 +27,7 @@ cdef inline void elementwise_body(const int function, real* out, const real* x, 
     memcpy(out + whole, lane, (n - whole) * sizeof(real))
 
 
-cdef void elementwise(int function, void* out, const void* x, Py_ssize_t n, int64_t times) noexcept nogil:
+cdef bint elementwise(int function, void* out, const void* x, Py_ssize_t n, int64_t times) noexcept nogil:
     """A function of n reals, as the kernels compute it, some times over."""
     cdef int64_t i
     for i in range(times):
@@ -34,15 +37,18 @@ cdef void elementwise(int function, void* out, const void* x, Py_ssize_t n, int6
             elementwise_body(LOGISTIC, <real*> out, <const real*> x, n)
         elif function == HYPERBOLIC_TANGENT:
             elementwise_body(HYPERBOLIC_TANGENT, <real*> out, <const real*> x, n)
-        else:
+        elif function == LOG1P_UNIT:
             elementwise_body(LOG1P_UNIT, <real*> out, <const real*> x, n)
+        else:
+            return False
+    return True
 
 
 cdef double product(int kind, Py_ssize_t n, int64_t times) noexcept nogil:
     """Products of (n, n) matrices of ones, in the order of training by rows of W: FORWARD tile by tile from a packed W,
     ACCUMULATION by groups of strips, with the packing of a and delta.
 
-    Returns the smallest element of the last one; 0 where memory is short.
+    Returns the smallest element of the last one; 0 where memory is short, -1 for an unknown kind.
     """
     cdef Py_ssize_t ld = row_length(n), rows = strip_count(n + 1) * STRIP, size = rows * ld + LANES, i
     cdef real* ones = <real*> calloc(4 * size, sizeof(real))
@@ -51,6 +57,9 @@ cdef double product(int kind, Py_ssize_t n, int64_t times) noexcept nogil:
     cdef double least = n
     cdef Rows a = strips_of(panels + size, n, n if n <= LONGEST_CHAIN else CHAIN)
     cdef int64_t t
+    if kind != FORWARD and kind != ACCUMULATION:
+        free(ones)
+        return -1
     if ones == NULL:
         return 0
     for i in range(size):

@@ -15,11 +15,6 @@
 cdef enum:
     STRIP = 6                           # rows of a tile: 6 x 2 vectors of sums leave 4 of 16 registers
 
-cdef enum Start:                        # what the sums start from
-    ZERO
-    BIAS                                # the row of B after the last
-    ADD                                 # zero, and are added to C as it stands
-
 
 cdef struct Rows:                       # the left operand, element (i, k) at at[i * row + k * col]
     const real* at

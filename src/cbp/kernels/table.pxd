@@ -30,18 +30,6 @@ cdef enum Mode:
     TRAIN               # … and the optimiser's step
 
 
-cdef enum Function:                     # that probes compute
-    EXP
-    LOGISTIC
-    HYPERBOLIC_TANGENT
-    LOG1P_UNIT
-
-
-cdef enum Product:
-    FORWARD
-    ACCUMULATION
-
-
 cdef enum FaultKind:
     NONE
     X_NOT_FINITE
@@ -113,6 +101,106 @@ ctypedef struct Cursor:                 # how far a pass has come; all zero at t
     Fault fault
 
 
+# What probes are asked for: see probes.pxi.
+
+cdef enum Function:
+    EXP
+    LOGISTIC
+    HYPERBOLIC_TANGENT
+    LOG1P_UNIT
+
+
+cdef enum Product:                      # to be timed
+    FORWARD
+    ACCUMULATION
+
+
+cdef enum Start:                        # what the sums of a product start from
+    ZERO
+    BIAS                                # the row of B after the last
+    ADD                                 # zero, and are added to C as it stands
+
+
+cdef enum Layout:
+    ROWS                                # row by row, `extent` reals from one to the next
+    COLUMNS                             # the transpose of such rows, left operand only
+    STRIPS                              # `extent` rows have room, left operand only
+    PANELS                              # likewise, C and right operand only
+
+
+cdef enum Way:                          # to multiply
+    TILES
+    ONE_ROW
+    ONE_ROW_AT_REST
+    OUTER
+    SUM_OF_ROWS
+
+
+cdef enum Move:
+    PACK_ROWS
+    UNPACK_ROWS
+    COMPARE_ROWS
+    TRANSPOSE
+    PACK_PANELS
+    PACK_STRIPS
+
+
+ctypedef struct Operand:
+    void* at
+    int layout
+    Py_ssize_t extent
+
+
+ctypedef struct Multiplication:         # C = start + A B, or what `way` makes of it
+    int way
+    int start
+    Operand C                           # (M, n)
+    Operand A                           # (M, n_k)
+    Operand B                           # (n_k, n), and one row more where start is BIAS
+    Py_ssize_t C_first                  # number of the row that lies where C does
+    Py_ssize_t first                    # rows first to last of C
+    Py_ssize_t last
+    Py_ssize_t left                     # column of B's panels with which its columns begin
+    Py_ssize_t n
+    Py_ssize_t n_k
+    Py_ssize_t chain                    # the most of k that are summed in one chain
+
+
+ctypedef struct Rearrangement:
+    int move
+    void* to
+    const void* source
+    Py_ssize_t n_rows                   # of panels and strips: all that have room; of W, b counts as the last
+    Py_ssize_t n_columns
+    Py_ssize_t first                    # rows first to last
+    Py_ssize_t last
+    Py_ssize_t ld                       # of rows that are packed into panels or strips
+
+
+ctypedef struct Update:                 # of n reals, whole vectors
+    Rule rule
+    int64_t updates                     # before this one
+    double m
+    bint decays                         # as weights do, and biases do not
+    Py_ssize_t back                     # a moment is read so many reals from where it is written
+    void* W
+    void* moment1
+    void* moment2
+    const void* Delta
+    Py_ssize_t n
+
+
+ctypedef struct Probes:                 # each returns whether it knows the codes that it was given, unless it says else
+    bint (*elementwise)(int function, void* out, const void* x, Py_ssize_t n, int64_t times) noexcept nogil
+    double (*product)(int kind, Py_ssize_t n, int64_t times) noexcept nogil     # the smallest element, or -1
+    bint (*multiply)(const Multiplication* of) noexcept nogil
+    bint (*rearrange)(const Rearrangement* of, bint* differ) noexcept nogil
+    bint (*activate)(int g, void* z, void* workspace, Py_ssize_t ld, Py_ssize_t n_rows,
+                     Py_ssize_t n) noexcept nogil
+    bint (*times_derivative)(int g, void* delta, const void* a, Py_ssize_t n) noexcept nogil
+    bint (*step)(const Update* of) noexcept nogil
+
+
 ctypedef struct Table:
     int vector_bytes
     int openmp                          # the version's date, 0 without
@@ -146,5 +234,4 @@ ctypedef struct Table:
     void (*advance)(void* state, const Data* data, const Rule* rule, Cursor* cursor, double budget,
                     int n_threads) noexcept nogil
 
-    void (*elementwise)(int function, void* out, const void* x, Py_ssize_t n, int64_t times) noexcept nogil
-    double (*product)(int kind, Py_ssize_t n, int64_t times) noexcept nogil
+    Probes probes

@@ -1,0 +1,81 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+_Array = NDArray[Any]
+_Operand = tuple[_Array, int, int]
+
+FUNCTIONS: dict[str, int]
+PRODUCTS: dict[str, int]
+STARTS: dict[str, int]
+LAYOUTS: dict[str, int]
+WAYS: dict[str, int]
+MOVES: dict[str, int]
+
+def elementwise(
+    capsule: object, itemsize: int, function: int, out: _Array, x: _Array, times: int = 1
+) -> None: ...
+def product(capsule: object, kind: int, n: int, times: int) -> float: ...
+def multiply(
+    capsule: object,
+    itemsize: int,
+    way: int,
+    start: int,
+    C: _Operand,
+    A: _Operand,
+    B: _Operand,
+    *,
+    first: int = 0,
+    last: int = 0,
+    n: int = 0,
+    n_k: int = 0,
+    chain: int = 0,
+    C_first: int = 0,
+    left: int = 0,
+) -> None: ...
+def rearrange(
+    capsule: object,
+    itemsize: int,
+    move: int,
+    to: _Array,
+    source: _Array,
+    *,
+    n_rows: int,
+    n_columns: int,
+    first: int,
+    last: int,
+    ld: int = 0,
+) -> bool: ...
+def activate(
+    capsule: object,
+    itemsize: int,
+    g: int,
+    z: _Array,
+    workspace: _Array,
+    ld: int,
+    n_rows: int,
+    n: int,
+) -> None: ...
+def times_derivative(capsule: object, itemsize: int, g: int, delta: _Array, a: _Array) -> None: ...
+def step(
+    capsule: object,
+    itemsize: int,
+    optimizer: int,
+    W: _Array,
+    moment1: _Array | None,
+    moment2: _Array | None,
+    Delta: _Array,
+    *,
+    updates: int = 0,
+    m: float = 1.0,
+    decays: bool = True,
+    back: int = 0,
+    at: int = 0,
+    l2: float = 0.0,
+    learning_rate: float = 0.0,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    beta1: float = 0.0,
+    beta2: float = 0.0,
+    epsilon: float = 0.0,
+) -> None: ...

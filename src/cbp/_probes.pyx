@@ -1,0 +1,120 @@
+"""Single kernels, for tests that compare each with its twin in NumPy and for benchmarks; training needs none of it.
+
+A probe refuses codes that its kernel does not know, and arrays of another item size. It checks no length: who calls
+makes the arrays long enough, with the padding that the kernels read and write.
+"""
+from libc.stdint cimport int64_t
+from libc.string cimport memset
+
+from cbp._core cimport Array, table_of
+from cbp.kernels cimport table as t
+
+FUNCTIONS = {
+    "exp": t.EXP, "sigmoid": t.LOGISTIC, "tanh": t.HYPERBOLIC_TANGENT, "log1p_unit": t.LOG1P_UNIT,
+}
+PRODUCTS = {"forward": t.FORWARD, "accumulation": t.ACCUMULATION}
+STARTS = {"zero": t.ZERO, "bias": t.BIAS, "add": t.ADD}
+LAYOUTS = {"rows": t.ROWS, "columns": t.COLUMNS, "strips": t.STRIPS, "panels": t.PANELS}
+WAYS = {
+    "tiles": t.TILES, "one_row": t.ONE_ROW, "one_row_at_rest": t.ONE_ROW_AT_REST, "outer": t.OUTER,
+    "sum_of_rows": t.SUM_OF_ROWS,
+}
+MOVES = {
+    "pack_rows": t.PACK_ROWS, "unpack_rows": t.UNPACK_ROWS, "compare_rows": t.COMPARE_ROWS, "transpose": t.TRANSPOSE,
+    "pack_panels": t.PACK_PANELS, "pack_strips": t.PACK_STRIPS,
+}
+
+
+cdef int expect_known(bint known, str codes, object got) except -1:
+    if not known:
+        raise ValueError(f"expected {codes}, got {got}")
+    return 0
+
+
+cdef t.Operand operand(tuple of, Array array):
+    """(array, layout, extent) for the kernels."""
+    cdef t.Operand found
+    found.at, found.layout, found.extent = array.at, of[1], of[2]
+    return found
+
+
+def elementwise(object capsule, Py_ssize_t itemsize, int function, object out, object x, int64_t times=1):
+    """A function of FUNCTIONS as the kernels compute it, from one contiguous array to another, some times over."""
+    cdef const t.Table* table = table_of(capsule)
+    cdef Array a = Array(out, itemsize, True), b = Array(x, itemsize)
+    cdef bint known
+    a.expect(b.length)
+    with nogil:
+        known = table.probes.elementwise(function, a.at, b.at, b.length, times)
+    expect_known(known, "a code of FUNCTIONS", function)
+
+
+def product(object capsule, int kind, Py_ssize_t n, int64_t times):
+    """A product of PRODUCTS of (n, n) matrices of ones, some times over; returns the smallest element, which is n."""
+    cdef const t.Table* table = table_of(capsule)
+    cdef double least
+    with nogil:
+        least = table.probes.product(kind, n, times)
+    expect_known(least >= 0, "a code of PRODUCTS", kind)
+    return least
+
+
+def multiply(object capsule, Py_ssize_t itemsize, int way, int start, tuple C, tuple A, tuple B, *,
+             Py_ssize_t first=0, Py_ssize_t last=0, Py_ssize_t n=0, Py_ssize_t n_k=0, Py_ssize_t chain=0,
+             Py_ssize_t C_first=0, Py_ssize_t left=0):
+    """C = start + A B by one of WAYS and one of STARTS; each operand is (array, one of LAYOUTS, extent): see
+    `Multiplication` in kernels/table.pxd. Chain: 0 for one chain over all of k."""
+    cdef t.Multiplication of
+    cdef Array c = Array(C[0], itemsize, True), a = Array(A[0], itemsize), b = Array(B[0], itemsize)
+    of.way, of.start = way, start
+    of.C, of.A, of.B = operand(C, c), operand(A, a), operand(B, b)
+    of.first, of.last, of.n, of.n_k, of.chain = first, last, n, n_k, chain or max(n_k, 1)
+    of.C_first, of.left = C_first, left
+    expect_known(table_of(capsule).probes.multiply(&of), "codes of WAYS, STARTS and LAYOUTS (for C, A, B)",
+                 (way, start, C[1], A[1], B[1]))
+
+
+def rearrange(object capsule, Py_ssize_t itemsize, int move, object to, object source, *,
+              Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t first, Py_ssize_t last, Py_ssize_t ld=0):
+    """One of MOVES: see `Rearrangement` in kernels/table.pxd. Returns whether rows that are compared differ."""
+    cdef t.Rearrangement of
+    cdef Array a = Array(to, itemsize, True), b = Array(source, itemsize)
+    cdef bint differ = False
+    of.move, of.to, of.source, of.ld = move, a.at, b.at, ld
+    of.n_rows, of.n_columns, of.first, of.last = n_rows, n_columns, first, last
+    expect_known(table_of(capsule).probes.rearrange(&of, &differ), "a code of MOVES", move)
+    return differ
+
+
+def activate(object capsule, Py_ssize_t itemsize, int g, object z, object workspace, Py_ssize_t ld, Py_ssize_t n_rows,
+             Py_ssize_t n):
+    """a = g(z) in place, z (n_rows, ld) with n columns in use; the workspace has a place for each row."""
+    cdef Array at = Array(z, itemsize, True), room = Array(workspace, itemsize, True)
+    expect_known(table_of(capsule).probes.activate(g, at.at, room.at, ld, n_rows, n), "a code of ACTIVATIONS", g)
+
+
+def times_derivative(object capsule, Py_ssize_t itemsize, int g, object delta, object a):
+    """delta *= g'(z) in place, from a = g(z)."""
+    cdef Array to = Array(delta, itemsize, True), of = Array(a, itemsize)
+    expect_known(table_of(capsule).probes.times_derivative(g, to.at, of.at, to.length),
+                 "a code of ACTIVATIONS, other than softmax's", g)
+
+
+def step(object capsule, Py_ssize_t itemsize, int optimizer, object W, object moment1, object moment2, object Delta, *,
+         int64_t updates=0, double m=1, bint decays=True, Py_ssize_t back=0, Py_ssize_t at=0, double l2=0,
+         double learning_rate=0, double momentum=0, bint nesterov=False, double beta1=0, double beta2=0,
+         double epsilon=0):
+    """An optimiser's step for each of Delta; None for a moment that there is not. Moments are written from `at` on, and
+    read `back` from there."""
+    cdef t.Update of
+    cdef Array w = Array(W, itemsize, True), D = Array(Delta, itemsize)
+    cdef Array first = Array(moment1, itemsize, True), second = Array(moment2, itemsize, True)
+    memset(&of, 0, sizeof(of))
+    of.rule.optimizer, of.rule.learning_rate, of.rule.l2 = optimizer, learning_rate, l2
+    of.rule.momentum, of.rule.nesterov = momentum, nesterov
+    of.rule.beta1, of.rule.beta2, of.rule.epsilon = beta1, beta2, epsilon
+    of.updates, of.m, of.decays, of.back = updates, m, decays, back
+    of.W, of.Delta, of.n = w.at, D.at, D.length
+    of.moment1 = <char*> first.at + at * itemsize if first.at != NULL else NULL
+    of.moment2 = <char*> second.at + at * itemsize if second.at != NULL else NULL
+    expect_known(table_of(capsule).probes.step(&of), "a code of OPTIMIZERS", optimizer)

@@ -1,0 +1,105 @@
+# Single kernels, as tests call them to compare each with its twin in NumPy. Nothing is checked but the codes: who calls
+# answers for the sizes.
+
+cdef inline bint is_left(int layout) noexcept nogil:
+    return layout == ROWS or layout == COLUMNS or layout == STRIPS
+
+
+cdef inline bint is_right(int layout) noexcept nogil:
+    return layout == ROWS or layout == PANELS
+
+
+cdef inline bint is_start(int start) noexcept nogil:
+    return start == ZERO or start == BIAS or start == ADD
+
+
+cdef inline Rows left_operand(const Operand* of, Py_ssize_t chain) noexcept nogil:
+    cdef Rows rows
+    if of.layout == STRIPS:
+        return strips_of(<const real*> of.at, of.extent, chain)
+    rows = rows_of(<const real*> of.at, of.extent)
+    rows.chain = chain
+    return transposed(rows) if of.layout == COLUMNS else rows
+
+
+cdef inline Panels right_operand(const Operand* of, Py_ssize_t first) noexcept nogil:
+    if of.layout == PANELS:
+        return packed_panels(<real*> of.at, of.extent, first)
+    return row_panels(<real*> of.at, of.extent)
+
+
+cdef bint multiply_as(const Multiplication* of) noexcept nogil:
+    cdef Panels C = right_operand(&of.C, of.C_first), B = right_operand(&of.B, 0)
+    cdef Rows A = left_operand(&of.A, of.chain)
+    cdef real* row = <real*> of.C.at
+    if not (is_right(of.C.layout) and is_left(of.A.layout) and is_right(of.B.layout) and is_start(of.start)):
+        return False
+    if of.way == TILES:
+        multiply(C, A, from_column(B, of.left), of.first, of.last, of.n, of.n_k, <Start> of.start)
+    elif of.way == ONE_ROW:
+        multiply_row(row, A.at, B, of.n, of.n_k, <Start> of.start)
+    elif of.way == ONE_ROW_AT_REST:
+        multiply_row_at_rest(row, A.at, B.at, of.B.extent, of.n, of.n_k)
+    elif of.way == OUTER:
+        outer_product(C, A.at, B.at, of.last, of.n)
+    elif of.way == SUM_OF_ROWS:
+        sum_rows(C, of.first, from_column(B, of.left), of.n_k, of.n, of.chain, <Start> of.start)
+    else:
+        return False
+    return True
+
+
+cdef bint rearrange(const Rearrangement* of, bint* differ) noexcept nogil:
+    """differ: the result of COMPARE_ROWS, of what lies packed at `to` with `source`."""
+    cdef Layer layer
+    cdef real* to = <real*> of.to
+    cdef const real* source = <const real*> of.source
+    cdef Py_ssize_t n_rows = of.last - of.first
+    memset(&layer, 0, sizeof(layer))
+    layer.n_in, layer.n_out = of.n_rows - 1, of.n_columns
+    if of.move == PACK_ROWS:
+        pack_rows(&layer, to, source, of.first, of.last)
+    elif of.move == UNPACK_ROWS:
+        unpack_rows(&layer, to, source, of.first, of.last)
+    elif of.move == COMPARE_ROWS:
+        differ[0] = rows_differ(&layer, to, source, of.first, of.last)
+    elif of.move == TRANSPOSE:
+        transpose_weights(&layer, to, source, of.first, of.last)
+    elif of.move == PACK_PANELS:
+        pack_panels(to, of.n_rows, of.first, source, of.ld, n_rows, of.n_columns)
+    elif of.move == PACK_STRIPS:
+        pack_strips(to, of.n_rows, of.first, source, of.ld, n_rows, of.n_columns)
+    else:
+        return False
+    return True
+
+
+cdef bint activate_as(
+    int g, void* z, void* workspace,    # (n_rows, ld), (n_rows,) to whole vectors
+    Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n,
+) noexcept nogil:
+    if g == SOFTMAX:
+        softmax_rows(<real*> z, <real*> workspace, ld, n_rows, n)
+    elif is_elementwise(g):
+        activate(g, <real*> z, n_rows * ld)
+    else:
+        return False
+    return True
+
+
+cdef bint times_derivative_as(int g, void* delta, const void* a, Py_ssize_t n) noexcept nogil:
+    if not is_elementwise(g):
+        return False
+    times_derivative(g, <real*> delta, <const real*> a, n)
+    return True
+
+
+cdef bint step_as(const Update* of) noexcept nogil:
+    cdef Step step
+    if pass_refusal(TRAIN, of.rule.optimizer) != ACCEPTED:
+        return False
+    step = step_constants(&of.rule, of.updates, of.m)
+    step.back = of.back
+    update(&step, <real*> of.W, <real*> of.moment1, <real*> of.moment2, <const real*> of.Delta,
+           step.decay if of.decays else 0, of.n)
+    return True
