@@ -202,6 +202,7 @@ cdef void multiply(
             strips.B = B_p + k * strips.B_row
             strips.n_k, strips.add = min(A.chain, n_k - k), k > 0 or start == ADD
             multiply_panel(last - first, <int> (width // LANES), strips)
+            strips.S = ZEROS            # the first chain alone starts from the bias
         j += 2 * LANES
         p += 1
 
