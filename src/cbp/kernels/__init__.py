@@ -119,7 +119,12 @@ def table(dtype: str) -> Any:
     ImportError
         If there are no kernels to use: see `choose`.
     """
-    name = _module(isa(), dtype)
+    return table_of(isa(), dtype)
+
+
+def table_of(isa: str, dtype: str) -> Any:
+    """The same of a module of one's choice among those `available`."""
+    name = _module(isa, dtype)
     with _loading, runtimes.released():  # the first module brings OpenMP
         try:
             return importlib.import_module(name).capsule
