@@ -1,12 +1,15 @@
 """The promise: an epoch takes every example once, in a new order that the seed decides."""
 
+import itertools
+import math
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import cbp
-from cbp import training
+from cbp import _core, training
 
 
 def orders(seed, *epochs, m=10, **options):
@@ -102,3 +105,104 @@ def test_more_examples_than_can_be_numbered_are_refused(monkeypatch):
     net.fit([[0.0]] * 4, [0, 1, 1, 0], epochs=1, shuffle=False)
     with pytest.raises(ValueError, match="shuffle=True is for at most 3 examples, got 4"):
         net.fit([[0.0]] * 4, [0, 1, 1, 0], epochs=1)
+
+
+# --- the shuffle by itself
+
+MASK = 2**64 - 1
+GAMMA = 0x9E3779B97F4A7C15
+
+
+def split_mix(state):
+    """SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014)."""
+    while True:
+        state = (state + GAMMA) & MASK
+        z = ((state ^ state >> 30) * 0xBF58476D1CE4E5B9) & MASK
+        z = ((z ^ z >> 27) * 0x94D049BB133111EB) & MASK
+        yield z ^ z >> 31, state
+
+
+def twin(n, state):
+    """Fisher and Yates's shuffle of 0 to n - 1 from the last on, and the state afterwards.
+
+    A number below i + 1 is the upper half of i + 1 times 32 bits; drawn again where the lower half is among
+    the 2^32 mod (i + 1) least, which would make some numbers likelier than others (Lemire, "Fast random
+    integer generation in an interval", 2019).
+    """
+    order, numbers = [*range(n)], split_mix(state)
+    for i in range(n - 1, 0, -1):
+        product = -1
+        while product < 0 or product % 2**32 < 2**32 % (i + 1):
+            number, state = next(numbers)
+            product = (number >> 32) * (i + 1)
+        j = product >> 32
+        order[i], order[j] = order[j], order[i]
+    return order, state
+
+
+def shuffled(n, state):
+    """The same by the core."""
+    order = np.arange(n, dtype=np.uint32)
+    state = _core.shuffle(order, 1, n, state)
+    return order.tolist(), state
+
+
+def test_the_numbers_of_the_twin_are_those_that_others_publish():
+    # Of the seed 1234567, as many languages' implementations print them (Rosetta Code, "Splitmix64").
+    numbers = [number for number, _ in itertools.islice(split_mix(1234567), 5)]
+    assert numbers == [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
+
+
+# What a seed means must not change: whoever gave one wants the same training again.
+KNOWN = {
+    (5, 0): [2, 3, 0, 1, 4],
+    (10, 0): [4, 9, 2, 5, 1, 7, 6, 0, 3, 8],
+    (10, 1): [9, 0, 1, 4, 8, 2, 3, 7, 6, 5],
+    (12, MASK): [4, 9, 0, 8, 1, 6, 7, 5, 3, 2, 11, 10],
+}
+
+
+@pytest.mark.parametrize(("n", "state"), KNOWN)
+def test_known_orders(n, state):
+    assert shuffled(n, state)[0] == KNOWN[n, state]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 33, 1000])
+def test_orders_and_states_are_those_of_the_twin(n):
+    for state in (0, 1, 2**63, MASK, 1234567):
+        assert shuffled(n, state) == twin(n, state)
+
+
+def test_numbers_that_would_be_too_likely_are_drawn_again():
+    n, start = 300_000, 1
+    order, state = shuffled(n, start)
+    # The state counts the draws: it grows by GAMMA with each.
+    assert (state - start) * pow(GAMMA, -1, 2**64) % 2**64 > n - 1
+    assert (order, state) == twin(n, start)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5])
+def test_each_order_comes_about_as_often_as_the_others(n):
+    orders = math.factorial(n)
+    counts, state = Counter(), 7
+    for _ in range(400 * orders):
+        order, state = shuffled(n, state)
+        counts[tuple(order)] += 1
+    assert sorted(counts) == [*itertools.permutations(range(n))]
+    # Pearson's statistic has the mean orders - 1, and twice that as its variance.
+    statistic = sum((count - 400) ** 2 / 400 for count in counts.values())
+    assert abs(statistic - (orders - 1)) < 4 * math.sqrt(2 * (orders - 1))
+
+
+@pytest.mark.parametrize("part", [1, 2, 7, 998, 999, 1000])
+def test_a_shuffle_in_parts_is_the_whole_shuffle(monkeypatch, part):
+    monkeypatch.setattr(training, "SHUFFLE_PART", part)
+    order = np.arange(1000, dtype=np.uint32)
+    training.shuffle(order, 5)
+    assert order.tolist() == shuffled(1000, 5)[0]
