@@ -13,10 +13,12 @@
 #include <stdio.h>
 
 /* Asked before and after a parallel region, by names that depend on Python's version: there is no GIL to give away. */
-#undef _PyThreadState_UncheckedGet
 int PyGILState_Check(void) { return 0; }
+#if PY_VERSION_HEX < 0x030D0000
 PyThreadState *_PyThreadState_UncheckedGet(void) { return NULL; }
+#else
 PyThreadState *PyThreadState_GetUnchecked(void) { return NULL; }
+#endif
 PyThreadState *PyThreadState_Swap(PyThreadState *state) { return NULL; }
 
 typedef struct {
