@@ -264,8 +264,8 @@ def test_files_that_are_no_table_are_refused(csv_file, text, message):
 
 def test_binary_files_are_refused(csv_file):
     pandas = pytest.importorskip("pandas")
-    if int(pandas.__version__.split(".")[0]) < 3:
-        pytest.skip("pandas drops what follows a zero byte")
+    if pandas.read_csv(io.StringIO("a\n\0b\n")).loc[0, "a"] != "\0b":
+        pytest.skip("this pandas drops what follows a zero byte")
     told = r"data\.csv: it is not a table of text \(--encoding NAME tells its encoding if it is\)$"
     with pytest.raises(ValueError, match=told):
         cells_of(csv_file(b"a,b\n\0\0\0,2\n"))
