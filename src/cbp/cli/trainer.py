@@ -209,6 +209,8 @@ class Trainer:
             try:
                 if self.recipe.folds == 1:
                     return 0.0, silent.hold_out(trial, X, Y, order, None).epochs
+                # Bits are the same, and on a busy machine each short epoch would wait for a team.
+                trial.n_threads = 1
                 found += silent.fold_errors(trial, X, Y, order, fold)
             except KeyboardInterrupt:
                 net.parameters, net.history = trial.parameters, trial.history
