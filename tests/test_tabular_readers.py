@@ -81,13 +81,13 @@ def test_leading_zeros_are_kept_beside_names_of_rows(csv_file):
     found, _ = cells_of(csv_file("code,kind\nr1,007,x\nr2,010,y\n"))
     assert found == {"code": ["007", "010"], "kind": ["x", "y"]}
     table = read_table(csv_file("code,kind\nr1,007,x\nr2,010,y\n"), Choices(), Remarks())
-    assert [table.line(row) for row in range(2)] == ["line 2", "line 3"]
+    assert table.frame.index.tolist() == [2, 3]
 
 
 def test_comments_above_a_table_of_two_columns_are_no_header(csv_file):
     path = csv_file("# by hand\n\na,b\n1,x\n2,y\n")
     assert cells_of(path)[0] == {"a": ["1", "2"], "b": ["x", "y"]}
-    assert read_table(path, Choices(), Remarks()).line(1) == "line 5"
+    assert read_table(path, Choices(), Remarks()).frame.index[1] == 5
 
 
 @pytest.mark.parametrize("title", ["# by hand\n# twice\n", "Animals of 2020\n\nFrom: us\n"])
@@ -287,14 +287,14 @@ def test_binary_files_are_refused(csv_file):
 def test_every_line_with_a_delimiter_is_a_row_and_blank_lines_are_not(csv_file, text, cells, lines):
     table = read_table(csv_file(text), Choices(), Remarks())
     assert table.frame["x"].str.strip().tolist() == cells
-    assert [table.line(row) for row in range(len(cells))] == [f"line {line}" for line in lines]
+    assert (table.frame.index.name, table.frame.index.tolist()) == ("line", lines)
 
 
 def test_rows_are_found_by_the_line_where_they_begin(csv_file):
     text = 'sep=,\na,"b\nb"\n\n1,x\n"2\n2\n2",y\n  \n\n3,"z\n"\n4,""\n'
     table = read_table(csv_file(text), Choices(), Remarks())
     lines = text.splitlines()
-    assert [table.line(row) for row in range(4)] == ["line 5", "line 6", "line 11", "line 13"]
+    assert table.frame.index.tolist() == [5, 6, 11, 13]
     assert [lines[line - 1][:2] for line in (5, 6, 11, 13)] == ["1,", '"2', "3,", "4,"]
 
 

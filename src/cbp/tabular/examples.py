@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from cbp.tabular.choices import Choices, Remarks, listed, named, single
 from cbp.tabular.forms import Form, pandas_module, recognise
 from cbp.tabular.inputs import Arrays, Categorical, Columns, Numeric
-from cbp.tabular.readers import Table, read_npz, read_table
+from cbp.tabular.readers import read_npz, read_table
 from cbp.tabular.targets import Classes, Quantity, Target, fit_target
 
 __all__ = ["Examples", "Preprocessor", "load_examples", "load_inputs"]
@@ -41,11 +41,10 @@ class Preprocessor:
         try:
             inputs, target, layout = record["inputs"], record["target"], record["layout"]
             Choices(**layout)
-            columns = [
-                (Categorical if "categories" in row else Numeric)(**row) for row in inputs.get("columns", ())
-            ]
+            rows = inputs.get("columns", ())
+            columns = Columns([(Categorical if "categories" in row else Numeric)(**row) for row in rows])
             return cls(
-                Columns(columns) if "columns" in inputs else Arrays(**inputs),
+                columns if "columns" in inputs else Arrays(**inputs),
                 (Classes if "labels" in target else Quantity)(**target),
                 {name: Form(**form) for name, form in record["forms"].items()},
                 layout,
@@ -80,20 +79,23 @@ def load_inputs(path: Path, record: Preprocessor, dtype: DTypeLike, choices: Cho
     ``x``, or a single array of whatever name. Where gaps are not filled, their rows are skipped.
     """
     is_npz, inputs = path.suffix.lower() == ".npz", record.inputs
-    if is_npz and isinstance(inputs, Arrays):
+    if isinstance(inputs, Arrays) and is_npz:
         return inputs_of_arrays(path, inputs, dtype)
-    if not is_npz and isinstance(inputs, Columns):
+    if isinstance(inputs, Columns) and not is_npz:
         return inputs_of_table(path, record, inputs, dtype, choices)
-    needed = "a table, so a table is needed, such as a .csv file"
-    needed = needed if is_npz else "arrays, so an .npz file is needed"
+    needed = (
+        "a table, so a table is needed, such as a .csv file"
+        if is_npz
+        else "arrays, so an .npz file is needed"
+    )
     raise ValueError(f"{path}: the model was trained on {needed}")
 
 
 def examples_of_table(path: Path, choices: Choices) -> Examples:
     """Return the columns of a table as examples."""
     remarks = Remarks()
-    table = read_table(path, choices, remarks)
-    names = list(table.frame)
+    frame, found = read_table(path, choices, remarks)
+    names = list(frame)
     if len(names) == 1:
         hint = "--delimiter tells what stands between two cells"
         raise ValueError(f"there is only the column {listed(names)}, and none to predict it from ({hint})")
@@ -103,22 +105,22 @@ def examples_of_table(path: Path, choices: Choices) -> Examples:
         raise ValueError(f"column {name!r} is the target, and cannot be ignored")
     if both := [column for column in text if column in number]:
         raise ValueError(f"column {both[0]!r} is named by --text and by --number: leave one of them out")
-    forms, kept = {}, dict.fromkeys(number, "number") | dict.fromkeys(text, "text")
-    for column in [column for column in names if column not in ignored]:
-        forms[column], words = recognise(table.frame[column], table.choices, kept.get(column))
+    frame, kept = frame.drop(columns=ignored), dict.fromkeys(number, "number") | dict.fromkeys(text, "text")
+    forms = {}
+    for column in frame:
+        forms[column], words = recognise(frame[column], found, kept.get(column))
         remarks.add(words, column)
-    remark_unused(choices, table, forms, remarks)
-    cells = typed(table, forms, remarks)
+    remark_unused(choices, frame, forms, remarks)
+    cells = typed(frame, forms, remarks)
     # A column that is left out anyhow must not cost a row its place.
     used = [] if choices.gaps == "impute" else Columns.fit(cells.drop(columns=name), None, kept).names
-    cells = whole_rows(cells, [name, *used], table, remarks)
+    cells = whole_rows(cells, [name, *used], choices.gaps, remarks)
     y, cells = cells[name].to_numpy(), cells.drop(columns=name)
     train, test, target = divided(name, y, choices, remarks)
     columns = Columns.fit(cells, train, kept, remarks)
     columns.remark(cells, remarks)
-    X, Y = inputs_of(cells, columns, table, choices.dtype), target.encode(y)
-    repeated = ("usual_delimiter", "encoding", "header", "width", "gaps")
-    layout = {key: getattr(table.choices, key) for key in repeated}
+    X, Y = inputs_of(cells, columns, frame, choices.dtype), target.encode(y)
+    layout = {key: getattr(found, key) for key in ("usual_delimiter", "encoding", "header", "width", "gaps")}
     record = Preprocessor(columns, target, {column: forms[column] for column in columns.names}, layout)
     return Examples(X[train], Y[train], X[test], Y[test], record, remarks.lines())
 
@@ -128,75 +130,75 @@ def inputs_of_table(
 ) -> Inputs:
     """Return the columns of a table that a network was trained on."""
     remarks = Remarks()
-    table = read_table(path, replace(choices, columns=columns.names if choices.header else ()), remarks)
-    if choices.width - 1 == len(table.frame.columns) and not choices.header:
+    frame, _ = read_table(path, replace(choices, columns=columns.names if choices.header else ()), remarks)
+    if choices.width - 1 == len(frame.columns) and not choices.header:
         # Without the target, which has no name either.
         names = [name for name in map(str, range(1, choices.width + 1)) if name != record.target.name]
-        table = replace(table, frame=table.frame.set_axis(names, axis=1))
+        frame = frame.set_axis(names, axis=1)
         remarks.add(f"the columns are taken for those of the training data without {record.target.name!r}")
-    if absent := [name for name in columns.names if name not in table.frame]:
-        found = f"found {listed(table.frame)}; --delimiter and --no-header tell how to read it"
+    if absent := [name for name in columns.names if name not in frame]:
+        found = f"found {listed(frame)}; --delimiter and --no-header tell how to read it"
         raise ValueError(f"missing {'column' if len(absent) == 1 else 'columns'} {listed(absent)} ({found})")
-    cells = typed(table, record.forms, remarks)
-    skipped = cells.isna().any(axis=1).to_numpy() & (choices.gaps != "impute")
+    cells = typed(frame, record.forms, remarks)
+    skipped = cells.isna().any(axis=1) & (choices.gaps != "impute")
     if skipped.any():
-        first = table.line(int(np.argmax(skipped)))
         rows = "1 row with a gap is" if skipped.sum() == 1 else f"{skipped.sum():,} rows with gaps are"
-        remarks.add(f"{rows} not predicted, the first in {first}")
+        remarks.add(f"{rows} not predicted, the first in {line(frame, skipped.argmax())}")
     columns.remark(cells[~skipped], remarks, unknown=True)
-    return inputs_of(cells, columns, table, dtype), skipped, remarks.lines()
+    return inputs_of(cells, columns, frame, dtype), skipped.to_numpy(), remarks.lines()
 
 
-def inputs_of(cells: Any, columns: Columns, table: Table, dtype: DTypeLike) -> NDArray[Any]:
+def inputs_of(cells: Any, columns: Columns, frame: Any, dtype: DTypeLike) -> NDArray[Any]:
     """Return the inputs of rows of a table; ValueError for a number that is too large for the precision."""
     X = columns.transform(cells, dtype)
     if not np.isfinite(X).all():
         row, place = np.argwhere(~np.isfinite(X))[0]
-        name = np.repeat(columns.names, [column.width for column in columns.columns])[place]
-        row = table.frame.index.get_loc(cells.index[row])
-        where = f"column {str(name)!r}, {table.line(row)}: {table.frame[name].iloc[row]!r}"
+        name = str(np.repeat(columns.names, [column.width for column in columns.columns])[place])
+        where = f"column {name!r}, {line(cells, row)}: {frame.at[cells.index[row], name]!r}"
         hint = "correct or empty the cell, or train with --dtype float64"
         raise ValueError(f"{where} is too far from the training data for {np.dtype(dtype)} ({hint})")
     return X
 
 
-def remark_unused(choices: Choices, table: Table, forms: dict[str, Form], remarks: Remarks) -> None:
+def remark_unused(choices: Choices, frame: Any, forms: dict[str, Form], remarks: Remarks) -> None:
     """Remark on ways of writing that the user names, and that no column is read in."""
-    for option in ("decimal", "thousands", "date_format"):
+    for option, kind in (("decimal", "number"), ("thousands", "number"), ("date_format", "date")):
         given = getattr(choices, option)
-        kind = "date" if option == "date_format" else "number"
-        fitting = [n for n, form in forms.items() if (form.kind, getattr(form, option)) == (kind, given)]
-        if kind == "number":
-            fitting = [n for n in fitting if given and table.frame[n].str.contains(given, regex=False).any()]
-        if given and not fitting:
+        fitting = [n for n, form in forms.items() if form.kind == kind and getattr(form, option) == given]
+        if given and not any(kind == "date" or any(given in cell for cell in frame[n]) for n in fitting):
             remarks.add(f"--{option.replace('_', '-')} {given!r} fits no column, and has no effect")
 
 
-def typed(table: Table, forms: dict[str, Form], remarks: Remarks) -> Any:
-    """Return columns of a table, read in their forms, as a data frame of numbers, dates and texts."""
+def typed(frame: Any, forms: dict[str, Form], remarks: Remarks) -> Any:
+    """Return columns of texts, read in their forms, as a data frame of numbers, dates and texts."""
     cells = {}
     for name, form in forms.items():
-        cells[name], wrong = form.read(table.frame[name])
+        cells[name], wrong = form.read(frame[name])
         if wrong.any():
-            row = int(np.argmax(wrong))
-            first = f"the first is {table.frame[name].iloc[row]!r} in {table.line(row)}"
+            row = wrong.argmax()
+            first = f"the first is {frame[name].iloc[row]!r} in {line(frame, row)}"
             words = f"cells that are not {form.kind}s are taken for gaps, {first}"
             remarks.add(words, f"{name} ({wrong.sum():,})")
     return pandas_module().DataFrame(cells)
 
 
-def whole_rows(cells: Any, names: Sequence[str], table: Table, remarks: Remarks) -> Any:
+def whole_rows(cells: Any, names: Sequence[str], gaps: str, remarks: Remarks) -> Any:
     """Return the rows of a frame that have a value in each of some columns, the first of them the target."""
-    gaps = cells[names].isna()
-    for name in gaps.columns[gaps.any()]:
-        if table.choices.gaps == "error":
-            place = f"column {name!r}, {table.line(int(np.argmax(gaps[name])))}"
+    is_gap = cells[names].isna()
+    for name in is_gap.columns[is_gap.any()]:
+        if gaps == "error":
+            place = f"column {name!r}, {line(cells, is_gap[name].argmax())}"
             raise ValueError(f"{place}: missing value (--gaps impute fills it in, drop leaves the row out)")
-        remarks.add("rows without a value are left out", f"{name} ({gaps[name].sum():,})")
-    if gaps.any(axis=1).all():
+        remarks.add("rows without a value are left out", f"{name} ({is_gap[name].sum():,})")
+    if is_gap.any(axis=1).all():
         hint = "--gaps impute fills them in"
         raise ValueError(f"every row has a gap: {hint if names[1:] else '--target NAME chooses another'}")
-    return cells[~gaps.any(axis=1)]
+    return cells[~is_gap.any(axis=1)]
+
+
+def line(frame: Any, row: int) -> str:
+    """Return where a row of a table is in its file."""
+    return f"{frame.index.name} {frame.index[row]}"
 
 
 def divided(

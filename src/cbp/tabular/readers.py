@@ -11,9 +11,9 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,26 +35,15 @@ ENCODINGS = ["utf-8-sig", "utf-16", "cp1252", "latin-1"]
 # How many lines, and for a header how many columns, are looked at to find out how a table is laid out.
 SAMPLE, FEW = 200, 30
 
-# Lines, each in one cell, so that it is pandas that opens the file, whatever its compression.
-AS_LINES: dict[str, Any] = {"sep": "\x1e", "names": ["line"], "quoting": csv.QUOTE_NONE}
-
 # One or two decimals, more than three, or a zero before them: not the three digits of a thousand.
 DECIMAL = r"^\D*\d+([.,])(?:\d{1,2}|\d{4,}|(?<=\b0.)\d+)\D*$"
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table as it was read."""
 
-    frame: Any  # of texts
+    frame: Any  # of texts, with an index of the lines, or rows, of the file where they begin
     choices: Choices  # with what was found out
-    first: int = 0  # the line of the file where the row of index 0 is; 0 if it has no lines
-
-    def line(self, row: int) -> str:
-        """Return where a row begins, as an editor counts lines, for messages."""
-        above = self.frame.iloc[:row]
-        breaks = sum(cell.count("\n") for name in above for cell in above[name]) if self.first else 1
-        return f"{'line' if self.first else 'row'} {self.first + self.frame.index[row] + breaks}"
 
 
 def read_table(path: Path, choices: Choices, remarks: Remarks) -> Table:
@@ -65,12 +54,11 @@ def read_table(path: Path, choices: Choices, remarks: Remarks) -> Table:
     pandas = pandas_module()
     try:
         if reader := TYPED.get(path.suffix.lower()):
-            frame = getattr(pandas, reader)(path).reset_index(drop=True).rename(columns=str)
+            frame = getattr(pandas, reader)(path).rename(columns=str)
             frame = frame.apply(lambda cells: cells.astype(object).where(cells.notna(), "").map(str))
-            table = Table(frame, choices)
+            table = Table(frame.set_axis(range(1, len(frame) + 1)).rename_axis("row"), choices)
         else:
-            source = io.BytesIO(sys.stdin.buffer.read()) if str(path) == "-" else path
-            table = decoded(source, choices, remarks)
+            table = parse(lines_of(path, choices, remarks), choices, remarks)
     except ImportError as error:
         raise ImportError(f"reading {path.suffix} needs another package: {error}") from error
     except (*DAMAGED, zipfile.BadZipFile) as error:
@@ -84,57 +72,61 @@ def read_table(path: Path, choices: Choices, remarks: Remarks) -> Table:
     return table
 
 
-def decoded(source: Any, choices: Choices, remarks: Remarks) -> Table:
-    """Read a table of text in the encoding that it has."""
+def lines_of(path: Path, choices: Choices, remarks: Remarks) -> list[str]:
+    """Return the lines of a file of text, compressed or not, in the encoding that it has."""
+    piped = sys.stdin.buffer.read() if str(path) == "-" else None
     for encoding in ENCODINGS if choices.encoding is None else [choices.encoding]:
+        source = path if piped is None else io.BytesIO(piped)
         try:
-            table = parse(source, encoding, choices, remarks)
+            # Lines each in one cell, so that it is pandas that opens the file.
+            whole = read(source, encoding=encoding, sep="\a", names=["line"], quoting=csv.QUOTE_NONE)
         except UnicodeError:
             continue
         if encoding not in (ENCODINGS[0], choices.encoding):
             remarks.add(f"the text is not UTF-8, and was read as {encoding} (--encoding NAME overrules)")
-        return table
+        return list(whole["line"])
     raise ValueError(f"the text is not in {choices.encoding}: --encoding NAME tells another")
 
 
-def parse(source: Any, encoding: str, choices: Choices, remarks: Remarks) -> Table:
-    """Read a table of text in a known encoding."""
-    lines = read(source, encoding, **AS_LINES, nrows=SAMPLE)["line"].tolist()
-    if any("\0" in line for line in lines):
+def parse(lines: list[str], choices: Choices, remarks: Remarks) -> Table:
+    """Read a table from its lines."""
+    if any("\0" in line for line in lines[:SAMPLE]):
         raise ValueError("it is not a table of text (--encoding NAME tells its encoding if it is)")
-    told = re.fullmatch(r'"?sep=(.)"?', "".join(lines[:1]))  # a line for Excel
-    delimiter = choices.delimiter or (told[1] if told else best_delimiter(lines, choices))
-    rows = cells_of(lines, delimiter)
-    full = [place for place, row in enumerate(rows) if any(row) and place >= bool(told)]
+    if told := re.fullmatch(r' *"?sep=(.)"?', "".join(lines[:1])):  # a line for Excel
+        lines[0] = ""
+    delimiter = choices.delimiter or (told[1] if told else best_delimiter(lines[:SAMPLE], choices))
+    rows = cells_of(lines[:SAMPLE], delimiter)
+    full = [place for place, row in enumerate(rows) if any(row)]
     if not full:
         raise ValueError("the file is empty")
     usual = Counter(len(rows[place]) for place in full).most_common(1)[0][0]
     # Above may be titles and comments. Tables of R have no name above the names of rows.
     top = next(place for place in full if len(rows[place]) >= usual - (usual > 2))
-    if above := sum(place < top for place in full):
+    if above := full.index(top):
         remarks.add(f"lines above the table that were left out: {above}")
-    sep, names = r"\s+" if delimiter == " " else delimiter, range(max(usual, len(rows[top])))
-    frame = read(source, encoding, sep=sep, names=names, skiprows=top)
+    sep, width = r"\s+" if delimiter == " " else delimiter, max(usual, len(rows[top]))
+    text = io.StringIO("".join(line + "\n" for line in lines))
+    frame = read(text, sep=sep, names=range(width), skiprows=top, skipinitialspace=True)
     choices = replace(choices, usual_delimiter=delimiter)
-    if len(frame.columns) > 1:
-        frame = frame[~blank_lines(frame, source, encoding, top, delimiter)]
-    return with_names(frame, top + 1, len(rows[top]), choices, remarks)
+    return with_names(placed(frame, lines, delimiter), len(rows[top]), choices, remarks)
 
 
-def blank_lines(frame: Any, source: Any, encoding: str, top: int, delimiter: str) -> Any:
-    """Return which rows are blank lines; others without a cell, as in ``,,``, are examples all the same."""
-    blank = (frame == "").all(axis=1)
-    if blank.any():
-        # pandas shows both alike, so the lines themselves are asked. Cells with line ends push them down.
-        breaks = sum(frame[place].str.count(r"\r\n?|\n") for place in frame)
-        lines = read(source, encoding, **AS_LINES, skiprows=top)["line"]
-        lines = lines.str.strip(" " if delimiter == "\t" else None)
-        blank[blank] = lines.to_numpy()[(blank.index + breaks.cumsum())[blank]] == ""
-    return blank
+def placed(frame: Any, lines: Sequence[str], delimiter: str) -> Any:
+    """Return a frame of the last lines, each row at the line where it begins, without the blank ones."""
+    texts = ["".join(row) for row in frame.to_numpy()]
+    # Cells with line ends push the rows below them down.
+    heights = np.array([1 + text.count("\n") for text in texts])
+    begins = len(lines) - heights[::-1].cumsum()[::-1]
+    frame = frame.set_axis(begins + 1).rename_axis("line")
+    if len(frame.columns) == 1:
+        return frame  # where a blank line is a gap
+    # Others without a cell, as in ``,,``, are examples all the same; only the lines show which is which.
+    spaces = " " if delimiter == "\t" else None
+    return frame[[text + lines[at].strip(spaces) != "" for text, at in zip(texts, begins, strict=True)]]
 
 
-def with_names(frame: Any, line: int, count: int, choices: Choices, remarks: Remarks) -> Table:
-    """Return the table of all rows from a line on: the first, with so many cells, may be a header."""
+def with_names(frame: Any, count: int, choices: Choices, remarks: Remarks) -> Table:
+    """Return the table of some rows: the first, with so many cells, may be a header."""
     sample = frame.iloc[:SAMPLE]
     marks = pandas_module().Series(sample.to_numpy().ravel()).str.extract(DECIMAL, expand=False).mode()
     decimal = choices.decimal or (marks[0] if len(marks) else "," if choices.usual_delimiter == ";" else None)
@@ -144,8 +136,7 @@ def with_names(frame: Any, line: int, count: int, choices: Choices, remarks: Rem
             words = f"no header: the columns are called '1' to '{len(frame.columns)}'"
             remarks.add(f"{words} (--header takes them from the first row)")
         choices = replace(choices, header=False, width=len(frame.columns))
-        return Table(frame.set_axis([str(place + 1) for place in frame], axis=1), choices, line)
-    line += "".join(frame.iloc[0]).count("\n")
+        return Table(frame.set_axis([str(place + 1) for place in frame], axis=1), choices)
     head, frame = frame.iloc[0].str.strip(), frame.iloc[1:]
     if count < len(head) and frame.iloc[:, -1].any():
         head = head.shift(fill_value="")  # the names of the rows have none
@@ -157,7 +148,7 @@ def with_names(frame: Any, line: int, count: int, choices: Choices, remarks: Rem
     if copies.any():
         remarks.add("columns of the same name are numbered, as in 'x.1'")
     names = head.where(copies == 0, head + "." + copies.astype(str))
-    return Table(frame.set_axis(names.tolist(), axis=1), replace(choices, header=True), line)
+    return Table(frame.set_axis(names.tolist(), axis=1), replace(choices, header=True))
 
 
 def has_header(sample: Any, choices: Choices) -> bool:
@@ -173,12 +164,10 @@ def has_header(sample: Any, choices: Choices) -> bool:
     return bool(sum(again) <= len(again) / 2)
 
 
-def read(source: Any, encoding: str, **options: Any) -> Any:
+def read(source: Any, **options: Any) -> Any:
     """Return a frame of texts, one row for each record, empty lines among them."""
-    if isinstance(source, io.BytesIO):
-        source.seek(0)
-    options |= {"dtype": object, "na_filter": False, "skip_blank_lines": False, "skipinitialspace": True}
-    return pandas_module().read_csv(source, encoding=encoding, header=None, **options)
+    options |= {"dtype": object, "na_filter": False, "skip_blank_lines": False}
+    return pandas_module().read_csv(source, header=None, **options)
 
 
 def cells_of(lines: Sequence[str], delimiter: str) -> list[list[str]]:
@@ -205,12 +194,11 @@ def best_delimiter(lines: Sequence[str], choices: Choices) -> str:
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """Read the arrays of an ``.npz`` file; nothing in it is executed."""
     try:
+        # Asked first, because NumPy takes whatever is not an archive for a pickle, and says so.
         with open(path, "rb") as stream:
-            # Asked first, because NumPy takes whatever is not an archive for a pickle, and says so.
             if not zipfile.is_zipfile(stream):
                 raise ValueError("it is no archive of arrays")
-            stream.seek(0)
-            with np.load(stream, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
     except (*DAMAGED, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is no readable .npz file: {error}") from error
