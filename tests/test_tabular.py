@@ -51,13 +51,13 @@ def test_numbers_are_standardised_and_categories_become_one_input_each_in_sorted
 
 
 def test_scales_and_categories_come_from_the_training_rows_alone():
-    columns = Columns.fit(TABLE, rows=np.array([0, 1]))
+    columns = Columns.fit(TABLE.iloc[:2])
     assert columns.columns[0] == Numeric("size", 1.5, 0.5, 1.5)
     assert columns.columns[1] == Categorical("colour", ["blue", "red"], "red")
 
 
 def test_an_unseen_category_is_none_of_the_known_ones_and_is_told():
-    columns = Columns.fit(TABLE, rows=np.array([0, 1, 2]))
+    columns = Columns.fit(TABLE.iloc[:3])
     np.testing.assert_array_equal(columns.transform(TABLE)[3, 1:3], 0)
     assert told(columns, TABLE) == [
         "colour: 'green' unknown to the model, taken for none of the known categories"

@@ -49,6 +49,17 @@ def test_a_table_becomes_examples(csv_file):
     np.testing.assert_allclose(np.sort(rows), np.arange(40), atol=1e-4)
 
 
+def test_a_quantity_learns_its_scale_from_the_training_rows_and_classes_their_names_from_all(csv_file):
+    examples = load_examples(csv_file(numbered("x,y", lambda i: f"{i / 7},{i * i / 9}")), Choices())
+    assert examples.y_train.mean() == pytest.approx(0)
+    assert examples.y_train.std() == pytest.approx(1)
+    examples = load_examples(
+        csv_file(numbered("x,y", lambda i: f"{i / 7},{'abcd'[i % 4]}", 8)), Choices(test_fraction=0.7)
+    )
+    assert len(set(examples.y_train)) < 4
+    assert examples.table.target == Classes("y", ["a", "b", "c", "d"])
+
+
 def test_the_choices_are_kept(csv_file):
     path = csv_file(numbered("a,id,b,c", lambda i: f"{i / 7},name {i},{i % 2},{i}"))
     choices = Choices(target="b", ignore=["id"], task="regression", test_fraction=0.1, dtype="float64")

@@ -52,11 +52,6 @@ def test_the_task_can_be_chosen():
     assert fit_target("y", [3, 3], task="regression") == Quantity("y", 3.0, 1.0)
 
 
-def test_a_quantity_learns_its_scale_from_the_training_rows_and_classes_their_names_from_all():
-    assert fit_target("y", [0.0, 1.0, 7.5], rows=np.array([0, 1])) == Quantity("y", 0.5, 0.5)
-    assert fit_target("y", ["a", "b"], rows=np.array([0])) == Classes("y", ["a", "b"])
-
-
 @pytest.mark.parametrize(
     ("values", "task", "message"),
     [

@@ -113,11 +113,11 @@ def examples_of_table(path: Path, choices: Choices) -> Examples:
     remark_unused(choices, frame, forms, remarks)
     cells = typed(frame, forms, remarks)
     # A column that is left out anyhow must not cost a row its place.
-    used = [] if choices.gaps == "impute" else Columns.fit(cells.drop(columns=name), None, kept).names
+    used = [] if choices.gaps == "impute" else Columns.fit(cells.drop(columns=name), kept).names
     cells = whole_rows(cells, [name, *used], choices.gaps, remarks)
     y, cells = cells[name].to_numpy(), cells.drop(columns=name)
     train, test, target = divided(name, y, choices, remarks)
-    columns = Columns.fit(cells, train, kept, remarks)
+    columns = Columns.fit(cells.iloc[train], kept, remarks)
     columns.remark(cells, remarks)
     X, Y = inputs_of(cells, columns, frame, choices.dtype), target.encode(y)
     layout = {key: getattr(found, key) for key in ("usual_delimiter", "encoding", "header", "width", "gaps")}
@@ -148,7 +148,7 @@ def inputs_of_table(
     return inputs_of(cells, columns, frame, dtype), skipped.to_numpy(), remarks.lines()
 
 
-def inputs_of(cells: Any, columns: Columns, frame: Any, dtype: DTypeLike) -> NDArray[Any]:
+def inputs_of(cells: Any, columns: Columns, frame: Any, dtype: DTypeLike) -> Any:
     """Return the inputs of rows of a table; ValueError for a number that is too large for the precision."""
     X = columns.transform(cells, dtype)
     if not np.isfinite(X).all():
@@ -221,7 +221,7 @@ def divided(
     is_test = np.isin(order, chosen[np.bincount(groups)[groups[chosen]] > 1])
     train, test = order[~is_test], order[is_test]
     if not isinstance(target, Classes):
-        return train, test, fit_target(name, y, "regression", train, where)
+        return train, test, fit_target(name, y[train], "regression", where)
     if few := [label for label, size in zip(target.labels, np.bincount(groups), strict=True) if size < 5]:
         remarks.add(f"too few rows to learn the classes {listed(few)}, fewer than 5 each", name)
     return train, test, target

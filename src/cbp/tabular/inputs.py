@@ -50,21 +50,19 @@ class Arrays:
         x = checked(np.asarray(x), where)
         if x.size == 0:
             raise ValueError(f"{where} is empty: its shape is {x.shape}")
-        low, high = float(x.min()), float(x.max())
-        mean: float | list[float] = 0.0
-        scale: float | list[float] = 1.0
+        shape, low, high = list(x.shape[1:]), float(x.min()), float(x.max())
         if x.ndim > 2 or x.dtype == np.uint8:
-            scale = max(abs(low), abs(high)) or 1.0
-        elif not (high == 1 and low in (0, -1)):
-            mean, scale = (moment.tolist() for moment in standard(where, x.reshape(len(x), -1)))
-        return cls(list(x.shape[1:]), mean, scale)
+            return cls(shape, 0.0, max(abs(low), abs(high)) or 1.0)
+        if high == 1 and low in (0, -1):
+            return cls(shape, 0.0, 1.0)
+        return cls(shape, *(moment.tolist() for moment in standard(where, x.reshape(len(x), -1))))
 
     @property
     def width(self) -> int:
         """How many inputs the network takes."""
         return int(np.prod(self.shape))
 
-    def transform(self, x: ArrayLike, dtype: DTypeLike = np.float64, where: str = "x") -> NDArray[Any]:
+    def transform(self, x: ArrayLike, dtype: DTypeLike = np.float64, where: str = "x") -> Any:
         """Return the inputs X of a network, of shape (m, ``width``), from whole or flattened examples."""
         x = np.asarray(x)
         if x.shape[1:] != tuple(self.shape) and x.shape[1:] != (self.width,):
@@ -73,10 +71,8 @@ class Arrays:
         flat = checked(x, where).reshape(len(x), self.width)
         if self.mean == 0.0:
             # Without a copy in double precision: images are many.
-            X: NDArray[Any] = np.divide(flat, self.scale, dtype=dtype, casting="same_kind")
-        else:
-            X = ((flat - np.asarray(self.mean)) / np.asarray(self.scale)).astype(dtype)
-        return X
+            return np.divide(flat, self.scale, dtype=dtype, casting="same_kind")
+        return ((flat - np.asarray(self.mean)) / np.asarray(self.scale)).astype(dtype)
 
 
 def checked(x: NDArray[Any], where: str) -> NDArray[Any]:
@@ -124,13 +120,11 @@ class Numeric:
 
     def encode(self, values: Any) -> NDArray[Any]:
         """Return the inputs of a series, of shape (m, ``width``)."""
-        found = as_numbers(values)
-        gaps = np.isnan(found)
+        found, gaps = as_numbers(values), values.isna()
         found = np.where(gaps, self.fill, found)
         waves = [wave(2 * np.pi * found / days) for days in self.cycles for wave in (np.sin, np.cos)]
         with np.errstate(over="ignore"):
-            scaled = (found - self.mean) / self.scale
-        return np.column_stack([scaled, *waves, gaps][: self.width])
+            return np.column_stack([(found - self.mean) / self.scale, *waves, gaps][: self.width])
 
 
 @dataclass(frozen=True)
@@ -145,7 +139,8 @@ class Categorical:
     def fit(cls, name: str, values: Any, flag: bool) -> Self:
         """Learn from a series that has a value at least."""
         frequent = [text for text, _ in Counter(values.dropna()).most_common(MOST_CATEGORIES)]
-        return cls(name, sorted([""] * flag + frequent), "" if flag else frequent[0])
+        fill = "" if flag else frequent[0]
+        return cls(name, sorted({fill, *frequent}), fill)
 
     @property
     def width(self) -> int:
@@ -157,12 +152,11 @@ class Categorical:
         """What is done about gaps, in words."""
         return f"gaps filled with {self.fill!r}" if self.fill else "gaps are a category of their own"
 
-    def encode(self, values: Any) -> NDArray[Any]:
+    def encode(self, values: Any) -> Any:
         """Return the inputs of a series, of shape (m, ``width``)."""
         places = pandas_module().Index(self.categories).get_indexer(values.fillna(self.fill))
         # An unknown category has place -1, which is the row of zeros after the last.
-        one_hot: NDArray[np.bool_] = np.eye(self.width + 1, self.width, dtype=np.bool_)[places]
-        return one_hot
+        return np.eye(self.width + 1, self.width, dtype=np.bool_)[places]
 
 
 @dataclass(frozen=True)
@@ -181,27 +175,22 @@ class Columns:
     columns: list[Numeric | Categorical]
 
     @classmethod
-    def fit(
-        cls,
-        table: Any,
-        rows: NDArray[np.intp] | None = None,
-        keep: Collection[str] = (),
-        remarks: Remarks | None = None,
-    ) -> Self:
-        """Learn scales and categories from some rows, all by default.
+    def fit(cls, table: Any, keep: Collection[str] = (), remarks: Remarks | None = None) -> Self:
+        """Learn scales and categories from training examples.
 
         Columns that say nothing are left out, and remarked on: those of one value or none and, unless in
         ``keep``, text that differs from row to row and numbers of rows. ValueError if none is left.
         """
         found: list[Numeric | Categorical] = []
         remarks = Remarks() if remarks is None else remarks
-        for name, values in (table if rows is None else table.iloc[rows]).items():
+        for name, values in table.items():
             flag = bool(values.isna().mean() > FEW_GAPS)
             if reason := useless(name, values.dropna(), flag, name in keep):
                 remarks.add(f"left out, {reason}", name)
                 continue
-            found.append((Categorical if values.dtype.kind == "O" else Numeric).fit(name, values, flag))
-            if isinstance(found[-1], Categorical) and (count := values.nunique()) > MOST_CATEGORIES:
+            kind = Categorical if values.dtype.kind == "O" else Numeric
+            found.append(kind.fit(name, values, flag))
+            if kind is Categorical and (count := values.nunique()) > MOST_CATEGORIES:
                 remarks.add(f"the {MOST_CATEGORIES} most frequent of {count:,} categories are inputs", name)
         if not found:
             raise ValueError("; ".join(["there is no column to learn from", *remarks.lines()]))
@@ -217,15 +206,14 @@ class Columns:
         """How many inputs the network takes."""
         return sum(column.width for column in self.columns)
 
-    def transform(self, table: Any, dtype: DTypeLike = np.float64) -> NDArray[Any]:
+    def transform(self, table: Any, dtype: DTypeLike = np.float64) -> Any:
         """Return the inputs X of a network, of shape (m, ``width``), from a table with all these columns.
 
         Numbers that are too large for ``dtype`` become infinite.
         """
         parts = [column.encode(table[column.name]) for column in self.columns]
         with np.errstate(over="ignore"):
-            X: NDArray[Any] = np.concatenate(parts, axis=1, dtype=dtype, casting="same_kind")
-        return X
+            return np.concatenate(parts, axis=1, dtype=dtype, casting="same_kind")
 
     def remark(self, table: Any, remarks: Remarks, *, unknown: bool = False) -> None:
         """Remark on the gaps of a table and what is done about them, and on categories that are unknown."""
@@ -242,21 +230,20 @@ class Columns:
 
 def useless(name: str, present: Any, flag: bool, keep: bool) -> str:
     """Return why a series without gaps is of no use as inputs, or an empty text if it is."""
-    different = present.nunique()
-    if different < 2:
-        if different == 0 or flag:
-            return "" if different else "empty"
-        is_rounded = present.dtype.kind == "f" and bool(abs(present.iloc[0]) >= 2**53)
+    different, is_number = present.nunique(), present.dtype.kind == "f"
+    if not different:
+        return "empty"
+    if different == 1 and not flag:
+        is_rounded = is_number and bool(abs(present.iloc[0]) >= 2**53)
         return "the same in every row" + " to the digits that a double holds" * is_rounded
     if present.dtype.kind == "O" and is_running_text(different, len(present)) and not keep:
         return "text that differs from row to row (--text NAME keeps it)"
-    is_id = present.dtype.kind == "f" and different == len(present) >= 20 and ID.fullmatch(name) and not keep
-    return "numbers of the rows (--number NAME keeps it)" if is_id and not (present % 1).any() else ""
+    is_id = is_number and different == len(present) >= 20 and ID.fullmatch(name) and not (present % 1).any()
+    return "numbers of the rows (--number NAME keeps it)" if is_id and not keep else ""
 
 
-def as_numbers(values: Any) -> NDArray[np.float64]:
+def as_numbers(values: Any) -> Any:
     """Return numbers, or times as days since 1970, as doubles in which gaps are NaN."""
     if values.dtype.kind == "M":
         values = (values - np.datetime64(0, "s")) / np.timedelta64(1, "D")
-    found: NDArray[np.float64] = values.to_numpy(np.float64)
-    return found
+    return values.to_numpy(np.float64)

@@ -116,14 +116,8 @@ class Quantity:
 Target = Classes | Quantity
 
 
-def fit_target(
-    name: str,
-    values: ArrayLike,
-    task: Task | None = None,
-    rows: NDArray[np.intp] | None = None,
-    where: str = "",
-) -> Target:
-    """Recognise classes or numbers in a target, and learn their names from all rows or their scale from some.
+def fit_target(name: str, values: ArrayLike, task: Task | None = None, where: str = "") -> Target:
+    """Recognise classes or numbers in a target, and learn their names or their scale.
 
     Text and booleans are classes. So are whole numbers if there are at most 20 different ones with ten rows
     or more for each on average, or just two. Other numbers are quantities. ``task`` decides instead.
@@ -142,14 +136,13 @@ def fit_target(
     if values.dtype.kind == "M":
         raise ValueError(f"{where} holds dates, which are not predicted{hint}")
     kind = "text" if values.dtype.kind in "bOU" else "numbers"
-    if task is None and kind == "numbers":
-        found = numbers(where, values)
-        most = max(2, min(MOST_NUMBERED_CLASSES, len(found) // ROWS_PER_NUMBERED_CLASS))
-        task = "regression" if len(np.unique(found)) > most or (found % 1).any() else None
+    found = values if values.dtype.kind in "bOUiu" else numbers(where, values)
+    different = np.unique(found).tolist()
+    most = max(2, min(MOST_NUMBERED_CLASSES, len(found) // ROWS_PER_NUMBERED_CLASS))
+    if task is None and kind == "numbers" and (len(different) > most or (found % 1).any()):
+        task = "regression"
     if task == "regression":
-        found = numbers(where, values)
-        return Quantity(name, *map(float, standard(where, found if rows is None else found[rows])))
-    different = np.unique(values if values.dtype.kind in "bOUiu" else numbers(where, values)).tolist()
+        return Quantity(name, *map(float, standard(where, numbers(where, values))))
     # 1.0 is the class 1, however the file writes it.
     different = [int(y) if isinstance(y, float) and y.is_integer() else y for y in different]
     if is_running_text(len(different), len(values)):
