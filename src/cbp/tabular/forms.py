@@ -71,17 +71,17 @@ class Form:
     def values(self, texts: Any) -> Any:
         """Return what texts stand for, NaN or NaT where they are not of this form."""
         pandas = pandas_module()
+        if self.kind == "text":
+            return texts
         if self.kind == "date":
             found = pandas.to_datetime(texts, format=self.date_format, errors="coerce", utc=True)
             return found.dt.tz_localize(None)
-        if self.kind == "number":
-            found = pandas.to_numeric(texts, errors="coerce").astype(np.float64)
-            # Where the usual manner will do it is much the quicker one.
-            rest = found.isna() | (self.decimal != "." or self.symbol != "")
-            if rest.any():
-                found[rest] = pandas.to_numeric(self.plain(texts[rest]), errors="coerce")
-            return found.where(np.isfinite(found))
-        return texts
+        found = pandas.to_numeric(texts, errors="coerce").astype(np.float64)
+        # Where the usual manner will do it is much the quicker one.
+        rest = found.isna() | (self.decimal != "." or self.symbol != "")
+        if rest.any():
+            found[rest] = pandas.to_numeric(self.plain(texts[rest]), errors="coerce")
+        return found.where(np.isfinite(found))
 
     def plain(self, texts: Any) -> Any:
         """Return numbers as Python writes them, and "" for texts that are not written in this form."""
@@ -94,10 +94,8 @@ class Form:
         point, comma = re.escape(self.decimal), re.escape(self.thousands)
         whole = rf"\d+|[1-9]\d{{0,2}}(?:{comma}\d{{2,3}})*{comma}\d{{3}}" if comma else r"\d+"
         pattern = rf"[+-]? ?(?:(?:{whole})(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
-        bare = bare.where(bare.str.fullmatch(pattern), "")
-        for mark, digit in ((" ", ""), (self.thousands, ""), (self.decimal, ".")):
-            bare = bare.str.replace(mark, digit, regex=False) if mark else bare
-        return bare
+        plain = str.maketrans({" ": "", self.thousands or " ": "", self.decimal: "."})
+        return bare.where(bare.str.fullmatch(pattern), "").str.translate(plain)
 
     @property
     def words(self) -> str:
@@ -119,31 +117,29 @@ def recognise(cells: Any, choices: Choices, kind: str | None = None) -> tuple[Fo
     different = cells.drop_duplicates().str.strip().drop_duplicates()
     is_gap = number.gaps(different)
     texts, usual = different[~is_gap], different[is_gap & ~text.gaps(different)]
-    words = "taken for categories (--missing-values makes gaps of them)"
-    words = f"{listed(usual)} {words}" if len(usual) else ""
+    as_text = f"{listed(usual)} taken for categories (--missing-values makes gaps of them)" * bool(len(usual))
     if kind == "text" or texts.empty:
-        return (number, "") if kind == "number" else (text, words)
+        return (number, "") if kind == "number" else (text, as_text)
     needed = 0.0 if kind else 1.0 if len(texts) <= FEW_CELLS else MOST_CELLS
     if texts.str.contains(r"\d").mean() < needed:
-        return text, words
-    ways = ways_to_write(texts, choices, number)
-    form, values, manner = best_way(texts, [way for way in ways if kind in (None, way.kind)], choices)
+        return text, as_text
+    ways = [way for way in ways_to_write(texts, choices, number) if kind in (None, way.kind)]
+    form, values, words = best_way(texts, ways, choices)
     if values.notna().mean() < needed:
-        return text, words
+        return text, as_text
+    if form.kind == "date":
+        return form, words
     # Of the numbers alone that may have so many digits.
-    large = texts[values.abs() >= 1e15] if form.kind == "number" else texts[:0]
-    plain = form.plain(large).loc[lambda found: found != ""]
+    plain = form.plain(texts[values.abs() >= 1e15]).loc[lambda found: found != ""]
     is_code = texts.str.fullmatch(r"0\d+")
     is_code[plain.index] |= plain.str.fullmatch(r"[+-]?\d{16}(\d+(\.\d*)?|(\.0*)?)")
-    if form.kind == "number" and kind is None and is_code.any():
+    if kind is None and is_code.any():
         why = f"leading zeros or more digits than a double holds, as in {texts[is_code].iloc[0]!r}"
         return text, f"{why}: taken as text (--number NAME reads numbers)"
     if plain.map(Decimal).nunique() > values[plain.index].nunique():
-        merged = (
-            "different numbers become the same one, for want of digits in a double (--text NAME keeps them)"
-        )
-        manner = f"{manner}; {merged}" if manner else merged
-    return form, manner
+        merged = "different numbers become the same one, for want of digits in a double"
+        words = "; ".join(filter(None, [words, f"{merged} (--text NAME keeps them)"]))
+    return form, words
 
 
 def ways_to_write(texts: Any, choices: Choices, number: Form) -> list[Form]:
