@@ -1,7 +1,5 @@
 """What a user says about a data file, and what is said to them; everything else is found out."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,8 +7,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
-
-__all__ = ["Choices", "Remarks", "Task", "listed", "named", "single"]
 
 Task = Literal["classification", "regression"]
 

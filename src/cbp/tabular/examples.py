@@ -1,7 +1,5 @@
 """Examples for a network from a data file, and the record of how they were made."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,8 +13,6 @@ from cbp.tabular.forms import Form, pandas_module, recognise
 from cbp.tabular.inputs import Arrays, Categorical, Columns, Numeric
 from cbp.tabular.readers import read_npz, read_table
 from cbp.tabular.targets import Classes, Quantity, Target, fit_target
-
-__all__ = ["Examples", "Preprocessor", "load_examples", "load_inputs"]
 
 # Inputs X to predict from, which of their rows get no prediction, and what a user should know about them.
 Inputs = tuple[NDArray[Any], NDArray[np.bool_], list[str]]

@@ -4,8 +4,6 @@ A :class:`Form` is recognised once, over a whole column of the training data, an
 predictions read their columns by it, and recognise nothing anew.
 """
 
-from __future__ import annotations
-
 import importlib
 import re
 from dataclasses import dataclass, field, replace
@@ -16,8 +14,6 @@ from typing import Any, Literal
 import numpy as np
 
 from cbp.tabular.choices import Choices, listed
-
-__all__ = ["Form", "pandas_module", "recognise"]
 
 # Gaps in a column of numbers or dates, in small letters. In a column of text None or NA may well be a name.
 GAPS = ["", "na", "n/a", "#n/a", "#na", "<na>", "nan", "nat", "null", "none", "nil", "missing", "?", "-"]

@@ -1,7 +1,5 @@
 """The inputs of a network: numbers standardised, categories one input each, images flattened and scaled."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Collection
@@ -14,8 +12,6 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from cbp.tabular.choices import Remarks, listed
 from cbp.tabular.forms import pandas_module
 from cbp.tabular.targets import is_running_text, standard
-
-__all__ = ["Arrays", "Categorical", "Columns", "Numeric"]
 
 # How many categories of a column become inputs, the most frequent ones.
 MOST_CATEGORIES = 100

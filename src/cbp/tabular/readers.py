@@ -1,7 +1,5 @@
 """Files read: tables as frames of texts by pandas, in a layout that their first lines show, and arrays."""
 
-from __future__ import annotations
-
 import csv
 import io
 import lzma
@@ -20,8 +18,6 @@ from numpy.typing import NDArray
 
 from cbp.tabular.choices import Choices, Remarks
 from cbp.tabular.forms import pandas_module, recognise
-
-__all__ = ["Table", "read_npz", "read_table"]
 
 # What pandas and NumPy raise for a file that is damaged, or of another kind.
 DAMAGED = (ValueError, LookupError, EOFError, NotImplementedError, csv.Error, zlib.error, lzma.LZMAError)

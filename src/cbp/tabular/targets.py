@@ -1,7 +1,5 @@
 """What a network is asked for: one of some classes, or a number; encoded for training, decoded for people."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,8 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cbp.tabular.choices import Task, listed
-
-__all__ = ["Classes", "Label", "Quantity", "Target", "fit_target", "is_running_text", "standard"]
 
 Label = str | int | float | bool
 
