@@ -79,12 +79,9 @@ def load_inputs(path: Path, record: Preprocessor, dtype: DTypeLike, choices: Cho
         return inputs_of_arrays(path, inputs, dtype)
     if isinstance(inputs, Columns) and not is_npz:
         return inputs_of_table(path, record, inputs, dtype, choices)
-    needed = (
-        "a table, so a table is needed, such as a .csv file"
-        if is_npz
-        else "arrays, so an .npz file is needed"
-    )
-    raise ValueError(f"{path}: the model was trained on {needed}")
+    made_of = "a table, so a table is needed, such as a .csv file"
+    made_of = made_of if is_npz else "arrays, so an .npz file is needed"
+    raise ValueError(f"{path}: the model was trained on {made_of}")
 
 
 def examples_of_table(path: Path, choices: Choices) -> Examples:
