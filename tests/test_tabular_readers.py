@@ -36,6 +36,7 @@ def cells_of(path, choices=None):
         "a b\n1 x\n2 y\n",
         " a   b\n 1\t x \n 2   y\n",
         "\n\na,b\n\n1,x\n  \n2,y\n\n",
+        " \r\ra,b\r\r1,x\r2,y\r",
         "a,b\n1,x,\n2,y,\n",
         "a,b,\n1,x,\n2,y,\n",
         "sep=;\na;b\n1;x\n2;y\n",
@@ -56,7 +57,7 @@ def cells_of(path, choices=None):
             "blanks",
             "aligned",
         ),
-        *("blank lines", "trailing", "trailing in the header", "told", "told in quotes"),
+        *("blank lines", "blank lines of cr", "trailing", "trailing in the header", "told", "told in quotes"),
     ],
 )
 def test_every_ordinary_way_to_write_a_table_is_read(csv_file, text):
@@ -110,6 +111,14 @@ def test_names_that_are_there_twice_are_told_apart(csv_file):
 def test_quotes_commas_line_ends_and_unicode_are_kept(csv_file):
     found, _ = cells_of(csv_file('"naïve; name","x ""y"""\n"grün, hell\nund so",1\n"да",2\n'))
     assert found == {"naïve; name": ["grün, hell\nund so", "да"], 'x "y"': ["1", "2"]}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_line_end_within_a_cell_is_the_same_in_every_file(csv_file, end):
+    path = csv_file(end.join(['"by', 'hand"', "a,b,c", '"1', '1",x,7', "2,y,8", ""]))
+    found, _ = cells_of(path)
+    assert found == {"a": ["1\n1", "2"], "b": ["x", "y"], "c": ["7", "8"]}
+    assert read_table(path, Choices(), Remarks()).frame.index.tolist() == [4, 6]
 
 
 @pytest.mark.parametrize(
