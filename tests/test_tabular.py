@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from cbp.tabular import Arrays, Classes, Columns, Preprocessor
+from cbp.cli.data import Arrays
+from cbp.tabular import Classes, Columns, Preprocessor
 from cbp.tabular.choices import Remarks
 from cbp.tabular.forms import Form
 from cbp.tabular.inputs import Categorical, Numeric
@@ -210,67 +211,6 @@ def test_remarks_on_the_same_are_one_line():
     assert remarks.lines() == ["x0, x1, x2, x3, x4, x5, x6, x7 and 2 more: decimal comma", "no header"]
 
 
-# --- arrays ----------------------------------------------------------------------------------------------
-
-
-def test_images_are_flattened_and_divided_by_their_largest_magnitude():
-    x = np.arange(24, dtype=np.uint8).reshape(3, 2, 4)
-    inputs = Arrays.fit(x)
-    assert inputs == Arrays([2, 4], 0.0, 23.0)
-    X = inputs.transform(x, "float32")
-    assert X.dtype == np.float32
-    np.testing.assert_allclose(X, np.arange(24).reshape(3, 8) / 23, rtol=1e-6)
-    np.testing.assert_array_equal(inputs.transform(x.reshape(3, 8), "float32"), X)
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "bool"])
-def test_images_of_zeros_and_ones_stay_as_they_are(dtype):
-    x = np.array([[[0, 1]], [[1, 0]]], dtype)
-    assert Arrays.fit(x) == Arrays([1, 2], 0.0, 1.0)
-
-
-def test_black_images_and_signed_ones_are_scaled_too():
-    assert Arrays.fit(np.zeros((2, 3, 3), np.uint8)).scale == 1.0
-    assert Arrays.fit(np.full((2, 3, 3), -4.0)).scale == 4.0
-
-
-def test_columns_of_a_matrix_are_standardised_unless_scaled_already():
-    x = np.array([[1.0, 10, 7], [3, 30, 7]])
-    inputs = Arrays.fit(x)
-    assert inputs == Arrays([3], [2.0, 20.0, 7.0], [1.0, 10.0, 1.0])
-    np.testing.assert_array_equal(inputs.transform(x), [[-1, -1, 0], [1, 1, 0]])
-    for scaled in ([[0.0, 0.5], [1.0, 0.2]], [[-1.0, 0.5], [1.0, 0.2]]):
-        assert Arrays.fit(scaled) == Arrays([2], 0.0, 1.0)
-
-
-def test_one_number_an_example_is_one_column():
-    inputs = Arrays.fit(np.array([1.0, 3.0]))
-    np.testing.assert_array_equal(inputs.transform(np.array([3.0, 5.0])), [[1], [3]])
-
-
-@pytest.mark.parametrize(
-    ("x", "message"),
-    [
-        (np.array(["a"]), "x holds <U1, where numbers are needed"),
-        (np.array([[1j]]), "x holds complex128, where numbers are needed"),
-        (np.array(1.0), "x is a single number, where an array of examples is needed"),
-        (np.empty((0, 3)), r"x is empty: its shape is \(0, 3\)"),
-        (np.array([[1.0], [np.nan]]), "x, row 2: a value is not a finite number"),
-    ],
-)
-def test_arrays_that_cannot_be_inputs_are_refused(x, message):
-    with pytest.raises(ValueError, match=f"^{message}$"):
-        Arrays.fit(x)
-
-
-def test_examples_of_another_shape_are_refused():
-    inputs = Arrays.fit(np.ones((5, 2, 2)))
-    with pytest.raises(ValueError, match=r"^x_test has shape \(5, 3\), where \(m, 2, 2\) is needed$"):
-        inputs.transform(np.ones((5, 3)), where="x_test")
-    with pytest.raises(ValueError, match="not a finite number"):
-        inputs.transform(np.full((5, 4), np.inf))
-
-
 # --- the record ------------------------------------------------------------------------------------------
 
 
@@ -282,7 +222,7 @@ def test_examples_of_another_shape_are_refused():
 )
 def test_the_record_survives_json(inputs, target):
     record = Preprocessor(inputs, target, {"a": Form("number", ",", ".")}, {"header": False, "width": 3})
-    assert Preprocessor.from_dict(json.loads(json.dumps(record.to_dict()))) == record
+    assert Preprocessor.from_dict(json.loads(json.dumps(record.to_dict())), others=Arrays) == record
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,12 @@
-"""Data files made examples: of tables and of .npz, and what is refused."""
+"""Tables made examples, and what is refused."""
 
 import numpy as np
 import pytest
 
-from cbp.tabular import Arrays, Choices, Classes, Columns, Preprocessor, load_examples, load_inputs
+from cbp.tabular import Choices, Classes, Columns, Preprocessor, load_examples, load_inputs
 from cbp.tabular.forms import Form
 from cbp.tabular.inputs import Categorical, Numeric
-from cbp.tabular.readers import read_npz
 from cbp.tabular.targets import Quantity
-
-
-@pytest.fixture
-def npz_file(tmp_path):
-    """Return a function that writes an .npz file of some arrays and returns its path."""
-
-    def write(**arrays):
-        path = tmp_path / "data.npz"
-        np.savez(path, **arrays)
-        return path
-
-    return write
 
 
 def numbered(header, row, count=40):
@@ -196,9 +183,6 @@ def test_inputs_are_read_by_name_and_new_categories_told(csv_file):
     told = r"^missing column 'code' \(found 'a'; --delimiter and --no-header tell how to read it\)$"
     with pytest.raises(ValueError, match=told):
         load_inputs(csv_file("a\n1\n"), record, np.float32, Choices())
-    arrays = Preprocessor(Arrays([1], 0.0, 1.0), Quantity("y", 0.0, 1.0))
-    with pytest.raises(ValueError, match="an .npz file is needed$"):
-        load_inputs(csv_file("a\n1\n"), arrays, np.float32, Choices())
 
 
 @pytest.mark.parametrize(("gaps", "skipped"), [("impute", [0, 0, 0]), ("drop", [0, 1, 0])])
@@ -260,102 +244,3 @@ def test_a_table_without_names_may_lack_its_target(csv_file):
     X_without, _, remarks = load_inputs(csv_file(without), record, np.float64, choices)
     np.testing.assert_array_equal(X_without, X)
     assert remarks == ["the columns are taken for those of the training data without '1'"]
-
-
-# --- .npz ------------------------------------------------------------------------------------------------
-
-IMAGES = (np.arange(80 * 6) % 256).astype(np.uint8).reshape(80, 2, 3)
-DIGITS = (np.arange(80) % 4).astype(np.uint8)
-IMAGE_RECORD = Preprocessor(Arrays([2, 3], 0.0, 2.0), Quantity("y", 0.0, 1.0))
-
-
-@pytest.mark.parametrize("shape", [(80,), (80, 1)])
-def test_arrays_become_examples(npz_file, shape):
-    path = npz_file(x_train=IMAGES, y_train=DIGITS.reshape(shape), x_test=IMAGES[:7], y_test=DIGITS[:7])
-    x_train, y_train, x_test, y_test, record, _ = load_examples(path, Choices())
-    np.testing.assert_allclose(x_train, IMAGES.reshape(80, 6) / 255, rtol=1e-6)
-    np.testing.assert_allclose(x_test, x_train[:7])
-    np.testing.assert_array_equal(y_train, DIGITS)
-    np.testing.assert_array_equal(y_test, DIGITS[:7])
-    assert record.inputs == Arrays([2, 3], 0.0, 255.0)
-    assert record.target == Classes("y", [0, 1, 2, 3])
-
-
-def test_some_arrays_are_held_out_where_there_are_none_to_test_with(npz_file):
-    examples = load_examples(npz_file(x_train=IMAGES, y_train=DIGITS), Choices(test_fraction=0.5))
-    assert (len(examples.y_train), len(examples.y_test)) == (40, 40)
-    examples = load_examples(npz_file(x_train=IMAGES, y_train=DIGITS), Choices(test_fraction=0.0))
-    assert examples.x_test.shape == (0, 6)
-
-
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"x": IMAGES}, "there is no x_train and no y_train among the arrays 'x'"),
-        ({"x_train": IMAGES, "y_train": DIGITS, "x_test": IMAGES}, "there is no y_test among the arrays .*"),
-        (
-            {"x_train": IMAGES, "y_train": DIGITS[1:]},
-            r"x_train and y_train have shapes \(80, 2, 3\) and \(79,\).*",
-        ),
-        ({"x_train": IMAGES, "y_train": IMAGES}, r"x_train and y_train have shapes .*"),
-        (
-            {"x_train": np.array(1), "y_train": np.array(1)},
-            r"x_train and y_train have shapes \(\) and \(\).*",
-        ),
-        ({"x_train": IMAGES + 1j, "y_train": DIGITS}, "x_train holds complex128, where numbers are needed"),
-        ({"x_train": IMAGES[:0], "y_train": DIGITS[:0]}, "y_train is empty"),
-        (
-            {"x_train": IMAGES, "y_train": DIGITS, "x_test": IMAGES[:, :1], "y_test": DIGITS},
-            r"x_test has shape \(80, 1, 3\), where \(m, 2, 3\) is needed",
-        ),
-        (
-            {"x_train": IMAGES, "y_train": DIGITS, "x_test": IMAGES, "y_test": DIGITS + 1},
-            "y_test, row 4: 4 is none of the classes 0, 1, 2, 3",
-        ),
-    ],
-)
-def test_arrays_that_cannot_be_learnt_from_are_refused(npz_file, arrays, message):
-    with pytest.raises(ValueError, match=f"^{message}$"):
-        load_examples(npz_file(**arrays), Choices())
-
-
-def test_choices_that_have_no_meaning_are_refused(npz_file):
-    path = npz_file(x_train=IMAGES, y_train=DIGITS, x_test=IMAGES, y_test=DIGITS)
-    with pytest.raises(ValueError, match=r"columns have names in tables only"):
-        load_examples(path, Choices(target="y"))
-    with pytest.raises(ValueError, match="the file has x_test and y_test"):
-        load_examples(path, Choices(test_fraction=0.5))
-    with pytest.raises(ValueError, match=r"columns have names in tables only"):
-        load_examples(path, Choices(decimal=","))
-
-
-@pytest.mark.parametrize("names", [("x_test", "x", "z"), ("x", "z"), ("whatever",)])
-def test_inputs_are_x_test_or_x_or_the_only_array(npz_file, names):
-    path = npz_file(**{name: IMAGES + place for place, name in enumerate(names)})
-    X, skipped, remarks = load_inputs(path, IMAGE_RECORD, np.float64, Choices())
-    np.testing.assert_array_equal(X, IMAGES.reshape(80, 6) / 2)
-    assert not skipped.any()
-    assert skipped.shape == (80,)
-    assert not remarks
-
-
-def test_inputs_that_cannot_be_found_are_refused(npz_file):
-    with pytest.raises(ValueError, match="^there is no x_test and no x among the arrays 'a', 'b'$"):
-        load_inputs(npz_file(a=IMAGES, b=IMAGES), IMAGE_RECORD, np.float64, Choices())
-    record = Preprocessor(Columns([Numeric("a", 0.0, 1.0, 0.0)]), Quantity("y", 0.0, 1.0))
-    with pytest.raises(ValueError, match="a table is needed, such as a .csv file$"):
-        load_inputs(npz_file(a=IMAGES), record, np.float64, Choices())
-
-
-def test_files_that_are_no_archive_of_arrays_are_refused(npz_file, tmp_path):
-    whole = npz_file(x=IMAGES).read_bytes()
-    spoilt = bytearray(whole)
-    spoilt[200:250] = b"x" * 50
-    objects = npz_file(x=np.array([1, None], object)).read_bytes()
-    path = tmp_path / "bad.npz"
-    for content in (b"", b"hello", whole[: len(whole) // 2], bytes(spoilt), objects):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"bad\.npz is no readable \.npz file: "):
-            read_npz(path)
-    with pytest.raises(FileNotFoundError):
-        read_npz(tmp_path / "absent.npz")

@@ -95,17 +95,3 @@ def test_predicted_numbers_keep_their_digits_whatever_the_offset(values, dtype):
     spread = float(np.std(values)) or 1.0
     assert len(set(found)) == len(set(np.asarray(values).tolist()))
     np.testing.assert_allclose(found, values, rtol=1e-15, atol=1e-6 * spread)
-
-
-def test_scores_are_those_of_the_textbook():
-    assert Classes("y", ["a", "b"]).score([[0.9, 0.1], [0.8, 0.2]], [0, 1]) == "accuracy 50.00% (1 of 2)"
-    score = Quantity("y", 10.0, 2.0).score([[0.0], [0.0]], [[-1.0], [1.0]])
-    assert score == "RMSE 2, R² 0.0000"  # always the mean: no part of the spread is explained
-    assert Quantity("y", 0.0, 1.0).score([[1.0]], [[0.0]]) == "RMSE 1, R² undefined (all targets are equal)"
-
-
-def test_an_accuracy_of_100_percent_is_all_of_them():
-    outputs, targets = np.tile([0.9, 0.1], (20_001, 1)), np.zeros(20_001, int)
-    assert Classes("y", ["a", "b"]).score(outputs, targets) == "accuracy 100.00% (20,001 of 20,001)"
-    targets[7] = 1
-    assert Classes("y", ["a", "b"]).score(outputs, targets) == "accuracy 99.99% (20,000 of 20,001)"

@@ -15,13 +15,14 @@ from typing import Any, TextIO
 
 import cbp
 from cbp.cli import trainer
+from cbp.cli.data import Arrays, load_examples, load_inputs
 from cbp.cli.outputs import Outputs, check_writable
 from cbp.cli.recipe import Asked, Candidate, Recipe
 from cbp.cli.report import describe_data, describe_network, describe_training, note, say_score, say_speed
 from cbp.cli.trainer import Trained
 from cbp.datasets import load_digits
 from cbp.files import write_whole
-from cbp.tabular import Arrays, Choices, Classes, Columns, Examples, Preprocessor, load_examples, load_inputs
+from cbp.tabular import Choices, Classes, Columns, Examples, Preprocessor
 
 __all__ = ["INTERRUPTED", "info", "predict", "train"]
 
@@ -151,7 +152,7 @@ def preprocessor_of(net: cbp.Network, path: Path) -> Preprocessor:
     if "table" not in net.metadata:
         raise ValueError(f"{path} was not written by train --save: it has no scaling of inputs")
     try:
-        table = Preprocessor.from_dict(net.metadata["table"])
+        table = Preprocessor.from_dict(net.metadata["table"], others=Arrays)
     except ValueError as error:
         words = f"{path} was written by another version of train --save, and must be trained anew"
         raise ValueError(f"{words} ({error})") from error

@@ -8,11 +8,14 @@ import sys
 import textwrap
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 import cbp
 from cbp import flops
 from cbp.cli.recipe import HELD_OUT, Recipe
 from cbp.cli.trainer import Trained
-from cbp.tabular import Columns, Examples
+from cbp.tabular import Classes, Columns, Examples, Target, listed
 from cbp.threads import count, processors
 from cbp.versions import peak_gflops
 
@@ -80,7 +83,7 @@ def describe_data(source: str, examples: Examples, *, last_column: bool) -> None
     columns = f", from {counted(len(inputs.columns), 'column')}" if isinstance(inputs, Columns) else ""
     say("inputs", f"{inputs.width:,}{columns}")
     place = " (the last column)" if last_column else ""
-    say("target", f"{target.name}{place}: {target.summary}")
+    say("target", f"{target.name}{place}: {summary(target)}")
     for remark in examples.remarks:
         put(textwrap.fill(f"{'note':<10}{remark}", width(), subsequent_indent=" " * 10, **WHOLE_WORDS))
 
@@ -117,7 +120,27 @@ def say_score(net: cbp.Network, examples: Examples) -> None:
     part, x, y = "test", examples.x_test, examples.y_test
     if not len(y):
         part, x, y = "training", examples.x_train, examples.y_train
-    say("result", f"{part} {examples.table.target.score(net._finite_outputs(x), y)}")
+    say("result", f"{part} {score(examples.table.target, net._finite_outputs(x), y)}")
+
+
+def summary(target: Target) -> str:
+    """Return in words what is asked for."""
+    if isinstance(target, Classes):
+        return f"{target.width} classes, {listed(target.labels)}"
+    return f"a number, {target.mean:.4g} on average"
+
+
+def score(target: Target, outputs: ArrayLike, targets: ArrayLike) -> str:
+    """Return in words how well a network's outputs fit its targets, encoded: in the target's own unit."""
+    if isinstance(target, Classes):
+        right = np.argmax(outputs, axis=1) == np.asarray(targets)
+        # Rounded down: 100 % is all of them.
+        share = np.floor(10_000 * np.mean(right)) / 100
+        return f"accuracy {share:.2f}% ({np.count_nonzero(right):,} of {right.size:,})"
+    outputs, targets = np.asarray(outputs, np.float64), np.asarray(targets, np.float64)
+    error, spread = float(np.mean((outputs - targets) ** 2)), float(np.var(targets))
+    explained = f"{1 - error / spread:.4f}" if spread else "undefined (all targets are equal)"
+    return f"RMSE {target.scale * error**0.5:.4g}, R² {explained}"
 
 
 def say_speed(net: cbp.Network, seconds: float) -> None:

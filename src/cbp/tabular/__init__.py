@@ -1,14 +1,15 @@
-"""Tables and arrays of examples turned into the numbers that a network takes, and its outputs turned back.
+"""Tables of examples turned into the numbers that a network takes, and its outputs turned back.
 
 A table is read as texts (readers); a form for each column says once and for all what they mean (forms); they
 become inputs (inputs) and what is predicted (targets). A :class:`Preprocessor` is the record of all that, of
 plain values that are saved beside the network as JSON (examples).
 """
 
-from cbp.tabular.choices import Choices
-from cbp.tabular.examples import Examples, Preprocessor, load_examples, load_inputs
-from cbp.tabular.inputs import Arrays, Columns
-from cbp.tabular.targets import Classes
+from cbp.tabular.choices import Choices, Remarks, listed
+from cbp.tabular.examples import Examples, Inputs, Preprocessor, divided, load_examples, load_inputs
+from cbp.tabular.inputs import Columns
+from cbp.tabular.readers import DAMAGED
+from cbp.tabular.targets import Classes, Target, fit_target, standard
 
-__all__ = ["Arrays", "Choices", "Classes", "Columns", "Examples", "Preprocessor"]
-__all__ += ["load_examples", "load_inputs"]
+__all__ = ["DAMAGED", "Choices", "Classes", "Columns", "Examples", "Inputs", "Preprocessor", "Remarks"]
+__all__ += ["Target", "divided", "fit_target", "listed", "load_examples", "load_inputs", "standard"]

@@ -1,28 +1,37 @@
-"""Examples for a network from a data file, and the record of how they were made."""
+"""Examples for a network from a table, and the record of how they were made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from cbp.tabular.choices import Choices, Remarks, listed, named, single
 from cbp.tabular.forms import Form, pandas_module, recognise
-from cbp.tabular.inputs import Arrays, Categorical, Columns, Numeric
-from cbp.tabular.readers import read_npz, read_table
+from cbp.tabular.inputs import Columns
+from cbp.tabular.readers import read_table
 from cbp.tabular.targets import Classes, Quantity, Target, fit_target
 
 # Inputs X to predict from, which of their rows get no prediction, and what a user should know about them.
 Inputs = tuple[NDArray[Any], NDArray[np.bool_], list[str]]
 
 
+class Scaling(Protocol):
+    """What makes the inputs of a network: :class:`Columns`, or another dataclass of plain values."""
+
+    @property
+    def width(self) -> int:
+        """How many inputs the network takes."""
+        ...
+
+
 @dataclass(frozen=True)
 class Preprocessor:
     """How the inputs of a network are made, and what its outputs mean."""
 
-    inputs: Columns | Arrays
+    inputs: Scaling
     target: Target
     forms: dict[str, Form] = field(default_factory=dict)  # how the columns of a table are written
     layout: dict[str, Any] = field(default_factory=dict)  # the Choices for tables to predict from
@@ -32,15 +41,13 @@ class Preprocessor:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Return what :meth:`to_dict` has written; ValueError if it has not."""
+    def from_dict(cls, record: Mapping[str, Any], others: Callable[..., Scaling] | None = None) -> Self:
+        """Return what :meth:`to_dict` has written, inputs but columns by ``others``, or raise ValueError."""
         try:
             inputs, target, layout = record["inputs"], record["target"], record["layout"]
             Choices(**layout)
-            rows = inputs.get("columns", ())
-            columns = Columns([(Categorical if "categories" in row else Numeric)(**row) for row in rows])
             return cls(
-                columns if "columns" in inputs else Arrays(**inputs),
+                others(**inputs) if others and "columns" not in inputs else Columns.from_dict(**inputs),
                 (Classes if "labels" in target else Quantity)(**target),
                 {name: Form(**form) for name, form in record["forms"].items()},
                 layout,
@@ -61,31 +68,10 @@ class Examples(NamedTuple):
 
 
 def load_examples(path: Path, choices: Choices) -> Examples:
-    """Read a file to train on: a table, or an ``.npz`` file with ``x_train`` and ``y_train``.
+    """Read a table to train on, by its columns.
 
     ValueError, OSError or ImportError if it is not what it should be, cannot be read, or needs a package.
     """
-    return (examples_of_arrays if path.suffix.lower() == ".npz" else examples_of_table)(path, choices)
-
-
-def load_inputs(path: Path, record: Preprocessor, dtype: DTypeLike, choices: Choices) -> Inputs:
-    """Read a file to predict from.
-
-    It is a table with the columns that the network was trained on, or an ``.npz`` file with ``x_test`` or
-    ``x``, or a single array of whatever name. Where gaps are not filled, their rows are skipped.
-    """
-    is_npz, inputs = path.suffix.lower() == ".npz", record.inputs
-    if isinstance(inputs, Arrays) and is_npz:
-        return inputs_of_arrays(path, inputs, dtype)
-    if isinstance(inputs, Columns) and not is_npz:
-        return inputs_of_table(path, record, inputs, dtype, choices)
-    made_of = "a table, so a table is needed, such as a .csv file"
-    made_of = made_of if is_npz else "arrays, so an .npz file is needed"
-    raise ValueError(f"{path}: the model was trained on {made_of}")
-
-
-def examples_of_table(path: Path, choices: Choices) -> Examples:
-    """Return the columns of a table as examples."""
     remarks = Remarks()
     frame, found = read_table(path, choices, remarks)
     names = list(frame)
@@ -118,11 +104,13 @@ def examples_of_table(path: Path, choices: Choices) -> Examples:
     return Examples(X[train], Y[train], X[test], Y[test], record, remarks.lines())
 
 
-def inputs_of_table(
-    path: Path, record: Preprocessor, columns: Columns, dtype: DTypeLike, choices: Choices
-) -> Inputs:
-    """Return the columns of a table that a network was trained on."""
-    remarks = Remarks()
+def load_inputs(path: Path, record: Preprocessor, dtype: DTypeLike, choices: Choices) -> Inputs:
+    """Read a table to predict from, with the columns that a network was trained on.
+
+    Where gaps are not filled, their rows are skipped.
+    """
+    columns, remarks = record.inputs, Remarks()
+    assert isinstance(columns, Columns)
     frame, _ = read_table(path, replace(choices, columns=columns.names if choices.header else ()), remarks)
     if choices.width - 1 == len(frame.columns) and not choices.header:
         # Without the target, which has no name either.
@@ -218,50 +206,3 @@ def divided(
     if few := [label for label, size in zip(target.labels, np.bincount(groups), strict=True) if size < 5]:
         remarks.add(f"too few rows to learn the classes {listed(few)}, fewer than 5 each", name)
     return train, test, target
-
-
-def examples_of_arrays(path: Path, choices: Choices) -> Examples:
-    """Return ``x_train, y_train, x_test, y_test`` as examples; without the latter two, hold some out."""
-    kept = {name: getattr(choices, name) for name in ("task", "test_fraction", "seed", "dtype")}
-    if choices != Choices(**kept):
-        raise ValueError("columns have names in tables only: an .npz file has none to choose, ignore or read")
-    arrays = read_npz(path)
-    x, y = paired(arrays, "train")
-    remarks = Remarks()
-    if "x_test" in arrays or "y_test" in arrays:
-        if choices.test_fraction is not None:
-            raise ValueError("the file has x_test and y_test: no other examples are held out")
-        target = fit_target("y", y, choices.task, where="y_train")
-        x_test, y_test = paired(arrays, "test")
-    else:
-        train, test, target = divided("y", y, choices, remarks, "y_train")
-        x, y, x_test, y_test = x[train], y[train], x[test], y[test]
-    inputs = Arrays.fit(x, "x_train")
-    train, test = (
-        (inputs.transform(x, choices.dtype, f"x_{part}"), target.encode(y, f"y_{part}"))
-        for part, x, y in (("train", x, y), ("test", x_test, y_test))
-    )
-    return Examples(*train, *test, Preprocessor(inputs, target), remarks.lines())
-
-
-def paired(arrays: dict[str, NDArray[Any]], part: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the inputs and targets of one part, the same number of each."""
-    if absent := [name for name in (f"x_{part}", f"y_{part}") if name not in arrays]:
-        raise ValueError(f"there is no {' and no '.join(absent)} among the arrays {listed(arrays)}")
-    x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if x.ndim == 0 or y.ndim != 1 or len(x) != len(y):
-        found = f"x_{part} and y_{part} have shapes {x.shape} and {y.shape}"
-        raise ValueError(f"{found}, where (m, ...) and (m,) are needed")
-    return x, y
-
-
-def inputs_of_arrays(path: Path, inputs: Arrays, dtype: DTypeLike) -> Inputs:
-    """Return ``x_test``, ``x`` or the only array there is."""
-    arrays = read_npz(path)
-    name = next((name for name in ("x_test", "x", *arrays) if name in arrays), "")
-    if name not in ("x_test", "x") and len(arrays) != 1:
-        raise ValueError(f"there is no x_test and no x among the arrays {listed(arrays)}")
-    X = inputs.transform(arrays[name], dtype, name)
-    return X, np.zeros(len(X), np.bool_), []

@@ -1,13 +1,13 @@
-"""The inputs of a network: numbers standardised, categories one input each, images flattened and scaled."""
+"""The inputs of a network from columns: numbers standardised, categories one input each."""
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from cbp.tabular.choices import Remarks, listed
 from cbp.tabular.forms import pandas_module
@@ -24,63 +24,6 @@ CYCLES = [365.2425, 7.0, 1.0]
 
 # Names of columns that number the rows.
 ID = re.compile(r"(.*[_\W])?(id|index|key)|.*[a-z]I[dD]|row.?(names?|id|number)?|nr|no|number|obs|case", re.I)
-
-
-@dataclass(frozen=True)
-class Arrays:
-    """The inputs of plain arrays: every example flattened, then ``(x - mean) / scale``."""
-
-    shape: list[int]  # of one example, (28, 28) for a small image
-    mean: float | list[float]  # for all values alike, or one for each
-    scale: float | list[float]
-
-    @classmethod
-    def fit(cls, x: ArrayLike, where: str = "x") -> Self:
-        """Learn the scales of training examples x, of shape (m, ...).
-
-        - Values that reach from 0 or -1 to 1 exactly are taken to be scaled already, and left alone.
-        - Images (more than two dimensions, or bytes) are divided by their largest magnitude: 255 as a rule.
-          A scale for each pixel would blow up those that are almost always black.
-        - Otherwise each column is standardised, as in a table.
-        """
-        x = checked(np.asarray(x), where)
-        if x.size == 0:
-            raise ValueError(f"{where} is empty: its shape is {x.shape}")
-        shape, low, high = list(x.shape[1:]), float(x.min()), float(x.max())
-        if x.ndim > 2 or x.dtype == np.uint8:
-            return cls(shape, 0.0, max(abs(low), abs(high)) or 1.0)
-        if high == 1 and low in (0, -1):
-            return cls(shape, 0.0, 1.0)
-        return cls(shape, *(moment.tolist() for moment in standard(where, x.reshape(len(x), -1))))
-
-    @property
-    def width(self) -> int:
-        """How many inputs the network takes."""
-        return int(np.prod(self.shape))
-
-    def transform(self, x: ArrayLike, dtype: DTypeLike = np.float64, where: str = "x") -> Any:
-        """Return the inputs X of a network, of shape (m, ``width``), from whole or flattened examples."""
-        x = np.asarray(x)
-        if x.shape[1:] != tuple(self.shape) and x.shape[1:] != (self.width,):
-            wanted = ", ".join(["m", *map(str, self.shape)])
-            raise ValueError(f"{where} has shape {x.shape}, where ({wanted}) is needed")
-        flat = checked(x, where).reshape(len(x), self.width)
-        if self.mean == 0.0:
-            # Without a copy in double precision: images are many.
-            return np.divide(flat, self.scale, dtype=dtype, casting="same_kind")
-        return ((flat - np.asarray(self.mean)) / np.asarray(self.scale)).astype(dtype)
-
-
-def checked(x: NDArray[Any], where: str) -> NDArray[Any]:
-    """Return an array of examples unless its values cannot be inputs."""
-    if x.dtype.kind not in "biuf":
-        raise ValueError(f"{where} holds {x.dtype}, where numbers are needed")
-    if x.ndim == 0:
-        raise ValueError(f"{where} is a single number, where an array of examples is needed")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        row = int(np.argwhere(~np.isfinite(x))[0][0])
-        raise ValueError(f"{where}, row {row + 1}: a value is not a finite number")
-    return x
 
 
 @dataclass(frozen=True)
@@ -191,6 +134,11 @@ class Columns:
         if not found:
             raise ValueError("; ".join(["there is no column to learn from", *remarks.lines()]))
         return cls(found)
+
+    @classmethod
+    def from_dict(cls, columns: Iterable[Mapping[str, Any]]) -> Self:
+        """Return what `dataclasses.asdict` has made a record of."""
+        return cls([(Categorical if "categories" in row else Numeric)(**row) for row in columns])
 
     @property
     def names(self) -> list[str]:

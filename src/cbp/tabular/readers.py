@@ -1,4 +1,4 @@
-"""Files read: tables as frames of texts by pandas, in a layout that their first lines show, and arrays."""
+"""Tables read as frames of texts by pandas, in a layout that their first lines show."""
 
 import csv
 import io
@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cbp.tabular.choices import Choices, Remarks
 from cbp.tabular.forms import pandas_module, recognise
 
 # What pandas and NumPy raise for a file that is damaged, or of another kind.
-DAMAGED = (ValueError, LookupError, EOFError, NotImplementedError, csv.Error, zlib.error, lzma.LZMAError)
+DAMAGED = (
+    *(ValueError, LookupError, EOFError, NotImplementedError),
+    *(csv.Error, zlib.error, lzma.LZMAError, zipfile.BadZipFile),
+)
 
 # The functions of pandas for tables whose cells have types. All other files are text.
 TYPED = {".parquet": "read_parquet", ".feather": "read_feather", ".xlsx": "read_excel", ".xls": "read_excel"}
@@ -57,7 +59,7 @@ def read_table(path: Path, choices: Choices, remarks: Remarks) -> Table:
             table = parse(lines_of(path, choices, remarks), choices, remarks)
     except ImportError as error:
         raise ImportError(f"reading {path.suffix} needs another package: {error}") from error
-    except (*DAMAGED, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise ValueError(f"{path}: {str(error).removeprefix('Error tokenizing data. C error: ')}") from error
     if not table.frame.columns.is_unique:
         raise ValueError(f"{path}: two columns have the same name")
@@ -185,16 +187,3 @@ def best_delimiter(lines: Sequence[str], choices: Choices) -> str:
     # Commas may also be decimal ones, and blanks may follow commas.
     candidates = (choices.usual_delimiter or "") + ",;\t|" + " " * all("," not in line for line in lines)
     return max(candidates, key=quality)
-
-
-def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """Read the arrays of an ``.npz`` file; nothing in it is executed."""
-    try:
-        # Asked first, because NumPy takes whatever is not an archive for a pickle, and says so.
-        with open(path, "rb") as stream:
-            if not zipfile.is_zipfile(stream):
-                raise ValueError("it is no archive of arrays")
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (*DAMAGED, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no readable .npz file: {error}") from error

@@ -51,18 +51,6 @@ class Classes:
         """Return the most probable class for each row of a network's outputs, of shape (m, ``width``)."""
         return [self.labels[k] for k in np.argmax(outputs, axis=1)]
 
-    def score(self, outputs: ArrayLike, targets: ArrayLike) -> str:
-        """Return in words how many of a network's outputs are right; ``targets`` are encoded."""
-        right = np.argmax(outputs, axis=1) == np.asarray(targets)
-        # Rounded down: 100 % is all of them.
-        share = np.floor(10_000 * np.mean(right)) / 100
-        return f"accuracy {share:.2f}% ({np.count_nonzero(right):,} of {right.size:,})"
-
-    @property
-    def summary(self) -> str:
-        """What is asked for, in words."""
-        return f"{self.width} classes, {listed(self.labels)}"
-
 
 @dataclass(frozen=True)
 class Quantity:
@@ -95,18 +83,6 @@ class Quantity:
         eps = np.finfo(outputs.dtype).eps
         decimals = -math.floor(math.log10(self.scale) + math.log10(eps))
         return [round(y, decimals) for y in found.tolist()]
-
-    def score(self, outputs: ArrayLike, targets: ArrayLike) -> str:
-        """Return in words the error of a network's outputs, in the target's own unit; targets are encoded."""
-        outputs, targets = np.asarray(outputs, np.float64), np.asarray(targets, np.float64)
-        error, spread = float(np.mean((outputs - targets) ** 2)), float(np.var(targets))
-        explained = f"{1 - error / spread:.4f}" if spread else "undefined (all targets are equal)"
-        return f"RMSE {self.scale * error**0.5:.4g}, R² {explained}"
-
-    @property
-    def summary(self) -> str:
-        """What is asked for, in words."""
-        return f"a number, {self.mean:.4g} on average"
 
 
 Target = Classes | Quantity
