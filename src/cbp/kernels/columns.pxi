@@ -64,7 +64,7 @@ cdef void accumulate_columns(Panels Delta, const Pass* run, Part part, Rows x, P
     strips of it are not worth their packing. The chains are the same, and so are the bits."""
     cdef Panels delta = from_column(delta_in(run, part.layer), part.left)
     cdef Py_ssize_t n_in = part.layer.n_in, n = part.right - part.left
-    x.chain = run.chain
+    CHECK(n_rows <= run.chain)          # as COLUMNS_BYTES has it: a batch by columns is one chain
     multiply(Delta, transposed(x), delta, part.first, min(part.last, n_in), n, n_rows, ZERO)
     if part.last > n_in:
         sum_rows(Delta, n_in - part.first, delta, n_rows, n, run.chain, ZERO)
