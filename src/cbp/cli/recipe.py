@@ -130,10 +130,11 @@ class Recipe:
 
 def possible(hidden: tuple[int, ...], asked: Asked) -> tuple[Candidate, ...]:
     """Return the candidates, each once, with what was asked for."""
-    asked_for = None if asked.activation is None else tuple(asked.activation)
-    if not hidden:
-        asked_for = CANDIDATES[0].activation  # of no layer, so that others are the same network
-    found = [
-        Candidate(asked_for or one.activation, one.l2 if asked.l2 is None else asked.l2) for one in CANDIDATES
-    ]
+    found = []
+    for one in CANDIDATES:
+        # Without hidden layers the candidates' activations make no difference.
+        activation = one.activation if hidden else CANDIDATES[0].activation
+        if asked.activation is not None:
+            activation = tuple(asked.activation)
+        found.append(Candidate(activation, one.l2 if asked.l2 is None else asked.l2))
     return tuple(dict.fromkeys(found))
