@@ -313,3 +313,13 @@ def test_pandas_is_asked_for_where_it_is_missing(tmp_path, monkeypatch):
         ModuleNotFoundError, match=r"^reading tables needs pandas: pip install 'cython-backprop\[csv\]'$"
     ):
         cells_of(tmp_path / "data.csv")
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,x\x1ey\n2,z\n", "a\x1e,b\n1,2\n", "tit\x1ele\na,b\n1,2\n"])
+def test_the_character_that_parts_lines_is_refused(csv_file, text):
+    with pytest.raises(ValueError, match=r"control character '\\x1e', which must be taken out$"):
+        cells_of(csv_file(text))
+
+
+def test_other_control_characters_are_text(csv_file):
+    assert cells_of(csv_file("a,b\n1,x\a\n2,y\n")) == ({"a": ["1", "2"], "b": ["x\a", "y"]}, [])

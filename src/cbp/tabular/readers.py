@@ -30,6 +30,9 @@ TYPED = {".parquet": "read_parquet", ".feather": "read_feather", ".xlsx": "read_
 # Tried in this order: all but the last one fail for some text in another encoding.
 ENCODINGS = ["utf-8-sig", "utf-16", "cp1252", "latin-1"]
 
+# What stands in no line: by ASCII it parts records.
+SEPARATOR = "\x1e"
+
 # How many lines, and for a header how many columns, are looked at to find out how a table is laid out.
 SAMPLE, FEW = 200, 30
 
@@ -77,11 +80,14 @@ def lines_of(path: Path, choices: Choices, remarks: Remarks) -> list[str]:
         source = path if piped is None else io.BytesIO(piped)
         try:
             # Lines each in one cell, so that it is pandas that opens the file.
-            whole = read(source, encoding=encoding, sep="\a", names=["line"], quoting=csv.QUOTE_NONE)
+            options = {"sep": SEPARATOR, "names": ["line", "rest"], "index_col": False}
+            whole = read(source, encoding=encoding, quoting=csv.QUOTE_NONE, **options)
         except UnicodeError:
             continue
         if encoding not in (ENCODINGS[0], choices.encoding):
             remarks.add(f"the text is not UTF-8, and was read as {encoding} (--encoding NAME overrules)")
+        if whole["rest"].any():
+            raise ValueError(f"a line holds the control character {SEPARATOR!r}, which must be taken out")
         return list(whole["line"])
     raise ValueError(f"the text is not in {choices.encoding}: --encoding NAME tells another")
 
