@@ -190,8 +190,8 @@ class Structure:
 
     @weights.setter
     def weights(self, values: Sequence[ArrayLike]) -> None:
-        self._weights.copy_from(values)
         with self._rest_lock():
+            self._weights.copy_from(values)
             self._engine.note_write()
 
     @property
@@ -202,8 +202,8 @@ class Structure:
 
     @biases.setter
     def biases(self, values: Sequence[ArrayLike]) -> None:
-        self._biases.copy_from(values)
         with self._rest_lock():
+            self._biases.copy_from(values)
             self._engine.note_write()
 
     @property
