@@ -4,6 +4,8 @@
  * then ends the process, and so does LLVM's runtime. So before a thread opens its first team of a size, as many threads
  * are made and ended again; where that fails, one thread does the work, with the same bits.
  *
+ * Each kernel module asks for itself: under a tight limit the second precision may run on one thread.
+ *
  * What is refused only later is not noticed: libgomp keeps the threads of the last team, ends those that a smaller one
  * has no use for, and makes others for a larger one. In a process that may have 16 threads, trainings whose teams of 3 and
  * of 16 took turns ended so in about 10 of 100 runs on a busy machine; teams of one size, in none of 80.
@@ -40,17 +42,17 @@ static int can_make(int n)
     return made == n;
 }
 
-/* How many threads a team may ask for: `team`, or 1 where the system refuses them. */
+/* How many threads a team may ask for: `team`, or where the system refuses them as many as it has granted before. */
 static inline int granted(int team)
 {
     static _Thread_local int most = 1;  /* that this thread, whose threads the runtime keeps apart, has been granted */
     static _Atomic double refused_at = -ASK_AGAIN;
     if (team == 1 || team <= most) return team;
     double since = seconds() - atomic_load_explicit(&refused_at, memory_order_relaxed);
-    if (0 <= since && since < ASK_AGAIN) return 1;
+    if (0 <= since && since < ASK_AGAIN) return most;
     if (!can_make(team - 1)) {
         atomic_store_explicit(&refused_at, seconds(), memory_order_relaxed);
-        return 1;
+        return most;
     }
     return most = team;
 }
