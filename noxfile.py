@@ -2,7 +2,7 @@
 
 nox -l            the sessions
 nox               the checks, and the suite on the build that users get
-nox -t matrix     everything, but for wheels and neighbours, which install much, and reading, which takes long
+nox -t matrix     everything but wheels, neighbours, frozen and reading, which install much or take long
 
 A session builds a wheel of the tree, installs it in an environment of its own, and runs the suite against
 it; arguments after -- go to pytest. A session whose compiler or Python is missing is skipped, and says so;
@@ -26,7 +26,7 @@ nox.options.sessions = ["lint", "default"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 # Without the GIL.
-THREADED = ["3.13t", "3.14t", "3.15t"]
+FREE_THREADED = ["3.13t", "3.14t", "3.15t"]
 # What qemu calls a machine, and what GCC does.
 MACHINES = {
     "aarch64": "aarch64-linux-gnu",
@@ -107,7 +107,7 @@ def tests(session: nox.Session) -> None:
     suite(session)
 
 
-@nox.session(python=THREADED, tags=["matrix"])
+@nox.session(python=FREE_THREADED, tags=["matrix"])
 def freethreaded(session: nox.Session) -> None:
     """Run the suite on each Python that can do without the GIL."""
     install(session, build(session)[0], GIL="off")
@@ -271,7 +271,10 @@ def freezable() -> str | None:
     code = "import sys, sysconfig; sys.exit(not sysconfig.get_config_var('Py_ENABLE_SHARED'))"
     candidates = [*(f"python{version}" for version in PYTHONS), "/usr/bin/python3"]
     found = (path for path in map(shutil.which, candidates) if path is not None)
-    return next((path for path in found if not subprocess.run([path, "-c", code]).returncode), None)
+    missing = "python-with-a-shared-library"  # no such program: nox skips the session, or fails in CI
+    return next(
+        (p for p in found if not subprocess.run([p, "-c", code], capture_output=True).returncode), missing
+    )
 
 
 @nox.session(python=freezable())

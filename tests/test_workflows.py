@@ -53,7 +53,7 @@ def test_classifiers_name_the_pythons_that_have_wheels():
 
 def test_nox_runs_the_suite_on_the_pythons_that_have_wheels(noxfile):
     assert listed(noxfile, "PYTHONS") == [python for python in built() if not python.endswith("t")]
-    assert {python for python in built() if python.endswith("t")} <= set(listed(noxfile, "THREADED"))
+    assert {python for python in built() if python.endswith("t")} <= set(listed(noxfile, "FREE_THREADED"))
 
 
 def test_ci_runs_the_suite_on_the_pythons_that_have_wheels(jobs):

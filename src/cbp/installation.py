@@ -9,6 +9,11 @@ FROZEN = getattr(sys, "frozen", False) or "__compiled__" in globals()
 
 HERE = os.path.dirname(__file__)
 
+INCOMPLETE = (
+    f"the installation of cbp in {HERE} is not complete. Install it anew: "
+    "pip install --force-reinstall --no-deps cython-backprop"
+)
+
 
 def check() -> None:
     """Look whether the compiled modules are there that everything needs.
@@ -44,10 +49,7 @@ def missing(name: str) -> str:
             f"{name} is missing: cbp was installed for another Python ({others}; this one loads "
             f"{sysconfig.get_config_var('EXT_SUFFIX')}). Install it with the pip of this Python"
         )
-    return (
-        f"{name} is missing: the installation of cbp in {HERE} is not complete. Install it anew: "
-        "pip install --force-reinstall --no-deps cython-backprop"
-    )
+    return f"{name} is missing: {INCOMPLETE}"
 
 
 def archive_of(path: str) -> str | None:
@@ -74,4 +76,4 @@ def missing_data(name: str) -> str:
             f"{name} is missing: the program was frozen without cbp's data. Have PyInstaller add them with "
             "--collect-data cbp, Nuitka with --include-package-data=cbp"
         )
-    return f"{name} is missing: the installation of cbp in {HERE} is not complete"
+    return f"{name} is missing: {INCOMPLETE}"

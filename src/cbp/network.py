@@ -85,9 +85,9 @@ class Network(Structure):
     Initial weights are uniform: in ±√(6 / (s(l) + s(l+1))) (Glorot and Bengio, 2010), before relu in
     ±√(6 / s(l)) (He et al., 2015); biases start at 0. They are drawn in double precision, layer by layer.
 
-    One thread may train a network while others read it in any way. What they compute, and `parameters`, is
-    by the parameters as they were at the end of some epoch, or while they are being replaced at its end by a
-    mixture of two. Copies, pickles, files and `thetas` are always of one epoch.
+    One thread may train a network while others read it. Results, and `parameters`, are those of the last
+    epoch that has ended; while an epoch's end replaces them, they may be a mixture of two. Copies, pickles,
+    files and `thetas` are always of one epoch.
 
     Examples
     --------

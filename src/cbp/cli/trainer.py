@@ -24,8 +24,8 @@ Pair = tuple[Array, Array]  # X and Y
 
 PATIENCE = 10  # epochs to wait for a better one at least
 LATE = 3  # how much late epochs weigh in an average: half of it are the last sixth of them
-# Standard errors of a gain that is hardly by chance; of less than ENOUGH examples few gains of right classes
-# have as many, so that none are asked for.
+# How many standard errors a gain over the average must have. With fewer than ENOUGH examples hardly any gain
+# in right classes has as many, so that none are asked for.
 CLEAR_OF_NUMBERS = 1.0
 CLEAR_OF_CLASSES = 1.5
 ENOUGH = 100
@@ -154,8 +154,8 @@ def best(found: ArrayLike, least: float) -> int:
     least : float
         Standard errors.
     """
-    squares, d, variance = np.asarray(found).T
-    return int(np.where(-d >= least * np.sqrt(variance), squares, np.inf).argmin())
+    squares, d, d_squared = np.asarray(found).T
+    return int(np.where(-d >= least * np.sqrt(d_squared), squares, np.inf).argmin())
 
 
 @dataclass(frozen=True)

@@ -81,25 +81,28 @@ def choose(wanted: str | None) -> str:
     raise ImportError(refusal(wanted, built(), found, cpu.level()))
 
 
-def refusal(wanted: str | None, built: list[str], runnable: list[str], level: int) -> str:
+def refusal(wanted: str | None, present: list[str], runnable: list[str], level: int) -> str:
     """Why there is no instruction set to use, or not the one wanted, and what to do."""
-    if not built:
-        return installation.missing(_module("…", "float32"))
+    if not present:
+        return installation.missing(_module("*", "float32"))
     if wanted and wanted not in LEVELS:
         return f"CBP_ISA must be one of {', '.join(LEVELS)}, got {wanted!r}"
     has = f"this processor has x86-64-v{level}" if level else "this is another processor"
     usable = ", ".join(runnable) or "none"
-    if wanted and wanted not in built:
+    if wanted and wanted not in present:
         return (
-            f"CBP_ISA={wanted!r} was not built into this installation, which has {', '.join(built)}: choose "
-            f"one of those that run here ({usable}), or build with CBP_BUILD_ISAS"
+            f"CBP_ISA={wanted!r} was not built into this installation, which has {', '.join(present)}: "
+            f"choose one of those that run here ({usable}), or build with CBP_BUILD_ISAS"
         )
     if wanted:
         return f"CBP_ISA={wanted!r} is more than this machine has ({has}); available: {usable}"
     if 0 < level < LEAST_LEVEL:
-        return "cbp needs an x86-64-v2 processor (SSE4.2), which this one is not"
+        return (
+            "wheels of cbp need an x86-64-v2 processor (SSE4.2), which this one is not: build it with "
+            "CBP_BUILD_ISAS=baseline"
+        )
     return (
-        f"this installation of cbp was built for {', '.join(built)} alone, and {has}: install a wheel from "
+        f"this installation of cbp was built for {', '.join(present)} alone, and {has}: install a wheel from "
         "the package index, or build with another CBP_BUILD_ISAS"
     )
 

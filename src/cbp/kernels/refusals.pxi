@@ -1,5 +1,5 @@
-# What a plan or a pass is refused for: codes that the branches below do not know. So no branch needs a default, and
-# none has one. A new activation, loss or optimiser is refused until it stands here.
+# Codes that the kernels do not know are refused here, before work starts; their branches only assert it, by
+# CHECK(False). A new activation, loss or optimiser is refused until it stands here.
 
 cdef inline bint is_elementwise(int g) noexcept nogil:
     return g == IDENTITY or g == SIGMOID or g == TANH or g == RELU
