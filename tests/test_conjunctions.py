@@ -1,0 +1,227 @@
+"""The promise: any shape with any batch, weights, penalty, order and form of arrays trains as the reference.
+
+The kernels take many ways: by rows or columns, in partial sums, in one round or several, for a single row,
+for narrow and wide layers. What is right on each alone may be wrong on two together. So cases are drawn: for
+each way, the level of every factor at random.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+import cbp
+from cbp import reference, training
+
+DRAWS = 40  # of each way
+WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 31, 32, 33, 48, 49, 65, 130]
+
+
+@dataclass(frozen=True)
+class Way:
+    """What makes the kernels go a certain way: sizes (0 for any width), examples, and how many to a batch."""
+
+    sizes: tuple[tuple[int, ...], ...]
+    examples: tuple[int, ...]
+    batches: tuple[int | None, ...]
+    threads: int = 1
+
+
+WAYS = {
+    "one tile": Way(((0, 0), (0, 0, 0), (0, 0, 0, 0)), (1, 2, 5, 6, 7, 24, 25), (1, 2, 5, 6, 7, None)),
+    "one row": Way(((0, 0), (0, 0, 0)), (1, 3), (1,)),
+    "rows": Way(((130, 140, 0), (200, 0, 90)), (47, 48, 49, 97, 250), (30, 48, 49, None)),
+    "chains": Way(((130, 140, 0),), (257, 500), (None, 256, 257)),
+    "segments": Way(((60, 300, 3),), (4700,), (None,)),
+    "partial sums": Way(((0, 0), (0, 0, 0)), (128, 300, 513), (128, 129, None)),
+    "rounds of partial sums": Way(((100, 100, 10),), (6200,), (None,)),
+    "columns": Way(
+        ((480, 64, 0), (480, 65, 33, 0), (500, 130, 0)), (48, 50, 96), (24, 25, 48, None), threads=2
+    ),
+}
+OUTPUTS = {
+    "softmax": "cross_entropy",
+    "sigmoid": "cross_entropy",
+    "identity": "squared_error",
+    "tanh": "squared_error",
+}
+FACTORS = {
+    "hidden": ["sigmoid", "tanh", "relu", "identity"],
+    "output": list(OUTPUTS),
+    "loss": [None, "squared_error"],
+    "targets": ["matrix", "labels"],
+    "weights": [None, "some", "one small"],
+    "l2": [0.0, 0.7],
+    "shuffle": [False, True],
+    "form": ["ready", "strided", "Fortran", "other type"],
+    "scale": [1, 30],  # of the last weights: far-out outputs, where they end in a limit
+    "optimizer": [
+        cbp.SGD(0.05),
+        cbp.SGD(0.02, momentum=0.9),
+        cbp.SGD(0.02, momentum=0.9, nesterov=True),
+        cbp.Adam(0.01, epsilon=1e-3),
+    ],
+    "dtype": ["float64", "float32"],
+}
+
+
+def drawn():
+    """Cases as (way, number, sizes, examples, batch, factors), the same each time."""
+    rng = np.random.default_rng(12)
+    for name, way in WAYS.items():
+        for number in range(DRAWS if way.examples[-1] < 1000 else 6):
+            sizes = [s or int(rng.choice(WIDTHS)) for s in way.sizes[rng.integers(len(way.sizes))]]
+            m, batch = int(rng.choice(way.examples)), way.batches[rng.integers(len(way.batches))]
+            factors = {factor: levels[rng.integers(len(levels))] for factor, levels in FACTORS.items()}
+            if factors["output"] == "softmax" and sizes[-1] == 1:
+                sizes[-1] = 2
+            if factors["output"] == "identity":
+                factors["scale"] = 1
+            yield pytest.param(sizes, m, batch, way.threads, factors, id=f"{name}-{number}")
+
+
+CASES = list(drawn())
+
+
+def in_form(A, form, dtype):
+    """The same numbers, held otherwise."""
+    if form == "strided":
+        return np.repeat(A.astype(dtype), 2, axis=1)[:, ::2]
+    if form == "Fortran":
+        return np.asfortranarray(A.astype(dtype))
+    return A.astype("float64" if form == "other type" and dtype == "float32" else dtype)
+
+
+def step(optimizer, theta, D, state, t):
+    """Step t of an optimiser, as the reference makes it."""
+    if optimizer.kernel == "adam":
+        reference.adam_step(theta, D, *state, t, **optimizer.rule())
+    else:
+        reference.sgd_step(theta, D, state[0], **optimizer.rule())
+
+
+class Case:
+    """A network and its data."""
+
+    def __init__(self, sizes, m, batch, threads, factors):
+        rng = np.random.default_rng([m, *sizes])
+        f = factors
+        self.batch, self.l2, self.shuffle, self.optimizer = batch, f["l2"], f["shuffle"], f["optimizer"]
+        self.net = cbp.Network(
+            sizes, hidden=f["hidden"], output=f["output"], loss=f["loss"], l2=f["l2"], dtype=f["dtype"],
+            rng=m, n_threads=threads,
+        )  # fmt: skip
+        self.net.parameters = rng.uniform(-1, 1, self.net.n_parameters) / np.sqrt(max(sizes[:-1]))
+        self.net.biases[-1][:] += rng.uniform(-1, 1, sizes[-1])
+        self.net.weights[-1][:] *= f["scale"]
+        # Numbers that single precision holds, so that the reference has the same.
+        X = rng.uniform(-1, 1, (m, sizes[0])).astype("float32")
+        Y = self.targets(rng, m, sizes[-1], f).astype("float32")
+        self.X, self.Y = X.astype(float), Y.astype(float)
+        self.given_X = in_form(X, f["form"], f["dtype"])
+        self.given_Y = Y.astype(int) if Y.ndim == 1 else in_form(Y, f["form"], f["dtype"])
+        self.weights = None
+        if f["weights"]:
+            self.weights = rng.integers(0, 4, m) / 2 + (rng.uniform(size=m) < 0.5)
+            self.weights[0] = 1.5 if f["weights"] == "some" else 1e-30 if batch != 1 else 1e-3
+
+    @staticmethod
+    def targets(rng, m, n, f):
+        if f["targets"] == "labels" and n > 1:
+            return rng.integers(0, n, m)
+        Y = rng.integers(0, 16, (m, n)) / 16
+        if f["output"] == "softmax":
+            Y[:, 0] += Y.sum(axis=1) == 0
+            return Y / Y.sum(axis=1, keepdims=True)
+        return Y
+
+    def gradient(self, weights, biases, rows):
+        net = self.net
+        Y = self.Y[rows]
+        w = None if self.weights is None else self.weights[rows]
+        return reference.gradient(
+            weights,
+            biases,
+            [*net.hidden, net.output],
+            net.loss_name,
+            self.X[rows],
+            Y,
+            l2=self.l2,
+            sample_weight=w,
+        )
+
+    def orders(self, epochs):
+        """The order of the examples in each epoch: the generator's first child decides."""
+        order, source = (
+            np.arange(len(self.X), dtype=np.uint32),
+            np.random.default_rng(len(self.X)).spawn(1)[0],
+        )
+        for _ in range(epochs):
+            if self.shuffle:
+                training.shuffle(order, int(source.integers(1 << 63)))
+            yield order.copy()
+
+    def trained(self, epochs):
+        """The parameters and the losses that the reference gets to."""
+        weights = [W.astype(float) for W in self.net.weights]
+        biases = [b.astype(float) for b in self.net.biases]
+        layers = [*weights, *biases]
+        states = [(np.zeros(theta.shape), np.zeros(theta.shape)) for theta in layers]
+        m = len(self.X)
+        weight = np.ones(m) if self.weights is None else self.weights
+        t, losses, size = 0, [], self.batch or m
+        for order in self.orders(epochs):
+            total = 0.0
+            for start in range(0, m, size):
+                rows = order[start : start + size]
+                if not weight[rows].any():
+                    continue
+                J, D_W, D_b, _ = self.gradient(weights, biases, rows)
+                total += J * weight[rows].sum()
+                t += 1
+                for theta, D, state in zip(layers, [*D_W, *D_b], states, strict=True):
+                    step(self.optimizer, theta, D, state, t)
+            losses.append(total / weight.sum())
+        flat = [part.ravel() for pair in zip(weights, biases, strict=True) for part in pair]
+        return np.concatenate(flat), losses
+
+
+def close(found, expected, tolerance):
+    # Where all are small, outputs are near a limit, and the reference has few digits of 1 - a.
+    assert np.abs(np.asarray(found, float) - expected).max() <= tolerance * max(np.abs(expected).max(), 0.01)
+
+
+@pytest.mark.parametrize(("sizes", "m", "batch", "threads", "factors"), CASES)
+def test_as_the_reference(sizes, m, batch, threads, factors):
+    case = Case(sizes, m, batch, threads, factors)
+    net = case.net
+    tolerance = 1e-11 if factors["dtype"] == "float64" else 3e-5
+    weights, biases = [W.astype(float) for W in net.weights], [b.astype(float) for b in net.biases]
+
+    J, D_W, D_b, D_X = case.gradient(weights, biases, slice(None))
+    D = net.gradient(case.given_X, case.given_Y, case.weights, inputs=True)
+    for found, expected in zip([*D.weights, *D.biases, D.inputs], [*D_W, *D_b, D_X], strict=True):
+        close(found, expected, tolerance)
+    assert D.loss == pytest.approx(J, rel=tolerance)
+    assert net.loss(case.given_X, case.given_Y, case.weights) == pytest.approx(J, rel=tolerance)
+    a = reference.forward(weights, biases, [*net.hidden, net.output], case.X)[1][-1]
+    close(net.predict(case.given_X), a, tolerance)
+
+    start = net.parameters.copy()
+    parameters, losses = case.trained(2)
+    history = net.fit(
+        case.given_X, case.given_Y, epochs=2, batch_size=batch, optimizer=case.optimizer,
+        shuffle=case.shuffle, sample_weight=case.weights,
+    )  # fmt: skip
+    assert history.losses == pytest.approx(losses, rel=100 * tolerance)
+    close(net.parameters - start, parameters - start, 100 * tolerance)
+
+
+def test_the_draw_pairs_every_factor_with_every_other():
+    drawn = [dict(case.values[-1], way=case.id.rpartition("-")[0]) for case in CASES if case.values[1] < 1000]
+    levels = {**FACTORS, "way": [name for name, way in WAYS.items() if way.examples[-1] < 1000]}
+    for a, b in combinations(levels, 2):
+        found = {(str(case[a]), str(case[b])) for case in drawn}
+        never = {("identity", "30")} if (a, b) == ("output", "scale") else set()
+        assert len(found) == len(levels[a]) * len(levels[b]) - len(never), (a, b)
