@@ -2,7 +2,7 @@
 
 nox -l            the sessions
 nox               the checks, and the suite on the build that users get
-nox -t matrix     everything but wheels, neighbours, frozen and reading, which install much or take long
+nox -t matrix     everything but wheels, neighbours, frozen, reading and mutants, which take long
 
 A session builds a wheel of the tree, installs it in an environment of its own, and runs the suite against
 it; arguments after -- go to pytest. A session whose compiler or Python is missing is skipped, and says so;
@@ -246,6 +246,16 @@ def sid(session: nox.Session, inner: str) -> None:
     if check.returncode:
         lacks(session, check.stderr.strip())
     session.run(".ci/sid", "/opt/nox/bin/nox", "-s", inner, *("--", *session.posargs), external=True)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Put small mistakes into the sources and see whether the suite notices: see .ci/mutants/run.py."""
+    wheel, _ = build(session, CBP_BUILD_ISAS="x86-64-v3")
+    session.install(
+        "-q", *PROJECT["project"]["optional-dependencies"]["test"], *PROJECT["project"]["dependencies"]
+    )
+    session.run("python", ".ci/mutants/run.py", str(wheel), *session.posargs, env=CLEAN)
 
 
 @nox.session
