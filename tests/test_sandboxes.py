@@ -100,6 +100,7 @@ def test_threads_refused_after_fork(expected):
     assert run(code, PYTHONWARNINGS="ignore::DeprecationWarning") == expected
 
 
+@pytest.mark.unsanitized  # the sanitizer of addresses asks for the affinity, and ends the process
 @pytest.mark.parametrize("error", ["EPERM", "ENOSYS"])
 @pytest.mark.parametrize("binding", ["false", "true"])
 @pytest.mark.parametrize("when", ["before import", "after import"])

@@ -277,6 +277,7 @@ def found(tmp_path_factory):
     return found
 
 
+@pytest.mark.unsanitized  # teams of some children of fork have one thread there; why is not known
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 def test_threads_told_and_used(row, found):
     if not row.needs():

@@ -498,6 +498,7 @@ def test_a_child_of_fork_trains_to_the_same_bits():
     assert run(FORK) == "True"
 
 
+@pytest.mark.unsanitized  # whose allocator may be locked by another thread
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_children_train_that_are_forked_while_other_threads_train():
     assert run(FORK_BUSY, timeout=200) == "True"
