@@ -1,8 +1,8 @@
 """What is wrong with an installation that lacks compiled modules, and what to do, in words."""
 
+import importlib.machinery
 import os
 import sys
-import sysconfig
 
 # Nuitka defines __compiled__ in the modules that it has compiled, the other freezers set sys.frozen.
 FROZEN = getattr(sys, "frozen", False) or "__compiled__" in globals()
@@ -47,7 +47,7 @@ def missing(name: str) -> str:
     if others := built_for_others(name):
         return (
             f"{name} is missing: cbp was installed for another Python ({others}; this one loads "
-            f"{sysconfig.get_config_var('EXT_SUFFIX')}). Install it with the pip of this Python"
+            f"{importlib.machinery.EXTENSION_SUFFIXES[0]}). Install it with the pip of this Python"
         )
     return f"{name} is missing: {INCOMPLETE}"
 
