@@ -93,14 +93,6 @@ def in_form(A, form, dtype):
     return A.astype("float64" if form == "other type" and dtype == "float32" else dtype)
 
 
-def step(optimizer, theta, D, state, t):
-    """Step t of an optimiser, as the reference makes it."""
-    if optimizer.kernel == "adam":
-        reference.adam_step(theta, D, *state, t, **optimizer.rule())
-    else:
-        reference.sgd_step(theta, D, state[0], **optimizer.rule())
-
-
 class Case:
     """A network and its data."""
 
@@ -136,27 +128,18 @@ class Case:
             return Y / Y.sum(axis=1, keepdims=True)
         return Y
 
-    def gradient(self, weights, biases, rows):
-        net = self.net
-        Y = self.Y[rows]
-        w = None if self.weights is None else self.weights[rows]
-        return reference.gradient(
-            weights,
-            biases,
-            [*net.hidden, net.output],
-            net.loss_name,
-            self.X[rows],
-            Y,
-            l2=self.l2,
-            sample_weight=w,
+    @property
+    def for_reference(self):
+        """The network as the reference takes it."""
+        weights, biases = (
+            [part.astype(float) for part in parts] for parts in (self.net.weights, self.net.biases)
         )
+        return weights, biases, [*self.net.hidden, self.net.output], self.net.loss_name
 
     def orders(self, epochs):
         """The order of the examples in each epoch: the generator's first child decides."""
-        order, source = (
-            np.arange(len(self.X), dtype=np.uint32),
-            np.random.default_rng(len(self.X)).spawn(1)[0],
-        )
+        order = np.arange(len(self.X), dtype=np.uint32)
+        source = np.random.default_rng(len(self.X)).spawn(1)[0]
         for _ in range(epochs):
             if self.shuffle:
                 training.shuffle(order, int(source.integers(1 << 63)))
@@ -164,27 +147,10 @@ class Case:
 
     def trained(self, epochs):
         """The parameters and the losses that the reference gets to."""
-        weights = [W.astype(float) for W in self.net.weights]
-        biases = [b.astype(float) for b in self.net.biases]
-        layers = [*weights, *biases]
-        states = [(np.zeros(theta.shape), np.zeros(theta.shape)) for theta in layers]
-        m = len(self.X)
-        weight = np.ones(m) if self.weights is None else self.weights
-        t, losses, size = 0, [], self.batch or m
-        for order in self.orders(epochs):
-            total = 0.0
-            for start in range(0, m, size):
-                rows = order[start : start + size]
-                if not weight[rows].any():
-                    continue
-                J, D_W, D_b, _ = self.gradient(weights, biases, rows)
-                total += J * weight[rows].sum()
-                t += 1
-                for theta, D, state in zip(layers, [*D_W, *D_b], states, strict=True):
-                    step(self.optimizer, theta, D, state, t)
-            losses.append(total / weight.sum())
-        flat = [part.ravel() for pair in zip(weights, biases, strict=True) for part in pair]
-        return np.concatenate(flat), losses
+        run = reference.Training(*self.for_reference, l2=self.l2)
+        how = (self.X, self.Y, self.batch, self.optimizer.kernel, self.optimizer.rule())
+        losses = [run.epoch(*how, order=order, sample_weight=self.weights) for order in self.orders(epochs)]
+        return run.parameters, losses
 
 
 def close(found, expected, tolerance):
@@ -197,15 +163,16 @@ def test_as_the_reference(sizes, m, batch, threads, factors):
     case = Case(sizes, m, batch, threads, factors)
     net = case.net
     tolerance = 1e-11 if factors["dtype"] == "float64" else 3e-5
-    weights, biases = [W.astype(float) for W in net.weights], [b.astype(float) for b in net.biases]
 
-    J, D_W, D_b, D_X = case.gradient(weights, biases, slice(None))
+    J, D_W, D_b, D_X = reference.gradient(
+        *case.for_reference, case.X, case.Y, l2=case.l2, sample_weight=case.weights
+    )
     D = net.gradient(case.given_X, case.given_Y, case.weights, inputs=True)
     for found, expected in zip([*D.weights, *D.biases, D.inputs], [*D_W, *D_b, D_X], strict=True):
         close(found, expected, tolerance)
     assert D.loss == pytest.approx(J, rel=tolerance)
     assert net.loss(case.given_X, case.given_Y, case.weights) == pytest.approx(J, rel=tolerance)
-    a = reference.forward(weights, biases, [*net.hidden, net.output], case.X)[1][-1]
+    a = reference.forward(*case.for_reference[:3], case.X)[1][-1]
     close(net.predict(case.given_X), a, tolerance)
 
     start = net.parameters.copy()

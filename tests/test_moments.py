@@ -79,9 +79,8 @@ class Twin:
         _, D_W, D_b, _ = reference.gradient(weights, biases, ["identity"], "squared_error", X, Y)
         D = np.concatenate([D_W[0].ravel(), D_b[0]])
         self.t += 1
-        sgd = isinstance(self.optimizer, cbp.SGD)
-        step, t = (reference.sgd_step, ()) if sgd else (reference.adam_step, (self.t,))
-        step(self.theta, D, *self.moments, *t, **self.optimizer.rule(), floor=self.floor)
+        rule = {**self.optimizer.rule(), "floor": self.floor}
+        reference.step(self.optimizer.kernel, self.theta, D, self.moments, self.t, **rule)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

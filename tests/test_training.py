@@ -26,43 +26,16 @@ def make(sizes=(3, 5, 4), **options):
     return cbp.Network(sizes, **{"hidden": "tanh", "dtype": "float64", "rng": 1, **options})
 
 
-def step_by_hand(optimizer, theta, D, state, t):
-    if isinstance(optimizer, cbp.Adam):
-        reference.adam_step(
-            theta, D, *state, t, learning_rate=optimizer.learning_rate, beta1=optimizer.beta1,
-            beta2=optimizer.beta2, epsilon=optimizer.epsilon,
-        )  # fmt: skip
-    else:
-        reference.sgd_step(
-            theta, D, state[0], learning_rate=optimizer.learning_rate, momentum=optimizer.momentum,
-            nesterov=optimizer.nesterov,
-        )  # fmt: skip
+def by_hand(net):
+    """The reference's training, from the parameters of a network."""
+    return reference.Training(net.weights, net.biases, [*net.hidden, net.output], net.loss_name, l2=net.l2)
 
 
 def fit_by_hand(net, X, Y, *, epochs, batch_size, optimizer, sample_weight=None):
     """What `fit(…, shuffle=False)` is to do: the parameters, and each epoch's loss."""
-    weights, biases = [W.astype(float) for W in net.weights], [b.astype(float) for b in net.biases]
-    layers = [*weights, *biases]
-    states = [(np.zeros(theta.shape), np.zeros(theta.shape)) for theta in layers]
-    weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
-    t, losses = 0, []
-    for _ in range(epochs):
-        total = 0.0
-        for start in range(0, len(X), batch_size or len(X)):
-            batch = slice(start, start + (batch_size or len(X)))
-            if not weight[batch].any():
-                continue
-            J, D_W, D_b, _ = reference.gradient(
-                weights, biases, [*net.hidden, net.output], net.loss_name, X[batch], Y[batch], l2=net.l2,
-                sample_weight=weight[batch],
-            )  # fmt: skip
-            total += J * weight[batch].sum()
-            t += 1
-            for theta, D, state in zip(layers, [*D_W, *D_b], states, strict=True):
-                step_by_hand(optimizer, theta, D, state, t)
-        losses.append(total / weight.sum())
-    flat = [part.ravel() for pair in zip(weights, biases, strict=True) for part in pair]
-    return np.concatenate(flat), losses
+    run, how = by_hand(net), (batch_size, optimizer.kernel, optimizer.rule())
+    losses = [run.epoch(X, Y, *how, sample_weight=sample_weight) for _ in range(epochs)]
+    return run.parameters, losses
 
 
 def assert_fit_is_as_by_hand(net, X, Y, tolerance=1e-10, **options):
@@ -257,20 +230,12 @@ SCHEDULES = {
 }
 
 
-def pass_by_hand(net, layers, X, Y, batch_size, optimizer, states, t):
-    """One pass over the examples, from the states of the layers and t updates; returns the updates then."""
-    n = len(layers) // 2
-    for start in range(0, len(X), batch_size):
-        batch = slice(start, start + batch_size)
-        _, D_W, D_b, _ = reference.gradient(
-            layers[:n], layers[n:], [*net.hidden, net.output], net.loss_name, X[batch], Y[batch], l2=net.l2
-        )
-        t += 1
-        for theta, D, state in zip(layers, [*D_W, *D_b], states, strict=True):
-            step_by_hand(optimizer, theta, D, state, t)
-            if isinstance(optimizer, cbp.SGD) and optimizer.momentum == 0:
-                state[0][:] = 0  # no velocity is kept
-    return t
+def pass_by_hand(run, X, Y, optimizer):
+    """One pass over the examples, by the reference."""
+    run.epoch(X, Y, 16, optimizer.kernel, optimizer.rule())
+    if isinstance(optimizer, cbp.SGD) and optimizer.momentum == 0:
+        for velocity, _ in run.moments:
+            velocity[:] = 0  # none is kept
 
 
 @pytest.mark.parametrize("optimizers", SCHEDULES.values(), ids=SCHEDULES)
@@ -278,23 +243,18 @@ def pass_by_hand(net, layers, X, Y, batch_size, optimizer, states, t):
 def test_other_hyper_parameters_keep_the_state(optimizers, how):
     net = make(l2=0.3)
     X, Y = data()
-    layers = [part.astype(float) for part in [*net.weights, *net.biases]]
-    states = [(np.zeros(theta.shape), np.zeros(theta.shape)) for theta in layers]
-    t = 0
+    run = by_hand(net)
     for i, optimizer in enumerate(optimizers):
         for _ in range(2):
-            if how == "fit first" and i == 0 and t == 0:
+            if how == "fit first" and i == 0 and run.t == 0:
                 net.fit(X, Y, epochs=1, batch_size=16, shuffle=False, optimizer=optimizer)
             else:
                 net.partial_fit(X, Y, batch_size=16, shuffle=False, optimizer=optimizer)
-            t = pass_by_hand(net, layers, X, Y, 16, optimizer, states, t)
-    flat = np.concatenate(
-        [part.ravel() for pair in zip(layers[:2], layers[2:], strict=True) for part in pair]
-    )
-    np.testing.assert_allclose(net.parameters, flat, rtol=1e-9, atol=1e-12)
+            pass_by_hand(run, X, Y, optimizer)
+    np.testing.assert_allclose(net.parameters, run.parameters, rtol=1e-9, atol=1e-12)
     net.partial_fit(X, Y, batch_size=16, shuffle=False)  # None goes on with the last one
-    pass_by_hand(net, layers, X, Y, 16, optimizers[-1], states, t)
-    np.testing.assert_allclose(net.weights[0], layers[0], rtol=1e-9, atol=1e-12)
+    pass_by_hand(run, X, Y, optimizers[-1])
+    np.testing.assert_allclose(net.weights[0], run.weights[0], rtol=1e-9, atol=1e-12)
 
 
 def test_a_failed_partial_fit_does_not_change_the_hyper_parameters():

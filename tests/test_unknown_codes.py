@@ -123,6 +123,8 @@ def test_the_reference():
         reference.activate("gelu", z)
     with pytest.raises(ValueError, match="the activation must be sigmoid, .* got 'gelu'"):
         reference.times_derivative("gelu", z, z)
+    with pytest.raises(ValueError, match="the optimizer must be sgd or adam, got 'lion'"):
+        reference.step("lion", z, z, [z, z], 1)
 
 
 @pytest.mark.parametrize(

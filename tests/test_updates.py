@@ -34,11 +34,8 @@ def twin(kernel, name, W, moments, D, updates):
     """The same in wider numbers: W and the moments afterwards."""
     optimizer, rule = RULES[name]
     W, *moments, D = (x.astype(np.longdouble) for x in (W, *moments, D))
-    if optimizer == "adam":
-        reference.adam_step(W, D, *moments, updates + 1, **rule, floor=floor(kernel))
-    else:
-        moments = moments or [np.zeros_like(W)]
-        reference.sgd_step(W, D, *moments, **rule, floor=floor(kernel))
+    moments = moments or [np.zeros_like(W)]  # of SGD, which has none
+    reference.step(optimizer, W, D, moments, updates + 1, **rule, floor=floor(kernel))
     return W, moments
 
 

@@ -7,7 +7,8 @@ Source: D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations
 1986.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -182,3 +183,86 @@ def adam_step(
     v[:] = beta2 * v + (1 - beta2) * D**2
     np.maximum(v, floor, out=v)
     theta -= learning_rate * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + epsilon)
+
+
+def step(optimizer: str, theta: Array, D: Array, moments: Sequence[Array], t: int, **rule: Any) -> None:
+    """Step t = 1, 2, … of an optimiser with its hyper-parameters, in place. SGD has one moment alone."""
+    if optimizer == "adam":
+        m, v = moments
+        adam_step(theta, D, m, v, t, **rule)
+    elif optimizer == "sgd":
+        sgd_step(theta, D, moments[0], **rule)
+    else:
+        raise ValueError(f"the optimizer must be sgd or adam, got {optimizer!r}")
+
+
+class Training:
+    """Parameters on their way from those given, which stay as they are, and the optimiser's moments.
+
+    Examples
+    --------
+    A bias b, with steps half of the way to each target: 0, 1 and 2.5.
+
+    >>> run = Training([np.zeros((1, 1))], [np.zeros(1)], ["identity"], "squared_error")
+    >>> run.epoch([[0], [0]], [[2], [4]], 1, "sgd", {"learning_rate": 0.5}), run.parameters.tolist()
+    (3.25, [0.0, 2.5])
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[ArrayLike],
+        biases: Sequence[ArrayLike],
+        activations: Sequence[str],
+        loss: str,
+        *,
+        l2: float = 0.0,
+    ) -> None:
+        self.weights = [np.array(W, dtype=np.float64) for W in weights]
+        self.biases = [np.array(b, dtype=np.float64) for b in biases]
+        self.activations, self.loss, self.l2 = activations, loss, l2
+        self.moments = [(np.zeros_like(theta), np.zeros_like(theta)) for theta in self._layers]
+        self.t = 0  # updates
+
+    @property
+    def _layers(self) -> list[Array]:
+        return [*self.weights, *self.biases]
+
+    @property
+    def parameters(self) -> Array:
+        """W(1), b(1), W(2), … as one vector."""
+        pairs = zip(self.weights, self.biases, strict=True)
+        return np.concatenate([part.ravel() for pair in pairs for part in pair])
+
+    def epoch(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        batch_size: int | None,
+        optimizer: str,
+        rule: Mapping[str, Any],
+        *,
+        order: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        """Step on each minibatch of the examples in some order; return the mean of J before each step.
+
+        A minibatch that weighs nothing is passed over. None is a batch of all examples.
+        """
+        X, Y = np.asarray(X), np.asarray(Y)
+        w = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        rows = np.arange(len(X)) if order is None else np.asarray(order)
+        total, size = 0.0, batch_size or len(X)
+        for start in range(0, len(X), size):
+            batch = rows[start : start + size]
+            if not w[batch].any():
+                continue
+            J, D_W, D_b, _ = gradient(
+                *(self.weights, self.biases, self.activations, self.loss, X[batch], Y[batch]),
+                l2=self.l2,
+                sample_weight=w[batch],
+            )
+            total += J * float(w[batch].sum())
+            self.t += 1
+            for theta, D, moments in zip(self._layers, [*D_W, *D_b], self.moments, strict=True):
+                step(optimizer, theta, D, moments, self.t, **rule)
+        return total / float(w.sum())
