@@ -36,7 +36,7 @@ LEFT_OUT = (
     "probes",
     "progress.py",
     "reference.py",
-    "twins.pxi",
+    "singles.pxi",
     "versions.py",
 )
 SUFFIXES = (".py", ".pyx", ".pxi", ".h")

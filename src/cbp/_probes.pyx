@@ -1,7 +1,7 @@
 """Single kernels, for tests that compare each with its twin in NumPy and for benchmarks; training needs none of it.
 
-A probe refuses codes that its kernel does not know, and arrays of another item size. It checks no length: who calls
-makes the arrays long enough, with the padding that the kernels read and write.
+A probe refuses codes that its kernel does not know, and arrays of another item size. `elementwise` alone checks
+lengths: for the others the caller makes the arrays long enough, with the padding that the kernels read and write.
 """
 from libc.stdint cimport int64_t
 from libc.string cimport memset

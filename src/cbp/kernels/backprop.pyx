@@ -253,7 +253,7 @@ cdef void advance(
 
 include "predict.pxi"
 include "probes.pxi"
-include "twins.pxi"
+include "singles.pxi"
 
 
 cdef Table table

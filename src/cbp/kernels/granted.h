@@ -2,13 +2,14 @@
  *
  * Sandboxes and limits (seccomp, RLIMIT_NPROC, RLIMIT_AS, the pids controller of cgroups) may refuse threads. libgomp
  * then ends the process, and so does LLVM's runtime. So before a thread opens its first team of a size, as many threads
- * are made and ended again; where that fails, one thread does the work, with the same bits.
+ * are made and ended again; where that fails, the largest team of before does the work, or one thread, with the same
+ * bits.
  *
  * Each kernel module asks for itself: under a tight limit the second precision may run on one thread.
  *
  * What is refused only later is not noticed: libgomp keeps the threads of the last team, ends those that a smaller one
- * has no use for, and makes others for a larger one. In a process that may have 16 threads, trainings whose teams of 3 and
- * of 16 took turns ended so in about 10 of 100 runs on a busy machine; teams of one size, in none of 80.
+ * has no use for, and makes others for a larger one. In a process that may have 16 threads, trainings whose teams of 3
+ * and of 16 took turns ended so in about 10 of 100 runs on a busy machine; teams of one size, in none of 80.
  */
 #ifndef CBP_GRANTED_H
 #define CBP_GRANTED_H
@@ -47,7 +48,7 @@ static inline int granted(int team)
 {
     static _Thread_local int most = 1;  /* that this thread, whose threads the runtime keeps apart, has been granted */
     static _Atomic double refused_at = -ASK_AGAIN;
-    if (team == 1 || team <= most) return team;
+    if (team == 1 || team <= most) return team; /* one thread is not worth the call that finds the thread's `most` */
     double since = seconds() - atomic_load_explicit(&refused_at, memory_order_relaxed);
     if (0 <= since && since < ASK_AGAIN) return most;
     if (!can_make(team - 1)) {

@@ -30,6 +30,12 @@ cdef enum Mode:
     TRAIN               # … and the optimiser's step
 
 
+cdef enum Start:                        # what the sums of a product start from
+    ZERO
+    BIAS                                # the row of B after the last
+    ADD                                 # zero, and are added to C as it stands
+
+
 cdef enum FaultKind:
     NONE
     X_NOT_FINITE
@@ -101,7 +107,7 @@ ctypedef struct Cursor:                 # how far a pass has come; all zero at t
     Fault fault
 
 
-# What probes are asked for: see probes.pxi.
+# What probes are asked for: measurements in probes.pxi, single kernels in singles.pxi.
 
 cdef enum Function:
     EXP
@@ -113,12 +119,6 @@ cdef enum Function:
 cdef enum Product:                      # to be timed
     FORWARD
     ACCUMULATION
-
-
-cdef enum Start:                        # what the sums of a product start from
-    ZERO
-    BIAS                                # the row of B after the last
-    ADD                                 # zero, and are added to C as it stands
 
 
 cdef enum Layout:

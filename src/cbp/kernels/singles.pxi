@@ -1,4 +1,4 @@
-# Single kernels, as tests call them to compare each with its twin in NumPy. Nothing is checked but the codes: who calls
+# Single kernels, as tests call them to compare each with its twin in NumPy. Only the codes are checked; the caller
 # answers for the sizes.
 
 cdef inline bint is_left(int layout) noexcept nogil:
