@@ -46,9 +46,11 @@ def load_inputs(path: Path, record: Preprocessor, dtype: DTypeLike, choices: Cho
         return inputs_of_arrays(path, record.inputs, dtype)
     if isinstance(record.inputs, Columns) and not is_archive(path):
         return tabular.load_inputs(path, record, dtype, choices)
-    made_of = "a table, so a table is needed, such as a .csv file"
-    made_of = made_of if is_archive(path) else "arrays, so an .npz file is needed"
-    raise ValueError(f"{path}: the model was trained on {made_of}")
+    if is_archive(path):
+        needed = "a table, so a table is needed, such as a .csv file"
+    else:
+        needed = "arrays, so an .npz file is needed"
+    raise ValueError(f"{path}: the model was trained on {needed}")
 
 
 def is_archive(path: Path) -> bool:
