@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
+import zlib
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,8 @@ def test_the_package_is_small():
     files = [path for path in HERE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     if any(b".debug_info" in path.read_bytes() for path in HERE.rglob(f"*{SUFFIX}")):
         pytest.skip("built with debugging symbols")
-    assert sum(path.stat().st_size for path in files) < 2e6
+    # As in a wheel; the compilers differ by several per cent.
+    assert sum(len(zlib.compress(path.read_bytes())) for path in files) < 1e6
 
 
 def test_licences_come_with_it():
