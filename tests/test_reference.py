@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from cbp import reference
+from cbp.reference import functions
 
-HIDDEN = ["sigmoid", "tanh", "relu", "identity"]
-PAIRS = [(g, "squared_error") for g in [*HIDDEN, "softmax"]]
-PAIRS += [("sigmoid", "cross_entropy"), ("softmax", "cross_entropy")]
+HIDDEN = [*(name for name in functions.ACTIVATIONS if name != "exp"), ("leaky_relu", 0.25), ("elu", 0.5)]
+PAIRS = list(functions.PAIRS)
+for loss, row in functions.LOSSES.items():
+    PAIRS += [(output, loss) for output in row.outputs or functions.ACTIVATIONS]
+PAIRS += [("identity", ("huber", 0.3)), (("elu", 0.5), "log_cosh")]
 
 
 def layers(sizes, seed=0):
@@ -49,8 +52,10 @@ def difference(a, b):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("hidden", HIDDEN)
-@pytest.mark.parametrize(("output", "loss"), PAIRS)
+@pytest.mark.parametrize(
+    ("hidden", "output", "loss"),
+    [*((hidden, "softmax", "cross_entropy") for hidden in HIDDEN), *(("tanh", *pair) for pair in PAIRS)],
+)
 def test_gradient_is_that_of_its_own_loss(hidden, output, loss, weighted):
     sizes, activations = [3, 4, 5, 2], [hidden, hidden, output]
     weights, biases = layers(sizes)
@@ -65,10 +70,10 @@ def test_gradient_is_that_of_its_own_loss(hidden, output, loss, weighted):
         assert difference(central_differences(J, array), D) < 1e-7
 
 
-@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize("name", [*HIDDEN, "exp"])
 def test_derivatives_of_activations(name):
     z = np.array([-3.0, -0.7, 0.2, 1.5])
-    slope = reference.times_derivative(name, np.ones(4), reference.activate(name, z))
+    slope = reference.times_derivative(name, np.ones(4), z, reference.activate(name, z))
     measured = (reference.activate(name, z + 1e-6) - reference.activate(name, z - 1e-6)) / 2e-6
     np.testing.assert_allclose(slope, measured, rtol=1e-8, atol=1e-12)
 
@@ -83,6 +88,24 @@ def test_activations_by_hand():
     np.testing.assert_allclose(reference.activate("softmax", z), [[3 / 13, 9 / 13, 1 / 13]], rtol=1e-15)
     assert reference.activate("relu", z).tolist() == [[0, math.log(3), 0]]
     assert reference.activate("identity", z).tolist() == z.tolist()
+    assert reference.activate(("leaky_relu", 0.5), z).tolist() == [[0, math.log(3), -math.log(3) / 2]]
+    np.testing.assert_allclose(reference.activate(("elu", 3.0), z), [[0, math.log(3), -2]], rtol=1e-15)
+    np.testing.assert_allclose(reference.activate("softplus", z), np.log([[2, 4, 4 / 3]]), rtol=1e-15)
+    np.testing.assert_allclose(reference.activate("exp", z), [[1, 3, 1 / 3]], rtol=1e-15)
+
+
+def test_gelu_of_a_published_table():
+    """The standard normal distribution: Phi(1) = 0.8413447460685429, Phi(-2) = 0.02275013194817921."""
+    a = reference.activate("gelu", np.array([[1.0, -2.0]]))
+    np.testing.assert_allclose(a, [[0.8413447460685429, -2 * 0.02275013194817921]], rtol=1e-14)
+
+
+def test_selu_keeps_mean_and_variance():
+    """Klambauer et al., 2017: what is normal with mean 0 and variance 1 stays so."""
+    z, step = np.linspace(-12, 12, 200_001, retstep=True)
+    a, density = reference.activate("selu", z), np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * step
+    assert (density * a).sum() == pytest.approx(0, abs=1e-8)
+    assert (density * a**2).sum() == pytest.approx(1, abs=1e-8)
 
 
 def test_losses_by_hand():
@@ -94,6 +117,14 @@ def test_losses_by_hand():
         ("sigmoid", "squared_error"): (1 / 16 + 1 / 4) / 2,
         ("softmax", "squared_error"): 1 / 16,
         ("identity", "squared_error"): (math.log(3) - 1) ** 2 / 2,
+        ("identity", "absolute_error"): math.log(3) - 1,
+        ("identity", ("huber", 0.05)): 0.05 * (math.log(3) - 1 - 0.025),
+        ("identity", "huber"): (math.log(3) - 1) ** 2 / 2,
+        ("identity", "log_cosh"): math.log(math.cosh(math.log(3) - 1)),
+        ("exp", "poisson"): 3 - math.log(3) + 1,
+        ("exp", "gamma"): math.log(3) + 1 / 3,
+        ("softplus", "poisson"): math.log(4) - math.log(math.log(4)) + math.log(2),
+        ("softplus", "gamma"): math.log(math.log(4)) + 1 / math.log(4) + math.log(math.log(2)),
     }
     for (output, loss), expected in cases.items():
         assert reference.losses(output, loss, z, target) == pytest.approx([expected], rel=1e-14)

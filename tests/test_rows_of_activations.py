@@ -54,7 +54,8 @@ def test_elementwise(kernel, name):
         exact = reference.activate(name, z.astype(np.longdouble))
         np.testing.assert_allclose(a, exact.astype(np.longdouble), rtol=3 * kernel.eps, atol=0)
         delta = rng.normal(size=z.shape).astype(kernel.dtype)
-        expected = reference.times_derivative(name, delta.astype(np.longdouble), a.astype(np.longdouble))
+        exactly = (np.longdouble(array) for array in (delta, z, a))
+        expected = reference.times_derivative(name, *exactly)
         code = _core.ACTIVATIONS[name]
         _probes.times_derivative(kernel.table, kernel.itemsize, code, delta, a)
         # 1 - a and 1 - a^2 lose digits where a is near 1, of the result but not of 1.

@@ -13,47 +13,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[np.float64]
+from cbp.reference.functions import Array, Named, activate, losses, output_delta, times_derivative
+from cbp.reference.updates import adam_step, sgd_step, step
 
-
-def unknown_activation(name: str) -> ValueError:
-    """The error for a name that a function below does not know."""
-    return ValueError(f"the activation must be sigmoid, tanh, relu, identity or softmax, got {name!r}")
-
-
-def unknown_loss(output: str, loss: str) -> ValueError:
-    """The error for a loss that is unknown, or does not fit the output."""
-    return ValueError(
-        "the loss must be squared_error, or for an output of sigmoid or softmax cross_entropy, "
-        f"got {loss!r} for {output!r}"
-    )
-
-
-def activate(name: str, z: Array) -> Array:
-    """a = g(z), a row an example."""
-    if name == "sigmoid":
-        e = np.exp(-np.abs(z))
-        return np.where(z < 0, e, 1.0) / (1.0 + e)
-    if name == "softmax":
-        e = np.exp(z - z.max(axis=1, keepdims=True))
-        return np.asarray(e / e.sum(axis=1, keepdims=True))
-    if name == "tanh":
-        return np.asarray(np.tanh(z))
-    if name == "relu":
-        return np.asarray(np.maximum(z, 0.0))
-    if name == "identity":
-        return z
-    raise unknown_activation(name)
-
-
-def times_derivative(name: str, delta: Array, a: Array) -> Array:
-    """delta times g'(z), computed from a = g(z)."""
-    if name == "softmax":  # the Jacobian diag(a) - a a^T
-        return np.asarray(a * (delta - (delta * a).sum(axis=1, keepdims=True)))
-    slope = {"sigmoid": a * (1 - a), "tanh": 1 - a**2, "relu": (a > 0) * 1.0, "identity": np.ones_like(a)}
-    if name not in slope:
-        raise unknown_activation(name)
-    return delta * slope[name]
+__all__ = [
+    "Array",
+    "Training",
+    "activate",
+    "adam_step",
+    "forward",
+    "gradient",
+    "losses",
+    "one_hot",
+    "output_delta",
+    "sgd_step",
+    "step",
+    "times_derivative",
+]
 
 
 def one_hot(Y: NDArray[np.integer], n: int) -> Array:
@@ -61,31 +37,8 @@ def one_hot(Y: NDArray[np.integer], n: int) -> Array:
     return np.asarray(np.eye(n)[Y])
 
 
-def losses(output: str, loss: str, z: Array, Y: Array) -> Array:
-    """Each example's loss, from z(L)."""
-    if loss == "squared_error":
-        return np.asarray(((activate(output, z) - Y) ** 2).sum(axis=1) / 2)
-    if loss == "cross_entropy" and output == "sigmoid":
-        return np.asarray((np.maximum(z, 0) - z * Y + np.log1p(np.exp(-np.abs(z)))).sum(axis=1))
-    if loss == "cross_entropy" and output == "softmax":
-        below = z.max(axis=1, keepdims=True) - z
-        return np.asarray((Y * (below + np.log(np.exp(-below).sum(axis=1, keepdims=True)))).sum(axis=1))
-    raise unknown_loss(output, loss)
-
-
-def output_delta(output: str, loss: str, a: Array, Y: Array) -> Array:
-    """delta(L) = dloss/dz(L) of each example, from a = a(L)."""
-    if loss == "squared_error":
-        return times_derivative(output, a - Y, a)
-    if loss == "cross_entropy" and output == "sigmoid":
-        return a - Y
-    if loss == "cross_entropy" and output == "softmax":
-        return np.asarray(Y.sum(axis=1, keepdims=True) * a - Y)
-    raise unknown_loss(output, loss)
-
-
 def forward(
-    weights: Sequence[Array], biases: Sequence[Array], activations: Sequence[str], X: Array
+    weights: Sequence[Array], biases: Sequence[Array], activations: Sequence[Named], X: Array
 ) -> tuple[list[Array], list[Array]]:
     """[z(2), …, z(L)] and [a(1), …, a(L)]."""
     zs: list[Array] = []
@@ -99,8 +52,8 @@ def forward(
 def gradient(
     weights: Sequence[Array],
     biases: Sequence[Array],
-    activations: Sequence[str],
-    loss: str,
+    activations: Sequence[Named],
+    loss: Named,
     X: ArrayLike,
     Y: ArrayLike,
     *,
@@ -130,7 +83,7 @@ def gradient(
     zs, a = forward(weights, biases, activations, inputs)
     J = (w @ losses(activations[-1], loss, zs[-1], targets) + l2 / 2 * sum((W**2).sum() for W in weights)) / m
 
-    delta = output_delta(activations[-1], loss, a[-1], targets) * w[:, None]
+    delta = output_delta(activations[-1], loss, zs[-1], a[-1], targets) * w[:, None]
     D_W: list[Array] = []
     D_b: list[Array] = []
     for layer in range(len(weights) - 1, -1, -1):
@@ -138,62 +91,8 @@ def gradient(
         D_b.insert(0, delta.sum(axis=0) / m)
         delta = delta @ weights[layer].T
         if layer > 0:
-            delta = times_derivative(activations[layer - 1], delta, a[layer])
+            delta = times_derivative(activations[layer - 1], delta, zs[layer - 1], a[layer])
     return float(J), D_W, D_b, delta / m
-
-
-def sgd_step(
-    theta: Array,
-    D: Array,
-    velocity: Array,
-    *,
-    learning_rate: float,
-    momentum: float = 0.0,
-    nesterov: bool = False,
-    floor: float = 0.0,
-) -> None:
-    """v = mu v + D; theta -= eta v, or eta (D + mu v) after Nesterov. In place.
-
-    A velocity below `floor` becomes 0; the kernels' is 64 times the smallest normal number of their dtype.
-    """
-    velocity[:] = momentum * velocity + D
-    velocity[np.abs(velocity) < floor] = 0
-    theta -= learning_rate * (D + momentum * velocity if nesterov else velocity)
-
-
-def adam_step(
-    theta: Array,
-    D: Array,
-    m: Array,
-    v: Array,
-    t: int,
-    *,
-    learning_rate: float,
-    beta1: float,
-    beta2: float,
-    epsilon: float,
-    floor: float = 0.0,
-) -> None:
-    """Step t = 1, 2, … of Adam (Kingma and Ba, 2015, algorithm 1). In place.
-
-    An m below `floor` becomes 0, and a v is at least that; see `sgd_step`.
-    """
-    m[:] = beta1 * m + (1 - beta1) * D
-    m[np.abs(m) < floor] = 0
-    v[:] = beta2 * v + (1 - beta2) * D**2
-    np.maximum(v, floor, out=v)
-    theta -= learning_rate * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + epsilon)
-
-
-def step(optimizer: str, theta: Array, D: Array, moments: Sequence[Array], t: int, **rule: Any) -> None:
-    """Step t = 1, 2, … of an optimiser with its hyper-parameters, in place. SGD has one moment alone."""
-    if optimizer == "adam":
-        m, v = moments
-        adam_step(theta, D, m, v, t, **rule)
-    elif optimizer == "sgd":
-        sgd_step(theta, D, moments[0], **rule)
-    else:
-        raise ValueError(f"the optimizer must be sgd or adam, got {optimizer!r}")
 
 
 class Training:
@@ -212,8 +111,8 @@ class Training:
         self,
         weights: Sequence[ArrayLike],
         biases: Sequence[ArrayLike],
-        activations: Sequence[str],
-        loss: str,
+        activations: Sequence[Named],
+        loss: Named,
         *,
         l2: float = 0.0,
     ) -> None:
