@@ -181,7 +181,7 @@ def test_what_is_ready_is_not_copied(dtype, monkeypatch):
         weight,
         n_inputs=6,
         n_outputs=3,
-        softmax=False,
+        output="identity",
         dtype=np.dtype(dtype),
         loss="squared_error",
     )

@@ -59,7 +59,7 @@ def start(*arguments, **options):
         ("train --hidden 8,,8", "argument --hidden: a whole number from 1 up is needed, not ''"),
         ("train --hidden 9999999999999999999999", "sizes "),
         ("train --activation ,", "--activation must .*"),
-        ("train --hidden none --activation gelu", "--activation must be one of .* got 'gelu'.*"),
+        ("train --hidden none --activation mish", "--activation must be one of .* got 'mish'.*"),
         ("train --hidden none --activation relu,tanh", "--activation must be one name, or one for each .*"),
         ("train --activation rleu", "--activation must be one of .* got 'rleu'; did you mean 'relu'"),
         (

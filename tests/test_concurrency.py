@@ -69,6 +69,20 @@ def test_eight_threads_ask_one_network_for_different_things():
             np.testing.assert_array_equal(found, one)
 
 
+def test_threads_that_ask_for_losses_do_not_share_a_workspace():
+    net = make(n_threads=1)
+    examples = [
+        (X, np.eye(SIZES[-1], dtype="f4")[labels]) for X, labels in (data(600, seed) for seed in range(4))
+    ]
+    expected = [net.loss(X, Y) for X, Y in examples]
+
+    def repeatedly(X, Y):
+        return lambda: {net.loss(X, Y) for _ in range(300)}
+
+    calls = [repeatedly(X, Y) for X, Y in examples]
+    assert at_once(*calls) == [{J} for J in expected]
+
+
 def test_predicting_while_training():
     net = make()
     X, labels = data()

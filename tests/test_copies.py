@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import cbp
+from cbp.optimizers.base import OptimizerState
 
 joblib = None if importlib.util.find_spec("joblib") is None else importlib.import_module("joblib")
 
@@ -261,9 +262,12 @@ def test_pickles_of_earlier_versions_load():
     """Their state is what __getstate__ returned then."""
     net = make(l2=0.25)
     net.fit(*data(), epochs=2, optimizer=cbp.Adam(0.01))
-    kept = ("_sizes", "_hidden", "_output", "_loss", "_dtype", "_l2", "_n_threads", "_state")
-    state = {name: getattr(net, name) for name in kept}
+    state = {
+        f"_{name}": getattr(net, name) for name in ("sizes", "hidden", "output", "dtype", "l2", "n_threads")
+    }
+    moments = list(net._state.moments.values())
     state |= {
+        "_loss": net.loss_name, "_state": OptimizerState(net._state.optimizer, net._state.updates, moments),
         "_shuffler": copy.deepcopy(net._shuffler), "history": net.history, "metadata": {"a": 1},
         "parameters": net.parameters.copy(),
     }  # fmt: skip

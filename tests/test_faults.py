@@ -175,3 +175,28 @@ def test_the_first_row_of_predictions():
         for method in (net.predict, net.activations, net.predict_labels):
             with pytest.raises(ValueError, match="got nan in row 5, column 0"):
                 method(bad)
+
+
+@pytest.mark.parametrize("off", [-1, 1])
+def test_probabilities_sum_to_1_within_a_thousandth(off):
+    net = cbp.Network([1, 2], dtype="float64", rng=0)
+    assert net.loss([[1.0]], [[0.25, 0.75 + off * 0.000999]]) > 0
+    with pytest.raises(ValueError, match="probabilities that sum to 1 in each row"):
+        net.loss([[1.0]], [[0.25, 0.75 + off * 0.0010005]])
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "message"),
+    [
+        ("poisson", -1e-3, "Y must be at least 0 for this loss, got -0.001 in row 1"),
+        ("gamma", 0.0, "Y must be above 0 for this loss, got 0 in row 1"),
+        ("gamma", -2.0, "Y must be above 0 for this loss, got -2 in row 1"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_losses_of_counts_and_sizes_ask_of_their_targets(loss, y, message, dtype):
+    net = cbp.Network([1, 1], output="exp", loss=loss, dtype=dtype, rng=0)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        net.fit([[1.0], [2.0], [3.0]], [1.0, y, 2.0], epochs=1)
+    smallest = float(np.finfo(dtype).smallest_subnormal)
+    net.fit([[1.0], [2.0]], [1.0, 0.0 if loss == "poisson" else smallest], epochs=1)

@@ -155,3 +155,17 @@ def test_labels_in_validation_data_are_checked():
     net = make(3, "sigmoid", None)
     with pytest.raises(ValueError, match="Y of validation_data must hold class labels from 0 to 2, got 3"):
         net.fit(X, labels, validation_data=(X, np.full(8, 3)))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "float32"])
+def test_labels_that_are_changed_meanwhile_are_as_they_were(dtype):
+    """Kernels take them for places in memory, so they are always copied."""
+    X, given = np.random.default_rng(0).normal(size=(50, 4)).astype("f4"), (np.arange(50) % 3).astype(dtype)
+    net, twin = cbp.Network([4, 5, 3], rng=0), cbp.Network([4, 5, 3], rng=0)
+    twin.fit(X, given.copy(), epochs=3)
+
+    def change(epoch):
+        given[:] = 77
+
+    net.fit(X, given, epochs=3, callbacks=[change])
+    assert net.parameters.tobytes() == twin.parameters.tobytes()

@@ -99,7 +99,7 @@ def test_what_is_ready_is_read_where_it_is(mapped, sizes, batch_size):
         None,
         n_inputs=N,
         n_outputs=3,
-        softmax=True,
+        output="softmax",
         dtype=np.dtype(np.float32),
         loss="cross_entropy",
     )

@@ -37,13 +37,13 @@ def test_they_end_at_zero_or_stay_normal(optimizer, sizes, dtype):
     still = np.repeat(rest, 2000, axis=0), np.repeat(net.predict(rest), 2000, axis=0)
     for _ in range(4):
         net.partial_fit(*still, batch_size=1, shuffle=False)  # the gradient is zero, and so is the rate
-        for moment in at_rest(net._state).moments:
+        for moment in at_rest(net._state).moments.values():
             found = np.abs(moment[moment != 0])
             assert found.size == 0 or found.min() >= tiny
     # 8,000 steps have ended all but the slowest.
     decay = optimizer.momentum if isinstance(optimizer, cbp.SGD) else optimizer.beta1
     if decay < 0.99:
-        assert not at_rest(net._state).moments[0].any()
+        assert not next(iter(at_rest(net._state).moments.values())).any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -107,7 +107,7 @@ def test_decaying_moments_and_the_steps_they_make_are_those_of_the_reference(opt
         found, expected, without = (
             [vector[:-3] for vector in (theta, *moments)]
             for theta, moments in [
-                (net.parameters, at_rest(net._state).moments),
+                (net.parameters, at_rest(net._state).moments.values()),
                 (twin.theta, twin.moments),
                 (unfloored.theta, unfloored.moments),
             ]

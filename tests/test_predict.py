@@ -1,5 +1,6 @@
 """Forward propagation: outputs, activations, labels, accuracy."""
 
+import itertools
 import pickle
 
 import numpy as np
@@ -123,6 +124,22 @@ def test_out_may_be_the_input():
 def test_out_that_does_not_fit(out, error, message):
     with pytest.raises(error, match=message):
         cbp.Network([3, 2]).predict(np.zeros((4, 3)), out=out)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [*itertools.product([(3,), (1, 3), (2, 3)], [(2,), (1, 2), (2, 2), (2, 1), (4,)])],
+)
+def test_ready_arrays_of_any_rank(given, wanted):
+    """X and out as the kernels take them, but for their shapes: out must be what predict would return."""
+    net, X, out = cbp.Network([3, 2], rng=0), np.ones(given, "f4"), np.zeros(wanted, "f4")
+    expected = net.predict(X)
+    if out.shape == expected.shape:
+        assert net.predict(X, out=out).tolist() == expected.tolist()
+    else:
+        with pytest.raises(ValueError, match=r"out must have shape"):
+            net.predict(X, out=out)
+        assert not out.any()
 
 
 # --- labels ----------------------------------------------------------------------------------------------

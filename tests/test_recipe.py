@@ -120,9 +120,10 @@ def test_what_is_asked_for_is_done(m, asked, field, value):
     assert recipe.refit == (field != "epochs")
 
 
-def test_momentum_is_for_sgd():
-    with pytest.raises(ValueError, match=r"^--momentum goes with --optimizer sgd$"):
+def test_momentum_is_for_those_who_have_it():
+    with pytest.raises(ValueError, match=r"^--momentum goes with --optimizer sgd or rmsprop, not adam$"):
         Asked(momentum=0.5)
+    assert Asked(optimizer="rmsprop", momentum=0.5).make_optimizer() == cbp.RMSprop(momentum=0.5)
 
 
 # --- what is trained -------------------------------------------------------------------------------------

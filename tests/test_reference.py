@@ -123,8 +123,6 @@ def test_losses_by_hand():
         ("identity", "log_cosh"): math.log(math.cosh(math.log(3) - 1)),
         ("exp", "poisson"): 3 - math.log(3) + 1,
         ("exp", "gamma"): math.log(3) + 1 / 3,
-        ("softplus", "poisson"): math.log(4) - math.log(math.log(4)) + math.log(2),
-        ("softplus", "gamma"): math.log(math.log(4)) + 1 / math.log(4) + math.log(math.log(2)),
     }
     for (output, loss), expected in cases.items():
         assert reference.losses(output, loss, z, target) == pytest.approx([expected], rel=1e-14)

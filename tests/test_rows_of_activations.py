@@ -5,16 +5,17 @@ import itertools
 import numpy as np
 import pytest
 
-from cbp import _core, _probes, reference
+from cbp import _core, _probes, functions, kernels, reference
 
-ELEMENTWISE = ["sigmoid", "tanh", "relu", "identity"]
+ELEMENTWISE = [*functions.ELEMENTWISE, ("leaky_relu", 0.25), ("elu", 0.5)]
 
 
-def activated(kernel, name, z, n):
+def activated(kernel, named, z, n):
     """a = g(z) of (n_rows, ld), of which n columns are used."""
     a, workspace = z.copy(), np.zeros(len(z) + kernel.panel, kernel.dtype)
-    code = _core.ACTIVATIONS[name]
-    _probes.activate(kernel.table, kernel.itemsize, code, a, workspace, z.shape[1], len(z), n)
+    name, number = functions.with_number(named, functions.ACTIVATIONS)
+    shape = z.shape[1], len(z), n
+    _probes.activate(kernel.table, kernel.itemsize, name, a, workspace, *shape, number=number)
     return a
 
 
@@ -45,18 +46,38 @@ def test_softmax_of_equal_and_of_far_numbers(kernel):
         assert a[1].tolist() == [float(j == n // 2) for j in range(z.shape[1])]
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
-def test_elementwise(kernel, name):
+@pytest.mark.parametrize("named", ELEMENTWISE)
+def test_elementwise(kernel, named):
     rng = np.random.default_rng(2)
+    name, number = functions.with_number(named, functions.ACTIVATIONS)
+    number = float(np.dtype(kernel.dtype).type(number))
     for vectors in range(1, 10):  # four at a time, and the rest
         z = rng.normal(scale=4, size=(1, vectors * kernel.lanes)).astype(kernel.dtype)
-        a = activated(kernel, name, z, z.size)
-        exact = reference.activate(name, z.astype(np.longdouble))
-        np.testing.assert_allclose(a, exact.astype(np.longdouble), rtol=3 * kernel.eps, atol=0)
+        a = activated(kernel, named, z, z.size)
+        wide = (
+            np.longdouble if name != "gelu" else np.float64
+        )  # the reference has the error function in double
+        exact = reference.activate((name, number), z.astype(wide))
+        # … whose argument is rounded, which its exponential shows.
+        rounding = z.astype(float) ** 2 * np.finfo(float).eps if name == "gelu" else 0
+        assert (abs(a - exact) <= (3 * kernel.eps + rounding) * abs(exact)).all()
         delta = rng.normal(size=z.shape).astype(kernel.dtype)
-        exactly = (np.longdouble(array) for array in (delta, z, a))
-        expected = reference.times_derivative(name, *exactly)
-        code = _core.ACTIVATIONS[name]
-        _probes.times_derivative(kernel.table, kernel.itemsize, code, delta, a)
-        # 1 - a and 1 - a^2 lose digits where a is near 1, of the result but not of 1.
-        np.testing.assert_allclose(delta, expected, rtol=3 * kernel.eps, atol=3 * kernel.eps)
+        expected = reference.times_derivative(
+            (name, number), *(array.astype(wide) for array in (delta, z, a))
+        )
+        _probes.times_derivative(kernel.table, kernel.itemsize, name, delta, z, a, number=number)
+        # Where g' is a difference, such as 1 - a, it loses digits of the result, but not of 1 or of a.
+        atol = 3 * kernel.eps * np.maximum(1, abs(a)) * abs(delta).max()
+        assert (abs(delta - expected) <= 3 * kernel.eps * abs(expected) + atol).all()
+
+
+def test_the_tables_and_the_kernels_have_the_same_names():
+    names = _core.names(kernels.table("float32"))
+    assert set(names["activations"]) == set(functions.ACTIVATIONS)
+    # Two losses are for derivatives: users cannot train on them.
+    assert set(names["losses"]) == set(functions.LOSSES) | {"inner_product", "sum_of_outputs"}
+    assert set(reference.functions.ACTIVATIONS) | {"softmax"} == set(functions.ACTIVATIONS)
+    for name, row in reference.functions.ACTIVATIONS.items():
+        assert functions.with_number(name, functions.ACTIVATIONS) == (name, row.number)
+    for name, row in reference.functions.LOSSES.items():
+        assert functions.with_number(name, functions.LOSSES) == (name, row.number)

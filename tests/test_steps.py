@@ -13,7 +13,7 @@ import pytest
 
 import cbp
 from cbp import training
-from cbp.optimizers import OptimizerState
+from cbp.optimizers.base import OptimizerState
 from cbp.steps import Steps
 
 OPTIMIZERS = [

@@ -235,6 +235,28 @@ def interrupted_after(seconds, call):
     raise AssertionError("it ended by itself")
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_epoch_whose_validation_is_cut_short_counts(monkeypatch, error):
+    X, labels = data()
+    net, twin, asked = make(), make(), []
+    loss = training.loss
+
+    def cut_short(*arguments):
+        asked.append(1)
+        if len(asked) == 4:  # the third epoch's; the first is a look at the data
+            raise error
+        return loss(*arguments)
+
+    monkeypatch.setattr(training, "loss", cut_short)
+    with pytest.raises(error):
+        net.fit(X, labels, epochs=5, validation_data=(X, labels))
+    monkeypatch.undo()
+    twin.fit(X, labels, epochs=3)
+    assert net.history.losses == twin.history.losses
+    assert [epoch.validation_loss is None for epoch in net.history] == [False, False, True]
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
 def test_ctrl_c_keeps_the_steps_made_so_far(monkeypatch):
     X, labels = data(10_000)
     done = []
@@ -396,6 +418,7 @@ def test_slices_of_the_tiniest_steps_are_short():
     examples = net._examples(np.zeros((100_000, 1)), np.zeros(100_000), None, None)
     ticks = []
     run = training.new_pass(net._engine, "train", examples, 1, 1)
+    run.set_rule(rates=np.zeros(100_000))
     run.pack(1)
     training.run_through(run, examples, 1, tick=ticks.append)
     assert ticks[0] <= 5_000

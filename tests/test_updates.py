@@ -5,15 +5,23 @@ import itertools
 import numpy as np
 import pytest
 
+import cbp
 from cbp import _core, _probes, reference
 
-RULES = {
-    "sgd": ("sgd", {"learning_rate": 0.05}),
-    "momentum": ("sgd", {"learning_rate": 0.05, "momentum": 0.875}),
-    "nesterov": ("sgd", {"learning_rate": 0.05, "momentum": 0.875, "nesterov": True}),
-    "adam": ("adam", {"learning_rate": 0.01, "beta1": 0.875, "beta2": 0.96875, "epsilon": 2.0**-10}),
+# Numbers that both precisions hold.
+OPTIMIZERS = {
+    "sgd": cbp.SGD(0.0625),
+    "momentum": cbp.SGD(0.0625, momentum=0.875),
+    "nesterov": cbp.SGD(0.0625, momentum=0.875, nesterov=True),
+    "adam": cbp.Adam(0.015625, 0.875, 0.96875, 2.0**-10),
+    "adamw": cbp.AdamW(0.015625, 0.875, 0.96875, 2.0**-10, weight_decay=0.25),
+    "nadam": cbp.Nadam(0.015625, 0.875, 0.96875, 2.0**-10, momentum_decay=0.125),
+    "rmsprop": cbp.RMSprop(0.015625, 0.96875, 2.0**-10),
+    "rmsprop centered": cbp.RMSprop(0.015625, 0.96875, 2.0**-10, centered=True),
+    "rmsprop momentum": cbp.RMSprop(0.015625, 0.96875, 2.0**-10, momentum=0.875),
+    "rmsprop both": cbp.RMSprop(0.015625, 0.96875, 2.0**-10, momentum=0.875, centered=True),
 }
-N_MOMENTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adam": 2}
+MOMENTS = [name for name, optimizer in OPTIMIZERS.items() if optimizer.moments]
 
 
 def floor(kernel):
@@ -23,40 +31,44 @@ def floor(kernel):
 
 def step(kernel, name, W, moments, Delta, **options):
     """A step of the kernel, in place."""
-    optimizer, rule = RULES[name]
-    padded = [*moments, None, None][:2]
-    _probes.step(
-        kernel.table, kernel.itemsize, _core.OPTIMIZERS[optimizer], W, *padded, Delta, **rule, **options
-    )
+    rule = dict.fromkeys(_core.hyperparameters(), 0) | {"l2": options.pop("l2", 0.0)}
+    rule |= OPTIMIZERS[name].rule()
+    rate = rule.pop("learning_rate")
+    kind = OPTIMIZERS[name].kernel
+    _probes.step(kernel.table, kernel.itemsize, kind, W, moments, Delta, rule, learning_rate=rate, **options)
 
 
-def twin(kernel, name, W, moments, D, updates):
+def twin(kernel, name, W, moments, D, updates, are_weights=True):
     """The same in wider numbers: W and the moments afterwards."""
-    optimizer, rule = RULES[name]
+    rule = OPTIMIZERS[name].rule()
+    if not are_weights and "weight_decay" in rule:
+        rule["weight_decay"] = 0.0
     W, *moments, D = (x.astype(np.longdouble) for x in (W, *moments, D))
     moments = moments or [np.zeros_like(W)]  # of SGD, which has none
-    reference.step(optimizer, W, D, moments, updates + 1, **rule, floor=floor(kernel))
+    reference.step(OPTIMIZERS[name].kernel, W, D, moments, updates + 1, **rule, floor=floor(kernel))
     return W, moments
 
 
 def state(kernel, name, n, rng):
-    """W, moments and Delta of n numbers."""
+    """W, moments and Delta of n numbers; a mean of squares is more than the square of the mean."""
     W, Delta = (rng.normal(size=n).astype(kernel.dtype) for _ in range(2))
-    moments = [rng.normal(size=n).astype(kernel.dtype) for _ in range(N_MOMENTS[name])]
-    return W, [abs(moment) if i else moment for i, moment in enumerate(moments)], Delta
+    moments = {each: rng.normal(size=n).astype(kernel.dtype) for each in OPTIMIZERS[name].moments}
+    if "square" in moments:
+        moments["square"] = 0.25 + moments["square"] ** 2 + moments.get("mean", 0) ** 2
+    return W, list(moments.values()), Delta
 
 
-@pytest.mark.parametrize("decays", [True, False])
+@pytest.mark.parametrize("are_weights", [True, False])
 @pytest.mark.parametrize("l2", [0.0, 0.375])
-@pytest.mark.parametrize("name", RULES)
-def test_steps(kernel, name, l2, decays):
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_steps(kernel, name, l2, are_weights):
     rng = np.random.default_rng(1)
     for vectors, m, updates in itertools.product([1, 2, 3, 5], [1.0, 7.0, 0.3], [0, 1, 40]):
         W, moments, Delta = state(kernel, name, vectors * kernel.lanes, rng)
         wide_W, wide_Delta = W.astype(np.longdouble), Delta.astype(np.longdouble)
-        D = (wide_Delta + (l2 * wide_W if decays else 0)) / m
-        expected, expected_moments = twin(kernel, name, W, moments, D, updates)
-        options = {"m": m, "l2": l2, "decays": decays, "updates": updates}
+        D = (wide_Delta + (l2 * wide_W if are_weights else 0)) / m
+        expected, expected_moments = twin(kernel, name, W, moments, D, updates, are_weights)
+        options = {"m": m, "l2": l2, "are_weights": are_weights, "updates": updates}
         size = abs(W) + abs(D) + sum(map(abs, moments)) + 1
         step(kernel, name, W, moments, Delta, **options)
         # A handful of roundings; D's error is relative to its two terms, and the square's to D's.
@@ -66,7 +78,7 @@ def test_steps(kernel, name, l2, decays):
             np.testing.assert_array_less(abs(moment - wide), 4 * kernel.eps * scale**2)
 
 
-@pytest.mark.parametrize("name", ["momentum", "nesterov", "adam"])
+@pytest.mark.parametrize("name", MOMENTS)
 def test_moments_that_are_read_elsewhere_have_the_same_step(kernel, name):
     n = 3 * kernel.lanes
     W, moments, Delta = state(kernel, name, n, np.random.default_rng(2))
@@ -93,7 +105,7 @@ def test_moments_too_small_to_matter(kernel, name):
     length = -(-2 * len(first) // kernel.lanes) * kernel.lanes
     first = kernel.array(np.resize([*first, *np.negative(first)], length))
     zero = np.zeros_like(first)
-    moments = [first.copy(), abs(first)][: N_MOMENTS[name]]
+    moments = [first.copy(), abs(first)][: len(OPTIMIZERS[name].moments)]
     W = zero.copy()
     expected, expected_moments = twin(kernel, name, W, moments, zero, 7)
     step(kernel, name, W, moments, zero, updates=7)
@@ -107,7 +119,7 @@ def test_moments_too_small_to_matter(kernel, name):
     np.testing.assert_allclose(W, expected.astype(float), rtol=8 * kernel.eps)
 
 
-@pytest.mark.parametrize("name", ["momentum", "adam"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_gradient_that_is_not_a_number_reaches_the_parameters(kernel, name):
     W, moments, Delta = state(kernel, name, 2 * kernel.lanes, np.random.default_rng(3))
     Delta[0] = np.nan

@@ -70,7 +70,8 @@ static void all(void *pass, STRUCT(Data) *data, STRUCT(Rule) *rule, STRUCT(Curso
 /* The bits after training, which are the caller's to free. */
 static real *run(const Case *c, int n_threads)
 {
-    STRUCT(Spec) spec = {c->n_layers, c->sizes, c->activations, c->loss};
+    static const double numbers[8]; /* of activations that have none */
+    STRUCT(Spec) spec = {c->n_layers, c->sizes, c->activations, numbers, c->loss, 0};
     STRUCT(Fault) fault = {0};
     STRUCT(Data) data = {0};
     STRUCT(Rule) rule = {0};

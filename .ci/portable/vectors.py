@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cbp import _core, reference
+from cbp import _core, kernels, reference
 from cbp.reference import Array
 
 EPOCHS, BATCH = 3, 32
@@ -72,6 +72,11 @@ def array(name: str, values: Iterable[float], kind: str = "double") -> str:
     return f"static const {kind} {name}[] = {{{', '.join(form.format(value) for value in values)}}};\n"
 
 
+def code(of: str, name: str) -> int:
+    """What the kernels call it."""
+    return _core.names(kernels.table("float32"))[of].index(name)
+
+
 def case(name: str) -> tuple[str, str]:
     """The arrays of a case, and its row in the table."""
     sizes, hidden, output, loss, optimizer, m = CASES[name]
@@ -89,11 +94,11 @@ def case(name: str) -> tuple[str, str]:
     end = trained(net, g, loss, optimizer, X, Y, batch)
     outputs = reference.forward(net.weights, net.biases, g, X)[1][-1]
     text = array(f"{name}_sizes", sizes, "Py_ssize_t")
-    text += array(f"{name}_activations", [_core.ACTIVATIONS[activation] for activation in g], "int")
+    text += array(f"{name}_activations", [code("activations", activation) for activation in g], "int")
     arrays = {"parameters": net.flat, "X": X, "Y": Y, "outputs": outputs, "gradient": D, "trained": end}
     for kind, values in arrays.items():
         text += array(f"{name}_{kind}", values.ravel())
-    numbers = [len(g), _core.LOSSES[loss], _core.OPTIMIZERS[optimizer], m, batch, n]
+    numbers = [len(g), code("losses", loss), code("optimizers", optimizer), m, batch, n]
     pointers = ", ".join(f"{name}_{kind}" for kind in ("sizes", "activations", *arrays))
     return text, f'    {{"{name}", {", ".join(map(str, numbers))}, {J:.17g}, {pointers}}},\n'
 

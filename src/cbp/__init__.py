@@ -10,32 +10,44 @@ from cbp import datasets
 from cbp.gradients import Gradient
 from cbp.history import Epoch, History
 from cbp.network import Network, load
-from cbp.optimizers import SGD, Adam
+from cbp.optimizers.adam import Adam
+from cbp.optimizers.sgd import SGD
 from cbp.persistence import ModelFileError
 from cbp.threads import get_num_threads, set_num_threads
 from cbp.versions import show_versions
 
 if TYPE_CHECKING:
+    from cbp.optimizers.kin import AdamW, Nadam
+    from cbp.optimizers.scaled import RMSprop
+
     __version__: str
 else:
+    # Looked up when asked for: a dataclass takes a twentieth of all the rest, and importlib.metadata as long.
+    _LATER = {"AdamW": "kin", "Nadam": "kin", "RMSprop": "scaled"}
 
     def __getattr__(name):
-        # Looked up when asked for: importlib.metadata takes as long to import as all the rest.
         if name == "__version__":
             from cbp.versions import package_version
 
             return package_version()
+        if name in _LATER:
+            from importlib import import_module
+
+            return getattr(import_module(f"cbp.optimizers.{_LATER[name]}"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [
     "SGD",
     "Adam",
+    "AdamW",
     "Epoch",
     "Gradient",
     "History",
     "ModelFileError",
+    "Nadam",
     "Network",
+    "RMSprop",
     "__version__",
     "datasets",
     "get_num_threads",

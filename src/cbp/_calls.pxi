@@ -26,7 +26,8 @@ cdef struct AdvanceCall:
     const t.Table* table
     void* state
     const t.Data* data
-    const t.Rule* rule
+    const t.Hyperparameters* rule
+    const double* rates
     t.Cursor* cursor
     double budget
     int n_threads
@@ -46,7 +47,7 @@ cdef void forward_here(void* call_) noexcept nogil:
 
 cdef void advance_here(void* call_) noexcept nogil:
     cdef AdvanceCall* call = <AdvanceCall*> call_
-    call.table.advance(call.state, call.data, call.rule, call.cursor, call.budget, call.n_threads)
+    call.table.advance(call.state, call.data, call.rule, call.rates, call.cursor, call.budget, call.n_threads)
 
 
 cdef void burn_here(void* call_) noexcept nogil:

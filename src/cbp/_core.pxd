@@ -16,3 +16,6 @@ cdef class Array:
 cdef inline const t.Table* table_of(object capsule) except NULL:
     """The C functions in the capsule of a kernel module."""
     return <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
+
+cdef tuple names_by_code(const char* (*name_of)(int) noexcept nogil)
+cdef int code_of(const char* (*name_of)(int) noexcept nogil, str name, str argument) except -1

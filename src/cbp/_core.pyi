@@ -4,9 +4,7 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 _Array = NDArray[Any]
-_Fault = Literal[
-    "X_NOT_FINITE", "Y_NOT_FINITE", "Y_NOT_IN_UNIT_INTERVAL", "Y_NOT_SUMMING_TO_ONE", "LOSS_NOT_FINITE"
-]
+_Fault = Literal["X_NOT_FINITE", "Y_NOT_FINITE", "Y_OUT_OF_RANGE", "Y_NOT_SUMMING_TO_ONE", "LOSS_NOT_FINITE"]
 
 class _Description(TypedDict):
     vector_bytes: int
@@ -14,9 +12,6 @@ class _Description(TypedDict):
     compiler: str
 
 FAULTS: dict[int, _Fault]
-ACTIVATIONS: dict[str, int]
-LOSSES: dict[str, int]
-OPTIMIZERS: dict[str, int]
 MODES: dict[str, int]
 
 @disjoint_base
@@ -38,8 +33,8 @@ class Engine:
         capsule: object,
         itemsize: int,
         sizes: tuple[int, ...],
-        activations: tuple[int, ...],
-        loss: int,
+        activations: tuple[tuple[str, float], ...],
+        loss: tuple[str, float],
         parameters: _Array,
     ) -> Engine: ...
     def note_write(self) -> None: ...
@@ -63,23 +58,14 @@ class Pass:
         mode: int,
         batch: int,
         n_threads: int,
-        optimizer: int = 0,
-        momentum: bool = False,
+        optimizer: str = "sgd",
+        n_moments: int = 0,
         inputs: bool = False,
         at_hand: int = 0,
         restorable: bool = False,
     ) -> Pass: ...
-    def set_rule(
-        self,
-        *,
-        l2: float = 0.0,
-        learning_rate: float = 0.0,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        beta1: float = 0.0,
-        beta2: float = 0.0,
-        epsilon: float = 0.0,
-    ) -> None: ...
+    def set_rule(self, *, l2: float = 0.0, rates: _Array | None = None, **numbers: float) -> None: ...
+    def update(self, D: _Array, rate: float, n_threads: int) -> None: ...
     def bind(
         self,
         X: _Array,
@@ -122,8 +108,10 @@ class Pass:
     def fault(self) -> tuple[_Fault, int, int] | None: ...
 
 def shuffle(order: _Array, start: int, stop: int, state: int) -> int: ...
+def hyperparameters() -> tuple[str, ...]: ...
 def describe(capsule: object) -> _Description: ...
 def note_fork() -> None: ...
+def names(capsule: object) -> dict[str, tuple[str, ...]]: ...
 def most_threads(capsule: object) -> int: ...
 def default_threads(capsule: object) -> int: ...
 def team_limit(capsule: object) -> int: ...

@@ -9,7 +9,7 @@ from cpython.buffer cimport (
 )
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.string cimport memset, strcmp
 
 from numpy import dtype, ndarray
 
@@ -26,23 +26,28 @@ cdef object FLOAT32 = dtype("float32"), FLOAT64 = dtype("float64")
 FAULTS = {
     t.X_NOT_FINITE: "X_NOT_FINITE",
     t.Y_NOT_FINITE: "Y_NOT_FINITE",
-    t.Y_NOT_IN_UNIT_INTERVAL: "Y_NOT_IN_UNIT_INTERVAL",
+    t.Y_OUT_OF_RANGE: "Y_OUT_OF_RANGE",
     t.Y_NOT_SUMMING_TO_ONE: "Y_NOT_SUMMING_TO_ONE",
     t.LOSS_NOT_FINITE: "LOSS_NOT_FINITE",
 }
-ACTIVATIONS = {
-    "sigmoid": t.SIGMOID, "tanh": t.TANH, "relu": t.RELU, "identity": t.IDENTITY, "softmax": t.SOFTMAX,
-}
-LOSSES = {"cross_entropy": t.CROSS_ENTROPY, "squared_error": t.SQUARED_ERROR}
-OPTIMIZERS = {"sgd": t.SGD, "adam": t.ADAM}
 MODES = {"loss": t.LOSS, "gradient": t.GRADIENT, "train": t.TRAIN}
 cdef dict REFUSALS = {
-    t.UNKNOWN_HIDDEN: "activations must be codes of ACTIVATIONS, and softmax that of the output alone",
-    t.UNKNOWN_OUTPUT: "the last of activations must be a code of ACTIVATIONS",
-    t.UNKNOWN_LOSS: "loss must be a code of LOSSES that fits the output's activation",
+    t.UNKNOWN_HIDDEN: "activations must be names of activations, and softmax that of the output alone",
+    t.UNKNOWN_OUTPUT: "the last of activations must be the name of an activation",
+    t.UNKNOWN_LOSS: "loss must be the name of a loss that fits the output's activation",
     t.UNKNOWN_MODE: "mode must be a code of MODES",
-    t.UNKNOWN_OPTIMIZER: "optimizer must be a code of OPTIMIZERS",
+    t.UNKNOWN_OPTIMIZER: "optimizer must be the name of an optimizer",
 }
+
+
+cdef dict no_rule():
+    """All hyper-parameters, and that they are 0."""
+    cdef t.Hyperparameters rule
+    memset(&rule, 0, sizeof(rule))
+    return rule
+
+
+cdef dict NO_RULE = no_rule()
 
 include "_calls.pxi"
 
@@ -99,6 +104,25 @@ cdef class Array:
         return 0
 
 
+cdef tuple names_by_code(const char* (*name_of)(int) noexcept nogil):
+    """The names that a kernel module has for its codes 0, 1, 2, …"""
+    cdef list found = []
+    while name_of(<int> len(found)) != NULL:
+        found.append(name_of(<int> len(found)).decode())
+    return tuple(found)
+
+
+cdef int code_of(const char* (*name_of)(int) noexcept nogil, str name, str argument) except -1:
+    """The code of a name; ValueError for one that the kernels do not know."""
+    cdef bytes wanted = name.encode()
+    cdef int code = 0
+    while name_of(code) != NULL:
+        if strcmp(name_of(code), wanted) == 0:
+            return code
+        code += 1
+    raise ValueError(f"{argument} must be one of {', '.join(names_by_code(name_of))}, got {name!r}")
+
+
 cdef object refusal(int kind, str got):
     """The error where the kernels have made no plan or no pass."""
     return MemoryError() if kind == t.ACCEPTED else ValueError(f"{REFUSALS[kind]}, got {got}")
@@ -115,10 +139,10 @@ cdef class Engine:
         Bytes of its `real`.
     sizes : tuple of int
         s(1) … s(L).
-    activations : tuple of int
-        Of layers 2 … L, by ACTIVATIONS.
-    loss : int
-        By LOSSES.
+    activations : tuple of (str, float)
+        Of layers 2 … L: the name, and the number that goes with it, such as the slope of leaky_relu.
+    loss : (str, float)
+        Likewise.
     parameters : array
         The flat vector at rest, and at least 128 bytes more than it needs, which kernels read and never use.
     """
@@ -132,7 +156,7 @@ cdef class Engine:
     cdef Py_ssize_t itemsize
     cdef readonly Py_ssize_t n_layers, n_in, n_out, n_parameters
 
-    def __cinit__(self, object capsule, Py_ssize_t itemsize, tuple sizes, tuple activations, int loss,
+    def __cinit__(self, object capsule, Py_ssize_t itemsize, tuple sizes, tuple activations, tuple loss,
                   object parameters):
         cdef t.Spec spec
         cdef Py_ssize_t l
@@ -143,15 +167,19 @@ cdef class Engine:
         self.n_in, self.n_out = sizes[0], sizes[self.n_layers]
         cdef Py_ssize_t* c_sizes = <Py_ssize_t*> calloc(self.n_layers + 1, sizeof(Py_ssize_t))
         cdef int* c_activations = <int*> calloc(self.n_layers, sizeof(int))
+        cdef double* c_numbers = <double*> calloc(self.n_layers, sizeof(double))
         try:
-            if c_sizes == NULL or c_activations == NULL:
+            if c_sizes == NULL or c_activations == NULL or c_numbers == NULL:
                 raise MemoryError
             for l in range(self.n_layers + 1):
                 c_sizes[l] = sizes[l]
             for l in range(self.n_layers):
-                c_activations[l] = activations[l]
+                name, c_numbers[l] = activations[l]
+                c_activations[l] = code_of(self.table.activation_name, name, "activation")
                 self.n_parameters += (c_sizes[l] + 1) * c_sizes[l + 1]
-            spec.n_layers, spec.sizes, spec.activations, spec.loss = self.n_layers, c_sizes, c_activations, loss
+            spec.n_layers, spec.sizes, spec.activations, spec.numbers = self.n_layers, c_sizes, c_activations, c_numbers
+            name, spec.loss_number = loss
+            spec.loss = code_of(self.table.loss_name, name, "loss")
             self.parameters = Array(parameters, itemsize, True)
             self.parameters.expect(self.n_parameters + 128 // itemsize)
             self.plan = self.table.new_plan(&spec)
@@ -160,6 +188,7 @@ cdef class Engine:
         finally:
             free(c_sizes)
             free(c_activations)
+            free(c_numbers)
 
     def __dealloc__(self):
         if self.table != NULL:
@@ -248,8 +277,8 @@ cdef class Pass:
         Examples of a minibatch.
     n_threads : int
         The most that `advance` may be given.
-    optimizer, momentum : int, bool
-        By OPTIMIZERS; whether SGD needs a velocity.
+    optimizer, n_moments : str, int
+        Its name, and the vectors of its state.
     inputs : bool
         Whether the gradient with respect to the inputs is wanted.
     at_hand : int
@@ -263,7 +292,8 @@ cdef class Pass:
     cdef const t.Table* table           # kept apart: a garbage cycle clears `engine` before the end
     cdef void* state
     cdef t.Data data
-    cdef t.Rule rule
+    cdef t.Hyperparameters rule
+    cdef Array rates                    # of each step, where it trains
     cdef t.Cursor cursor
     cdef tuple arrays                   # what `data` points to
     cdef readonly Py_ssize_t batch
@@ -274,29 +304,38 @@ cdef class Pass:
     cdef bint restorable, moving        # … which steps have left, or may have
     cdef int64_t version                # of the parameters at rest when last seen
 
-    def __cinit__(self, Engine engine, int mode, Py_ssize_t batch, int n_threads, int optimizer=t.SGD,
-                  bint momentum=False, bint inputs=False, Py_ssize_t at_hand=0, bint restorable=False):
+    def __cinit__(self, Engine engine, int mode, Py_ssize_t batch, int n_threads, str optimizer="sgd",
+                  int n_moments=0, bint inputs=False, Py_ssize_t at_hand=0, bint restorable=False):
         self.engine = engine
         self.table = engine.table
         self.batch, self.n_threads, self.mode, self.restorable = batch, n_threads, mode, restorable
-        self.rule.optimizer = optimizer
-        self.n_moments = 2 if optimizer == t.ADAM else 1 if momentum else 0
+        cdef int code = code_of(engine.table.optimizer_name, optimizer, "optimizer")
+        if not 0 <= n_moments <= t.MOST_MOMENTS:
+            raise ValueError(f"n_moments must be 0 to {t.MOST_MOMENTS}, got {n_moments}")
+        self.rule.optimizer, self.n_moments = code, n_moments
+        self.rates = Array(None, sizeof(double))
         with nogil:
-            self.state = engine.table.new_pass(engine.plan, mode, optimizer, momentum, batch, inputs, at_hand or batch,
+            self.state = engine.table.new_pass(engine.plan, mode, code, n_moments, batch, inputs, at_hand or batch,
                                                n_threads, restorable)
         if self.state == NULL:
-            raise refusal(self.table.pass_refusal(mode, optimizer), f"mode {mode}, optimizer {optimizer}")
+            raise refusal(self.table.pass_refusal(mode, code), f"mode {mode}, optimizer {optimizer}")
 
     def __dealloc__(self):
         if self.table != NULL:
             self.table.free_pass(self.state)
 
-    def set_rule(self, *, double l2=0, double learning_rate=0, double momentum=0, bint nesterov=False,
-                 double beta1=0, double beta2=0, double epsilon=0):
-        """The optimiser's hyper-parameters and the penalty, for the steps to come."""
-        self.rule.l2, self.rule.learning_rate, self.rule.momentum = l2, learning_rate, momentum
-        self.rule.nesterov, self.rule.beta1, self.rule.beta2 = nesterov, beta1, beta2
-        self.rule.epsilon = epsilon
+    def set_rule(self, *, double l2=0, object rates=None, **numbers):
+        """The penalty and the optimiser's hyper-parameters for the steps to come; those not named are 0.
+
+        rates: float64, the learning rate of each step of a pass.
+        """
+        cdef dict rule = NO_RULE.copy()
+        rule.update(numbers)
+        if len(rule) > len(NO_RULE):
+            raise TypeError(f"expected hyper-parameters among {', '.join(NO_RULE)}, got {', '.join(numbers)}")
+        rule["optimizer"], rule["l2"] = self.rule.optimizer, l2
+        self.rule = rule
+        self.rates = Array(rates, sizeof(double))
 
     def bind(self, object X, object Y, object labels, object weights, object order, Py_ssize_t m, *,
              object inputs=None, bint check=True, bint X_gathered=False, bint Y_gathered=False,
@@ -354,19 +393,31 @@ cdef class Pass:
 
     def advance(self, double budget, int n_threads):
         """Go on for about `budget` multiply-adds, or until the bound examples are used up or a fault is found."""
+        if self.mode == t.TRAIN and self.rates.length * self.batch < self.data.m:
+            raise ValueError(f"expected a rate for each step of {self.data.m} examples, got {self.rates.length}")
         with nogil:
             self.go_on(budget, n_threads)
+
+    def update(self, object D, double rate, int n_threads):
+        """A step against a gradient from outside, at rest, with the penalty in it; between `pack` and `unpack`."""
+        cdef Array gradient = Array(D, self.engine.itemsize)
+        gradient.expect(self.engine.n_parameters)
+        if gradient.at == NULL or self.mode != t.TRAIN:
+            raise ValueError("update needs a gradient, and mode TRAIN")
+        with nogil:
+            self.table.update(self.state, gradient.at, &self.rule, rate, &self.cursor, own_team(n_threads))
 
     cdef void go_on(self, double budget, int n_threads) noexcept nogil:
         cdef AdvanceCall call
         # The work of a forward pass, the least of any mode.
         cdef double work = <double> (self.data.available - self.cursor.first) * self.engine.n_parameters
         call.table, call.state, call.data, call.rule = self.table, self.state, &self.data, &self.rule
+        call.rates = <const double*> self.rates.at
         call.cursor, call.budget, call.n_threads = &self.cursor, budget, n_threads
         dispatch(advance_here, &call, &call.n_threads, min(budget, work))
 
     def evaluate(self, object X, object Y, object gradient, double l2):
-        """J of one batch, (m, s(1)) and (m, s(L)) or (m,), in one go; in mode GRADIENT also D, at rest.
+        """J of one batch, (m, s(1)) and (m, s(L)), or (m,) for one output, in one go; in mode GRADIENT also D, at rest.
 
         Returns None where X or Y needs conversion, or holds what it must not.
         """
@@ -382,7 +433,7 @@ cdef class Pass:
         if not view_ready(Y, &y, engine.itemsize, False):
             PyBuffer_Release(&x)
             return None
-        fits = x.ndim == 2 and has_shape(&x, self.batch, engine.n_in) and (
+        fits = has_shape(&x, self.batch, engine.n_in) and (
             y.ndim == 2 and has_shape(&y, self.batch, engine.n_out)
             or y.ndim == 1 and y.shape[0] == self.batch and engine.n_out == 1)
         if fits:
@@ -522,6 +573,11 @@ cdef inline uint64_t below(uint64_t n, uint64_t* state) noexcept nogil:
     return product >> 32
 
 
+def hyperparameters():
+    """The names that `Pass.set_rule` takes, but for the penalty."""
+    return tuple(name for name in NO_RULE if name not in ("optimizer", "l2"))
+
+
 def describe(object capsule):
     """Facts about a kernel module: bytes of a vector, version of OpenMP (0: serial), compiler."""
     cdef const t.Table* table = table_of(capsule)
@@ -529,6 +585,16 @@ def describe(object capsule):
         "vector_bytes": table.vector_bytes,
         "openmp": table.openmp,
         "compiler": table.compiler.decode(),
+    }
+
+
+def names(object capsule):
+    """The names that the kernels know, each tuple in the order of their codes."""
+    cdef const t.Table* table = table_of(capsule)
+    return {
+        "activations": names_by_code(table.activation_name),
+        "losses": names_by_code(table.loss_name),
+        "optimizers": names_by_code(table.optimizer_name),
     }
 
 

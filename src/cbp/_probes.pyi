@@ -49,33 +49,31 @@ def rearrange(
 def activate(
     capsule: object,
     itemsize: int,
-    g: int,
+    g: str,
     z: _Array,
     workspace: _Array,
     ld: int,
     n_rows: int,
     n: int,
+    *,
+    number: float = 0.0,
 ) -> None: ...
-def times_derivative(capsule: object, itemsize: int, g: int, delta: _Array, a: _Array) -> None: ...
+def times_derivative(
+    capsule: object, itemsize: int, g: str, delta: _Array, z: _Array, a: _Array, *, number: float = 0.0
+) -> None: ...
 def step(
     capsule: object,
     itemsize: int,
-    optimizer: int,
+    optimizer: str,
     W: _Array,
-    moment1: _Array | None,
-    moment2: _Array | None,
+    moments: list[_Array],
     Delta: _Array,
+    rule: dict[str, Any],
     *,
+    learning_rate: float = 0.0,
     updates: int = 0,
     m: float = 1.0,
-    decays: bool = True,
+    are_weights: bool = True,
     back: int = 0,
     at: int = 0,
-    l2: float = 0.0,
-    learning_rate: float = 0.0,
-    momentum: float = 0.0,
-    nesterov: bool = False,
-    beta1: float = 0.0,
-    beta2: float = 0.0,
-    epsilon: float = 0.0,
 ) -> None: ...

@@ -6,11 +6,11 @@ lengths: for the others the caller makes the arrays long enough, with the paddin
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from cbp._core cimport Array, table_of
+from cbp._core cimport Array, code_of, table_of
 from cbp.kernels cimport table as t
 
 FUNCTIONS = {
-    "exp": t.EXP, "sigmoid": t.LOGISTIC, "tanh": t.HYPERBOLIC_TANGENT, "log1p_unit": t.LOG1P_UNIT,
+    "exp": t.EXPONENTIAL, "sigmoid": t.LOGISTIC, "tanh": t.HYPERBOLIC_TANGENT, "log1p_unit": t.LOG1P_UNIT,
 }
 PRODUCTS = {"forward": t.FORWARD, "accumulation": t.ACCUMULATION}
 STARTS = {"zero": t.ZERO, "bias": t.BIAS, "add": t.ADD}
@@ -86,35 +86,37 @@ def rearrange(object capsule, Py_ssize_t itemsize, int move, object to, object s
     return differ
 
 
-def activate(object capsule, Py_ssize_t itemsize, int g, object z, object workspace, Py_ssize_t ld, Py_ssize_t n_rows,
-             Py_ssize_t n):
+def activate(object capsule, Py_ssize_t itemsize, str g, object z, object workspace, Py_ssize_t ld, Py_ssize_t n_rows,
+             Py_ssize_t n, *, double number=0):
     """a = g(z) in place, z (n_rows, ld) with n columns in use; the workspace has a place for each row."""
+    cdef const t.Table* table = table_of(capsule)
     cdef Array at = Array(z, itemsize, True), room = Array(workspace, itemsize, True)
-    expect_known(table_of(capsule).probes.activate(g, at.at, room.at, ld, n_rows, n), "a code of ACTIVATIONS", g)
+    table.probes.activate(code_of(table.activation_name, g, "g"), number, at.at, room.at, ld, n_rows, n)
 
 
-def times_derivative(object capsule, Py_ssize_t itemsize, int g, object delta, object a):
-    """delta *= g'(z) in place, from a = g(z)."""
-    cdef Array to = Array(delta, itemsize, True), of = Array(a, itemsize)
-    expect_known(table_of(capsule).probes.times_derivative(g, to.at, of.at, to.length),
-                 "a code of ACTIVATIONS, other than softmax's", g)
+def times_derivative(object capsule, Py_ssize_t itemsize, str g, object delta, object z, object a, *, double number=0):
+    """delta *= g'(z) in place, from z or from a = g(z), as the kernels do."""
+    cdef const t.Table* table = table_of(capsule)
+    cdef Array to = Array(delta, itemsize, True), from_z = Array(z, itemsize), from_a = Array(a, itemsize)
+    from_z.expect(to.length)
+    from_a.expect(to.length)
+    expect_known(table.probes.times_derivative(code_of(table.activation_name, g, "g"), number, to.at, from_z.at,
+                                               from_a.at, to.length), "an activation of single numbers", g)
 
 
-def step(object capsule, Py_ssize_t itemsize, int optimizer, object W, object moment1, object moment2, object Delta, *,
-         int64_t updates=0, double m=1, bint decays=True, Py_ssize_t back=0, Py_ssize_t at=0, double l2=0,
-         double learning_rate=0, double momentum=0, bint nesterov=False, double beta1=0, double beta2=0,
-         double epsilon=0):
-    """An optimiser's step for each of Delta; None for a moment that there is not. Moments are written from `at` on, and
-    read `back` from there."""
+def step(object capsule, Py_ssize_t itemsize, str optimizer, object W, list moments, object Delta, dict rule, *,
+         double learning_rate=0, int64_t updates=0, double m=1, bint are_weights=True, Py_ssize_t back=0,
+         Py_ssize_t at=0):
+    """An optimiser's step for each of Delta, with all `Hyperparameters` in the rule. Moments are written from `at` on,
+    and read `back` from there."""
     cdef t.Update of
     cdef Array w = Array(W, itemsize, True), D = Array(Delta, itemsize)
-    cdef Array first = Array(moment1, itemsize, True), second = Array(moment2, itemsize, True)
+    cdef list arrays = [Array(moment, itemsize, True) for moment in moments]
+    cdef int i
     memset(&of, 0, sizeof(of))
-    of.rule.optimizer, of.rule.learning_rate, of.rule.l2 = optimizer, learning_rate, l2
-    of.rule.momentum, of.rule.nesterov = momentum, nesterov
-    of.rule.beta1, of.rule.beta2, of.rule.epsilon = beta1, beta2, epsilon
-    of.updates, of.m, of.decays, of.back = updates, m, decays, back
+    of.rule = {**rule, "optimizer": code_of(table_of(capsule).optimizer_name, optimizer, "optimizer")}
+    of.learning_rate, of.updates, of.m, of.are_weights, of.back = learning_rate, updates, m, are_weights, back
     of.W, of.Delta, of.n = w.at, D.at, D.length
-    of.moment1 = <char*> first.at + at * itemsize if first.at != NULL else NULL
-    of.moment2 = <char*> second.at + at * itemsize if second.at != NULL else NULL
-    expect_known(table_of(capsule).probes.step(&of), "a code of OPTIMIZERS", optimizer)
+    for i in range(min(len(arrays), t.MOST_MOMENTS)):
+        of.moments[i] = <char*> (<Array> arrays[i]).at + at * itemsize
+    expect_known(table_of(capsule).probes.step(&of), "the name of an optimizer", optimizer)

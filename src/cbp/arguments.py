@@ -1,34 +1,30 @@
 """Checks of arguments other than example arrays. Most return what the other code uses."""
 
-import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from cbp.conversion import short
-from cbp.optimizers import SGD, Adam, Optimizer
+from cbp.functions import (
+    ACTIVATIONS,
+    HIDDEN,
+    LOSSES,
+    OUTPUT,
+    Named,
+    default_loss,
+    is_pair,
+    name_of,
+    named,
+)
+from cbp.optimizers.base import Optimizer
 from cbp.scalars import count
 
-HIDDEN = ("sigmoid", "tanh", "relu", "identity")
-OUTPUT = (*HIDDEN, "softmax")
 # What to use where the outputs are numbers.
 INSTEAD = {
     "predict_labels": "where its outputs stand for classes, use predict(X).argmax(axis=1)",
     "accuracy": "use r2 or loss for numbers, or class labels of shape (m,) for Y",
 }
-LOSSES = {"cross_entropy": ("sigmoid", "softmax"), "squared_error": OUTPUT}
-
-
-def name(value: Any, known: Sequence[str], argument: str) -> str:
-    """One of the known names; otherwise an error with the nearest."""
-    if not isinstance(value, str):
-        raise TypeError(f"{argument} must be one of {', '.join(map(repr, known))}, got {short(value)}")
-    if value in known:
-        return value
-    near = difflib.get_close_matches(value, known, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{argument} must be one of {', '.join(map(repr, known))}, got {value!r}{hint}")
 
 
 def sizes(values: Any) -> tuple[int, ...]:
@@ -45,13 +41,13 @@ def sizes(values: Any) -> tuple[int, ...]:
     return found
 
 
-def hidden(value: Any, n_hidden: int) -> tuple[str, ...]:
+def hidden(value: Any, n_hidden: int) -> tuple[Named, ...]:
     """One activation a hidden layer."""
-    if isinstance(value, str):
-        return (name(value, HIDDEN, "hidden"),) * n_hidden
+    if isinstance(value, str) or is_pair(value):
+        return (named(value, HIDDEN, ACTIVATIONS, "hidden"),) * n_hidden
     if not hasattr(value, "__iter__"):
         raise TypeError(f"hidden must be a name or one for each hidden layer, got {short(value)}")
-    names = tuple(name(entry, HIDDEN, f"hidden[{i}]") for i, entry in enumerate(value))
+    names = tuple(named(entry, HIDDEN, ACTIVATIONS, f"hidden[{i}]") for i, entry in enumerate(value))
     if len(names) != n_hidden:
         layers = f"{n_hidden or 'no'} hidden layer{'' if n_hidden == 1 else 's'}"
         raise ValueError(
@@ -61,9 +57,9 @@ def hidden(value: Any, n_hidden: int) -> tuple[str, ...]:
     return names
 
 
-def output(value: Any, n_outputs: int) -> str:
+def output(value: Any, n_outputs: int) -> Named:
     """The activation of the outputs."""
-    found = name(value, OUTPUT, "output")
+    found = named(value, OUTPUT, ACTIVATIONS, "output")
     if found == "softmax" and n_outputs == 1:
         raise ValueError(
             "output must not be 'softmax' for one unit, which would always give 1; "
@@ -72,15 +68,16 @@ def output(value: Any, n_outputs: int) -> str:
     return found
 
 
-def loss(value: Any, output: str) -> str:
+def loss(value: Any, output: Named) -> Named:
     """The loss, by default the one that matches the output."""
     if value is None:
-        return "cross_entropy" if output in LOSSES["cross_entropy"] else "squared_error"
-    found = name(value, tuple(LOSSES), "loss")
-    if output not in LOSSES[found]:
+        return default_loss(output)
+    found = named(value, tuple(LOSSES), LOSSES, "loss")
+    name, on, fits = name_of(found), name_of(output), LOSSES[name_of(found)].outputs
+    if on not in fits:
+        outputs = " or ".join(map(repr, fits)) if len(fits) < 3 else f"one of {', '.join(map(repr, fits))}"
         raise ValueError(
-            f"loss {found!r} needs output {' or '.join(map(repr, LOSSES[found]))}, got {output!r}; "
-            f"loss='squared_error' fits every output"
+            f"loss {name!r} needs output {outputs}, got {on!r}; loss='squared_error' fits every output"
         )
     return found
 
@@ -100,10 +97,13 @@ def optimizer(value: Any, dtype: np.dtype[Any]) -> Optimizer | None:
     """An optimiser whose numbers this dtype holds, or None."""
     if value is None:
         return None
-    if not isinstance(value, (SGD, Adam)):
-        is_class = isinstance(value, type) and issubclass(value, (SGD, Adam))
+    if not isinstance(value, Optimizer):
+        is_class = isinstance(value, type) and issubclass(value, Optimizer)
         hint = f"; call it: cbp.{value.__name__}()" if is_class else ""
-        raise TypeError(f"optimizer must be cbp.SGD(...), cbp.Adam(...) or None, got {short(value)}{hint}")
+        raise TypeError(
+            f"optimizer must be one of cbp's, such as cbp.SGD(...) or cbp.Adam(...), or None, "
+            f"got {short(value)}{hint}"
+        )
     value.check_precision(dtype)
     return value
 
@@ -148,7 +148,7 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         raise ValueError(f"out must be C-contiguous, aligned and writable, got an array that is not {lacks}")
 
 
-def check_classifies(output: str, method: str) -> None:
+def check_classifies(output: Named, method: str) -> None:
     """Refuse outputs that are numbers rather than classes."""
     if output not in ("sigmoid", "softmax"):
         raise ValueError(

@@ -15,6 +15,7 @@ from cbp import faults, frames
 from cbp.conversion import Array, convert, is_mapped, is_ready, numeric, place
 from cbp.faults import Limits, limits
 from cbp.frames import Names
+from cbp.functions import Named
 from cbp.targets import targets
 
 
@@ -145,7 +146,7 @@ class Examples:
             name, given, columns = self.name_X, self.given_X, self.feature_names
         else:
             name, given, columns = self.name_Y, self.given_Y, None
-        return faults.refusal(kind, name, given[row], row, column, self.dtype, columns)
+        return faults.refusal(kind, name, given[row], row, column, self.dtype, columns, self.limits)
 
 
 def examples(
@@ -155,9 +156,9 @@ def examples(
     *,
     n_inputs: int,
     n_outputs: int,
-    softmax: bool,
+    output: Named,
     dtype: np.dtype[Any],
-    loss: str,
+    loss: Named,
     feature_names: Names | None = None,
     names: tuple[str, str, str] = ("X", "Y", "sample_weight"),
 ) -> Examples:
@@ -173,7 +174,7 @@ def examples(
     """
     given_X = examples_of(X, n_inputs, names[0], feature_names)
     m = len(given_X)
-    given_Y = targets(Y, m, n_outputs, softmax, names[1])
+    given_Y = targets(Y, m, n_outputs, output == "softmax", names[1])
     is_labels = given_Y.ndim == 1
     return Examples(
         X=given_X if is_mapped(given_X) else convert(given_X, dtype),
@@ -185,6 +186,6 @@ def examples(
         given_Y=given_Y,
         name_X=names[0],
         name_Y=names[1],
-        limits=limits(softmax, loss),
+        limits=limits(output, loss),
         feature_names=feature_names,
     )

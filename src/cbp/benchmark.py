@@ -20,7 +20,7 @@ import numpy as np
 from cbp import flops, reference, threads
 from cbp.conversion import Array
 from cbp.network import Network
-from cbp.optimizers import SGD
+from cbp.optimizers.sgd import SGD
 from cbp.versions import peak_gflops
 
 ROUNDS = 7

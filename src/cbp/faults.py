@@ -5,12 +5,14 @@ itself. Then the rows up to there are looked through once more: the first in the
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from cbp.conversion import Array, convert, place
+from cbp.functions import LOSSES, Named, name_of
 
 PART = 1 << 20  # numbers that are looked through at a time: Ctrl-C is heard in between
 
@@ -25,24 +27,31 @@ class Limits:
     ----------
     least, most : float
         The least and the largest that a target may be.
+    above : bool
+        Whether a target must be above the least.
     sums_to_one : bool
         Whether those of an example are probabilities of classes that exclude each other.
     """
 
     least: float
     most: float
+    above: bool
     sums_to_one: bool
 
+    def __str__(self) -> str:
+        """What a target must do, after "must"."""
+        if self.most < np.inf:
+            return f"lie in [{self.least:g}, {self.most:g}]"
+        return f"be {'above' if self.above else 'at least'} {self.least:g}"
 
-def limits(softmax: bool, loss: str) -> Limits:
+
+@cache
+def limits(output: Named, loss: Named) -> Limits:
     """Of the targets of an output and a loss, as the kernels check them."""
-    if softmax:
-        return Limits(0.0, np.inf, True)
-    if loss == "cross_entropy":
-        return Limits(0.0, 1.0, False)
-    if loss == "squared_error":
-        return Limits(-np.inf, np.inf, False)
-    raise ValueError(f"there are no limits for the targets of the loss {loss!r}")
+    if output == "softmax":
+        return Limits(0.0, np.inf, False, True)
+    row = LOSSES[name_of(loss)]
+    return Limits(row.least, row.most, row.above, False)
 
 
 def first_fault(X: Array, Y: Array | None, stop: int, allowed: Limits, dtype: DTypeLike) -> Fault | None:
@@ -72,10 +81,16 @@ def fault_of_Y(y: Array, allowed: Limits) -> Fault | None:
     off = ~(np.abs(total - 1) <= 1e-3) if allowed.sums_to_one else np.zeros(len(y), bool)
     found = [
         first_of("Y_NOT_FINITE", ~np.isfinite(y)),
-        first_of("Y_NOT_IN_UNIT_INTERVAL", (y < allowed.least) | (y > allowed.most)),
+        first_of("Y_OUT_OF_RANGE", out_of_range(y, allowed)),
         first_of("Y_NOT_SUMMING_TO_ONE", off[:, None]),
     ]
     return min((fault for fault in found if fault is not None), key=lambda fault: fault[1], default=None)
+
+
+def out_of_range(y: Array, allowed: Limits) -> Array:
+    """Which targets the loss cannot have."""
+    outside = (y < allowed.least) | (y > allowed.most)
+    return np.asarray(outside | (y == allowed.least) if allowed.above else outside)
 
 
 def first_of(kind: str, bad: Array) -> Fault | None:
@@ -88,7 +103,14 @@ def first_of(kind: str, bad: Array) -> Fault | None:
 
 
 def refusal(
-    kind: str, name: str, values: Array, row: int, column: int, dtype: DTypeLike, columns: Any = None
+    kind: str,
+    name: str,
+    values: Array,
+    row: int,
+    column: int,
+    dtype: DTypeLike,
+    columns: Any = None,
+    allowed: Limits | None = None,
 ) -> ValueError:
     """The error for a fault in `values`, a row of the array called `name` whose columns may have names."""
     value = np.atleast_1d(values)[column]
@@ -98,8 +120,10 @@ def refusal(
         return ValueError(
             f"{name} must hold probabilities that sum to 1 in each row, got a sum of {total:g} in row {row}"
         )
-    if kind == "Y_NOT_IN_UNIT_INTERVAL":
-        return ValueError(f"{name} must lie in [0, 1] for this loss, got {shown(value)} {where}")
+    if kind == "Y_OUT_OF_RANGE":
+        # Of softmax, whose sum is asked for too, the range is that of probabilities.
+        range = "lie in [0, 1]" if allowed is None or allowed.sums_to_one else str(allowed)
+        return ValueError(f"{name} must {range} for this loss, got {shown(value)} {where}")
     if np.isfinite(value):
         return ValueError(f"{name} must fit into {np.dtype(dtype)}, got {shown(value)} {where}")
     return ValueError(f"{name} must be finite, got {shown(value)} {where}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from cbp.conversion import Array
+from cbp.functions import ACTIVATIONS, Named, name_of
 
 
 def generator(rng: Any) -> np.random.Generator:
@@ -41,21 +42,19 @@ def spawn(source: np.random.Generator) -> np.random.Generator:
         return source
 
 
-def draw_weights(weights: Sequence[Array], activations: Sequence[str], source: np.random.Generator) -> None:
-    """Fill W(1), W(2), … with uniform draws in ±√(6 / (s(l) + s(l+1))), before relu in ±√(6 / s(l)).
+# The square of the limit up to which weights are uniform, three times their variance.
+SCHEMES: dict[str, Callable[[int, int], float]] = {
+    "glorot_uniform": lambda n_in, n_out: 6 / (n_in + n_out),  # Glorot and Bengio, 2010
+    "he_uniform": lambda n_in, n_out: 6 / n_in,  # He et al., 2015
+    "lecun_uniform": lambda n_in, n_out: 3 / n_in,  # LeCun et al., 1998
+}
 
-    Glorot and Bengio, 2010; He et al., 2015. In double precision, so that a seed means the same weights in
-    both.
+
+def draw_weights(weights: Sequence[Array], activations: Sequence[Named], source: np.random.Generator) -> None:
+    """Fill W(1), W(2), … with uniform draws in the limits of each activation's scheme.
+
+    In double precision, so that a seed means the same weights in both.
     """
     for W, g in zip(weights, activations, strict=True):
-        limit = math.sqrt(6 / fan(g, *W.shape))
+        limit = math.sqrt(SCHEMES[ACTIVATIONS[name_of(g)].initial](*W.shape))
         W[:] = source.uniform(-limit, limit, size=W.shape)
-
-
-def fan(g: str, n_in: int, n_out: int) -> int:
-    """What the variance of weights before g is divided by: see `draw_weights`."""
-    if g == "relu":
-        return n_in
-    if g in ("sigmoid", "tanh", "identity", "softmax"):
-        return n_in + n_out
-    raise ValueError(f"there are no initial weights for the activation {g!r}")

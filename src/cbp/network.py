@@ -24,13 +24,15 @@ from cbp import (
     threads,
     training,
 )
+from cbp.architecture import Architecture
 from cbp.arrays import Examples
 from cbp.conversion import Array, convert, numeric
 from cbp.faults import refusal
 from cbp.gradients import Gradient, relative_difference
 from cbp.history import Epoch, History
 from cbp.initialization import generator, spawn
-from cbp.optimizers import Adam, Optimizer, OptimizerState
+from cbp.optimizers.adam import Adam
+from cbp.optimizers.base import Optimizer, OptimizerState
 from cbp.steps import Steps
 from cbp.structure import Structure
 from cbp.targets import targets
@@ -53,15 +55,18 @@ class Network(Structure):
     ----------
     sizes : sequence of int
         s(1), …, s(L): inputs, hidden layers, outputs; at least two, each at least 1.
-    hidden : str or sequence of str, default "sigmoid"
-        Activation g of the hidden layers, one name for all or one for each: "sigmoid", "tanh", "relu" or
-        "identity".
-    output : str, default "softmax"
-        Activation of the outputs: one of those, or "softmax" (classes that exclude each other; at least two
-        units).
-    loss : str, optional
-        "cross_entropy" (sigmoid: binary, for each unit; softmax: categorical) or "squared_error",
-        ½ Σ (a − y)². Default: cross_entropy where it fits the output, else squared_error.
+    hidden : str or (str, float), or a sequence of them, default "sigmoid"
+        Activation g of the hidden layers, one for all or one for each: "sigmoid", "tanh", "relu", "identity",
+        "leaky_relu", "elu", "selu", "softplus" or "gelu". Some may come with a number:
+        ("leaky_relu", slope), by default 0.01, and ("elu", alpha), 1. `cbp.functions` has the formulas.
+    output : str or (str, float), default "softmax"
+        Activation of the outputs: one of those, "exp" (numbers above 0), or "softmax" (classes that exclude
+        each other; at least two units).
+    loss : str or (str, float), optional
+        "cross_entropy" (sigmoid: binary, for each unit; softmax: categorical), "squared_error", ½ Σ (a − y)²,
+        "absolute_error", ("huber", delta), by default 1, "log_cosh", or for exp
+        "poisson" and "gamma". Summed over the outputs. Default: cross_entropy for sigmoid and softmax,
+        poisson for exp, else squared_error.
     l2 : float, default 0.0
         λ of the penalty λ/(2m) Σ W², at least 0; biases are exempt. In a minibatch step m is the size of the
         minibatch, so that a λ weighs more the smaller the batches are. One that is not 0 must not become 0 in
@@ -82,8 +87,9 @@ class Network(Structure):
 
     Notes
     -----
-    Initial weights are uniform: in ±√(6 / (s(l) + s(l+1))) (Glorot and Bengio, 2010), before relu in
-    ±√(6 / s(l)) (He et al., 2015); biases start at 0. They are drawn in double precision, layer by layer.
+    Initial weights are uniform: before sigmoid, tanh, identity, exp and softmax in ±√(6 / (s(l) + s(l+1)))
+    (Glorot and Bengio, 2010), before selu in ±√(3 / s(l)) (LeCun et al., 1998), else in ±√(6 / s(l)) (He et
+    al., 2015); biases start at 0. They are drawn in double precision, layer by layer.
 
     One thread may train a network while others read it. Results, and `parameters`, are those of the last
     epoch that has ended; while an epoch's end replaces them, they may be a mixture of two. Copies, pickles,
@@ -218,10 +224,10 @@ class Network(Structure):
         FloatingPointError
             If an output is not finite, since a parameter is not or sums overflow: NaN is not of any class.
         """
-        arguments.check_classifies(self._output, "predict_labels")
+        arguments.check_classifies(self.output, "predict_labels")
         a = self.predict(X)
         scores.refuse_not_finite(a, self._weights, self._biases)
-        return a.argmax(axis=-1) if self._output == "softmax" else (a >= 0.5).astype(np.int64)
+        return a.argmax(axis=-1) if self.output == "softmax" else (a >= 0.5).astype(np.int64)
 
     def accuracy(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Share of right answers, from 0 to 1; with weights w, Σ w of the right ones / Σ w.
@@ -259,8 +265,8 @@ class Network(Structure):
         """
         inputs, targets, weights = self._scored(X, Y, sample_weight)
         if targets.ndim == 2:
-            arguments.check_classifies(self._output, "accuracy")
-        return scores.accuracy(self._finite_outputs(inputs), targets, self._output == "softmax", weights)
+            arguments.check_classifies(self.output, "accuracy")
+        return scores.accuracy(self._finite_outputs(inputs), targets, self.output == "softmax", weights)
 
     def r2(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Coefficient of determination R²: 1 if all is right, 0 for what the mean of the targets would do.
@@ -301,7 +307,7 @@ class Network(Structure):
     ) -> tuple[Array, Array, Array | None]:
         """What a score compares: inputs, targets as they came, and weights."""
         inputs = arrays.examples_of(X, self._sizes[0], "X", self._feature_names)
-        m, n, softmax = len(inputs), self._sizes[-1], self._output == "softmax"
+        m, n, softmax = len(inputs), self._sizes[-1], self.output == "softmax"
         wanted = arrays.finite(targets(Y, m, n, softmax, "Y", labels=labels), "Y")
         return inputs, wanted, arrays.weights(sample_weight, m, np.float64)
 
@@ -323,7 +329,7 @@ class Network(Structure):
         if sample_weight is None and (J := self._at_once("loss", X, Y, None)) is not None:
             return J
         examples = self._examples(X, Y, sample_weight, self._feature_names)
-        return training.loss(self._engine, examples, self._thread_count(), self._l2)
+        return training.loss(self._engine, examples, self._thread_count(), self.l2)
 
     def gradient(
         self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None, *, inputs: bool = False
@@ -348,7 +354,7 @@ class Network(Structure):
             return Gradient(D, J, None, self._sizes)
         examples = self._examples(X, Y, sample_weight, self._feature_names)
         to_inputs = np.empty((examples.m, self._sizes[0]), dtype=self._dtype) if inputs else None
-        J = training.gradient(self._engine, examples, self._thread_count(), self._l2, D, to_inputs)
+        J = training.gradient(self._engine, examples, self._thread_count(), self.l2, D, to_inputs)
         return Gradient(D, J, to_inputs, self._sizes)
 
     def _at_once(self, mode: str, X: Any, Y: Any, D: Array | None) -> float | None:
@@ -365,35 +371,26 @@ class Network(Structure):
         run = self._passes.pop(mode, None)  # from here on no other thread's
         if run is None or (run.batch, run.n_threads) != (m, n_threads):
             run = _core.Pass(self._engine, _core.MODES[mode], m, n_threads)
-        J: float | None = run.evaluate(X, Y, D, self._l2)
+        J: float | None = run.evaluate(X, Y, D, self.l2)
         self._passes[mode] = run
         return J
 
-    def check_gradient(self, X: ArrayLike, Y: ArrayLike) -> float:
+    def check_gradient(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Relative difference ‖D − D′‖ / (‖D‖ + ‖D′‖) between `gradient` and central differences.
 
         Computed in double precision on a copy; 1e-8 and less is right. Four losses a parameter: for small
-        networks and few examples. A relu unit near its kink has no gradient to compare with.
+        networks and few examples. At a kink, as relu and absolute_error have one, there is no gradient.
         """
-        twin = Network(
-            self._sizes,
-            hidden=self._hidden,
-            output=self._output,
-            loss=self._loss,
-            l2=self._l2,
-            dtype="float64",
-            rng=0,
-            n_threads=self._n_threads,
-        )
+        twin = Network._of(self._architecture.changed(dtype="float64"), n_threads=self._n_threads)
         twin.parameters = self._copy_of_parameters()
         twin.feature_names = self._feature_names
-        D = twin.gradient(X, Y).parameters
-        examples = twin._examples(X, Y, None, twin._feature_names)
+        D = twin.gradient(X, Y, sample_weight).parameters
+        examples = twin._examples(X, Y, sample_weight, twin._feature_names)
         return relative_difference(
             D,
-            lambda: training.loss(twin._engine, examples, twin._thread_count(), twin._l2),
+            lambda: training.loss(twin._engine, examples, twin._thread_count(), twin.l2),
             twin._parameters,
-            smooth="relu" not in (*self._hidden, self._output),
+            smooth=self._architecture.smooth,
         )
 
     # Training
@@ -433,8 +430,8 @@ class Network(Structure):
             Times to go through the examples; may be 0.
         batch_size : int or None, default 32
             Examples a step; more than m means m, None the full batch. The last batch may be smaller.
-        optimizer : cbp.SGD or cbp.Adam, optional
-            Default: ``cbp.Adam()``.
+        optimizer : Optimizer, optional
+            ``cbp.SGD(0.1, momentum=0.9)``, for example; the README lists all. Default: ``cbp.Adam()``.
         shuffle : bool, default True
             Go through the examples in a new order each epoch, drawn from `rng`; for up to 2³² − 1 of them.
         sample_weight : array-like, (m,), optional
@@ -566,7 +563,7 @@ class Network(Structure):
                 start,
                 wanted or start.optimizer,
                 batch_size=size,
-                settings=lambda: (self._l2, self._thread_count(), self._rest_lock()),
+                settings=lambda: (self.l2, self._thread_count(), self._rest_lock()),
                 keep=self._set_state,
                 shuffler=self._shuffler if shuffle else None,
                 restorable=going_on,
@@ -609,9 +606,9 @@ class Network(Structure):
             sample_weight,
             n_inputs=self._sizes[0],
             n_outputs=self._sizes[-1],
-            softmax=self._output == "softmax",
+            output=self.output,
             dtype=self._dtype,
-            loss=self._loss,
+            loss=self.loss_name,
             feature_names=columns,
             names=names,
         )
@@ -671,24 +668,16 @@ def load(path: str | os.PathLike[str], *, rng: int | np.random.Generator | None 
     """
     description, parameters = persistence.read(path)
     try:
-        sizes = arguments.sizes(description["sizes"])
-        n = layout.n_parameters(sizes, description["dtype"])
-        if parameters.shape != (n,):  # before memory is taken for as many
-            raise ValueError(f"sizes {list(sizes)} make {n} parameters, it has shape {parameters.shape}")
-        network = Network(
-            sizes,
-            hidden=description["hidden"],
-            output=description["output"],
-            loss=description["loss"],
-            dtype=description["dtype"],
-            rng=0,
-        )
-        # One that its dtype takes for 0 was saved by earlier versions, and trained so.
-        network._l2 = scalars.non_negative(description["l2"], "l2")
+        what = Architecture.from_dict({name: description[name] for name in Architecture._fields})
+        if parameters.shape != (what.n_parameters,):  # before memory is taken for as many
+            raise ValueError(
+                f"sizes {list(what.sizes)} make {what.n_parameters} parameters, "
+                f"it has shape {parameters.shape}"
+            )
+        network = Network._of(what, rng=rng)
         network.parameters = parameters
         network.metadata = dict(description["metadata"])
         network.feature_names = description.get("feature_names")  # the key is optional
     except (KeyError, TypeError, ValueError) as error:
         raise persistence.ModelFileError(f"{os.fspath(path)} holds no whole network: {error}") from None
-    network._shuffler = spawn(generator(rng))
     return network

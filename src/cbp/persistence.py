@@ -32,12 +32,7 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
     description = {
         "format": FORMAT,
         "version": VERSION,
-        "sizes": network.sizes,
-        "hidden": network.hidden,
-        "output": network.output,
-        "loss": network.loss_name,
-        "l2": network.l2,
-        "dtype": network.dtype.name,
+        **network._architecture.to_dict(),
         "metadata": network.metadata,
     }
     if (names := network.feature_names) is not None:

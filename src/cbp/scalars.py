@@ -59,6 +59,19 @@ def non_negative(
     return number
 
 
+def real(value: Any, argument: str, *, least: float, below: float = math.inf, above: bool = False) -> float:
+    """A finite number from `least`, or above it where `above`, to less than `below`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{argument} must be a number, got {kind(value)}")
+    number = float(value)
+    if not (least < number < below if above else least <= number < below) or not math.isfinite(number):
+        limit = "finite" if below == math.inf else f"less than {below:g}"
+        raise ValueError(
+            f"{argument} must be {'above' if above else 'at least'} {least:g} and {limit}, got {value!r}"
+        )
+    return number
+
+
 def check_precision(
     value: Any, argument: str, dtype: np.dtype[Any], *, below_1: bool = False, may_be_0: bool = True
 ) -> None:

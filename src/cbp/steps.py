@@ -8,7 +8,7 @@ import numpy as np
 
 from cbp import _core, forks
 from cbp.conversion import Array
-from cbp.optimizers import SGD, Optimizer, OptimizerState
+from cbp.optimizers.base import Optimizer, OptimizerState
 
 
 class Extent(NamedTuple):
@@ -33,8 +33,8 @@ class Steps:
     state : OptimizerState
         What to go on from.
     optimizer : Optimizer
-        Of the same class as the state's. A velocity that the state lacks starts at 0, one that the optimizer
-        has no use for is left out.
+        Of the same class as the state's. A moment that the state lacks, such as a velocity, starts at 0, one
+        that the optimizer has no use for is left out.
     dtype : dtype
         The network's.
     extent : Extent
@@ -51,25 +51,40 @@ class Steps:
         self.optimizer, self.extent = optimizer, extent
         self._n_parameters, self._dtype = engine.n_parameters, dtype
         self._process = forks.depth
+        self._rates = np.empty(0)
+        self._rule: tuple[Optimizer, float, int] | None = None  # the last that was set
         self.run = _core.Pass(
             engine,
             _core.MODES["train"],
             extent.batch,
             extent.n_threads,
-            optimizer=_core.OPTIMIZERS[optimizer.kernel],
-            momentum=has_velocity(optimizer),
+            optimizer=optimizer.kernel,
+            n_moments=len(optimizer.moments),
             at_hand=extent.at_hand,
             restorable=extent.restorable,
         )
-        n = self.run.n_moments
-        self.run.write_state(state.updates, [*state.moments, *self._zeros(n - len(state.moments))][:n])
+        self.run.write_state(
+            state.updates, [state.moments.get(name, self._zeros()) for name in optimizer.moments]
+        )
+
+    def set_rule(self, optimizer: Optimizer, l2: float, n_steps: int) -> None:
+        """Hyper-parameters, penalty and the learning rate of each step, for a pass of so many steps."""
+        if self._rule is not None and self._rule[0] is optimizer and self._rule[1:] == (l2, n_steps):
+            return
+        self._rule = optimizer, l2, n_steps
+        rule = optimizer.rule()
+        rate = rule.pop("learning_rate")
+        if len(self._rates) < n_steps or self._rates[0] != rate:
+            self._rates = np.empty(n_steps)
+            self._rates.fill(rate)
+        self.run.set_rule(l2=l2, rates=self._rates, **rule)
 
     def serves(self, optimizer: Optimizer, extent: Extent) -> bool:
         """Whether an epoch may go on with this pass, to the same bits as with a new one."""
         mine = self.extent
         return (
             type(optimizer) is type(self.optimizer)
-            and has_velocity(optimizer) == has_velocity(self.optimizer)
+            and optimizer.moments == self.optimizer.moments
             and extent.batch == mine.batch
             # Examples beyond the minibatch that are at hand too make no difference.
             and min(extent.at_hand, extent.batch) == min(mine.at_hand, mine.batch)
@@ -81,17 +96,12 @@ class Steps:
 
     def at_rest(self) -> OptimizerState | None:
         """A copy of the state; None within an epoch of a pass that is not restorable."""
-        moments = self._zeros(self.run.n_moments)
-        updates = self.run.read_state(moments)
+        moments = {name: self._zeros() for name in self.optimizer.moments}
+        updates = self.run.read_state(list(moments.values()))
         return None if updates is None else OptimizerState(self.optimizer, updates, moments)
 
-    def _zeros(self, n: int) -> list[Array]:
-        return [np.zeros(self._n_parameters, self._dtype) for _ in range(n)]
-
-
-def has_velocity(optimizer: Optimizer) -> bool:
-    """Whether the optimiser is SGD with momentum, which alone has a velocity."""
-    return isinstance(optimizer, SGD) and optimizer.momentum > 0
+    def _zeros(self) -> Array:
+        return np.zeros(self._n_parameters, self._dtype)
 
 
 def at_rest(state: OptimizerState | Steps | None) -> OptimizerState | None:

@@ -5,23 +5,28 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from cbp import _core, arguments, forks, frames, kernels, layout
+from cbp import _core, forks, frames, kernels, layout
+from cbp.architecture import Architecture
 from cbp.conversion import Array, numeric
+from cbp.functions import Named
 from cbp.history import History
 from cbp.initialization import draw_weights, generator, spawn
 from cbp.layers import Layers
-from cbp.optimizers import OptimizerState
-from cbp.scalars import check_precision, count_or_none, non_negative
+from cbp.optimizers.base import OptimizerState
+from cbp.scalars import check_precision, count_or_none
 from cbp.steps import Steps, at_rest
 
 # The attributes that `Structure._build` makes, which no copy takes over as they are.
 BUILT = frozenset(
-    ("_parameters", "_weights", "_biases", "_table", "_engine", "_state", "_passes", "_locks", "_rests"),
+    (
+        *("_sizes", "_dtype", "_parameters", "_weights", "_biases", "_table", "_engine", "_state"),
+        *("_passes", "_locks", "_rests"),
+    ),
 )
 
 
@@ -34,42 +39,44 @@ class Structure:
         self,
         sizes: Sequence[int],
         *,
-        hidden: str | Sequence[str] = "sigmoid",
-        output: str = "softmax",
-        loss: str | None = None,
+        hidden: Named | Sequence[Named] = "sigmoid",
+        output: Named = "softmax",
+        loss: Named | None = None,
         l2: float = 0.0,
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
         n_threads: int | None = None,
     ) -> None:
-        self._sizes = arguments.sizes(sizes)
-        self._hidden = arguments.hidden(hidden, len(self._sizes) - 2)
-        self._output = arguments.output(output, self._sizes[-1])
-        self._loss = arguments.loss(loss, self._output)
-        self._dtype = arguments.dtype(dtype)
+        self._start(Architecture(sizes, hidden=hidden, output=output, loss=loss, dtype=dtype), n_threads)
         self.l2 = l2
+        source = generator(rng)
+        draw_weights(self._weights, self._architecture.activations, source)
+        self._shuffler = spawn(source)
+
+    @classmethod
+    def _of(cls, what: Architecture, *, rng: Any = None, n_threads: int | None = None) -> Self:
+        """One with parameters of 0, for which nothing is drawn from `rng`."""
+        network = cls.__new__(cls)
+        network._start(what, n_threads)
+        network._shuffler = spawn(generator(rng))
+        return network
+
+    def _start(self, what: Architecture, n_threads: int | None) -> None:
+        self._architecture = what
         self.n_threads = n_threads
         self.history = History()
         self.metadata: dict[str, Any] = {}
         self._build()
-        source = generator(rng)
-        draw_weights(self._weights, (*self._hidden, self._output), source)
-        self._shuffler = spawn(source)
 
     def _build(self) -> None:
         """Everything that follows from shapes: the vector at rest, its views, the core's handle."""
-        n = layout.n_parameters(self._sizes, self._dtype)
-        self._parameters, storage = layout.allocate(n, self._dtype)
-        self._weights, self._biases = layout.views(self._parameters, self._sizes)
-        self._table = kernels.table(self._dtype.name)
-        self._engine = _core.Engine(
-            self._table,
-            self._dtype.itemsize,
-            self._sizes,
-            tuple(_core.ACTIVATIONS[name] for name in (*self._hidden, self._output)),
-            _core.LOSSES[self._loss],
-            storage,
-        )
+        what = self._architecture
+        # By themselves as well, for calls that take less than a microsecond.
+        self._sizes, self._dtype = what.sizes, what.dtype
+        self._parameters, storage = layout.allocate(what.n_parameters, what.dtype)
+        self._weights, self._biases = layout.views(self._parameters, what.sizes)
+        self._table = kernels.table(what.dtype.name)
+        self._engine = _core.Engine(self._table, what.dtype.itemsize, what.sizes, *what.for_kernels, storage)
         self._state: OptimizerState | Steps | None = None
         self._passes: dict[str, _core.Pass] = {}  # of loss and gradient
         # By process, as `forks.depth`: what was held in the parent of a fork is not held in the child.
@@ -91,19 +98,19 @@ class Structure:
         return self._sizes
 
     @property
-    def hidden(self) -> tuple[str, ...]:
-        """Names of the hidden layers' activations."""
-        return self._hidden
+    def hidden(self) -> tuple[Named, ...]:
+        """Names of the hidden layers' activations; (name, number) where that is not the default."""
+        return self._architecture.hidden
 
     @property
-    def output(self) -> str:
-        """Name of the output's activation."""
-        return self._output
+    def output(self) -> Named:
+        """Name of the output's activation; (name, number) where that is not the default."""
+        return self._architecture.output
 
     @property
-    def loss_name(self) -> str:
-        """Name of the loss."""
-        return self._loss
+    def loss_name(self) -> Named:
+        """Name of the loss; (name, number) where that is not the default."""
+        return self._architecture.loss
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -113,13 +120,13 @@ class Structure:
     @property
     def l2(self) -> float:
         """λ, at least 0; may be set."""
-        return self._l2
+        return self._architecture.l2
 
     @l2.setter
     def l2(self, value: float) -> None:
-        number = non_negative(value, "l2")
-        check_precision(value, "l2", self._dtype)
-        self._l2 = number
+        found = self._architecture.changed(l2=value)
+        check_precision(value, "l2", found.dtype)
+        self._architecture = found
 
     @property
     def n_threads(self) -> int | None:
@@ -151,13 +158,7 @@ class Structure:
         self._feature_names = frames.checked(value, self._sizes[0])
 
     def __repr__(self) -> str:
-        hidden = self._hidden[0] if len(set(self._hidden)) == 1 else list(self._hidden)
-        parts = [str(list(self._sizes))]
-        parts += [f"hidden={hidden!r}"] if self._hidden else []
-        parts += [f"output={self._output!r}", f"loss={self._loss!r}"]
-        parts += [f"l2={self._l2:g}"] if self._l2 else []
-        parts += [f"dtype={self._dtype.name!r}"]
-        return f"Network({', '.join(parts)})  # {self.n_parameters:,} parameters"
+        return f"Network({self._architecture})  # {self.n_parameters:,} parameters"
 
     # Parameters
 
@@ -243,10 +244,24 @@ class Structure:
         attributes, slots = state if isinstance(state, tuple) else (state, {})
         attributes = dict(attributes)
         parameters, optimizer_state = attributes.pop("parameters"), attributes.pop("_state")
+        if "_architecture" not in attributes:
+            attributes, optimizer_state = of_earlier_version(attributes, optimizer_state)
         self.__dict__.update(attributes)
         for name, value in slots.items():
             setattr(self, name, value)
-        self._dtype = arguments.dtype(self._dtype)
         self._build()
         self._parameters[:] = parameters
         self._state = optimizer_state
+
+
+def of_earlier_version(
+    attributes: dict[str, Any], state: Any
+) -> tuple[dict[str, Any], OptimizerState | None]:
+    """A pickle's contents as they are now: the architecture was in parts, and moments in a list."""
+    names = ("sizes", "hidden", "output", "loss", "l2", "dtype")
+    found = {name: value for name, value in attributes.items() if name.lstrip("_") not in names}
+    found["_architecture"] = Architecture.from_dict({name: attributes[f"_{name}"] for name in names})
+    if state is not None:
+        moments = dict(zip(state.optimizer.moments, state.moments, strict=True))
+        state = OptimizerState(state.optimizer, state.updates, moments)
+    return found, state

@@ -19,7 +19,7 @@ from cbp import _core
 from cbp.arrays import Examples
 from cbp.conversion import Array
 from cbp.history import Epoch, History
-from cbp.optimizers import Optimizer, OptimizerState
+from cbp.optimizers.base import Optimizer, OptimizerState
 from cbp.progress import Progress
 from cbp.scalars import kind
 from cbp.steps import Extent, Steps, at_rest
@@ -213,7 +213,7 @@ class Training:
             self.l2, self.n_threads, self.lock = self.settings()
             self.steps = self.steps_from(self.steps)
         run, n_threads = self.steps.run, self.n_threads
-        run.set_rule(l2=self.l2, **self.optimizer.rule())
+        self.steps.set_rule(self.optimizer, self.l2, -(-self.examples.m // self.batch))
         try:
             self.begin()
             self.budget = run_through(

@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any, NoReturn
 
+from cbp import functions
 from cbp.cli import commands, recipe
 from cbp.cli.bench import bench
 from cbp.cli.report import complain
@@ -177,7 +178,7 @@ def add_network(group: argparse._ArgumentGroup) -> None:
         "--activation",
         metavar="NAME",
         type=names,
-        help="of the hidden layers, or of each: sigmoid, tanh, relu, identity (default: "
+        help=f"of the hidden layers, or of each: {', '.join(functions.HIDDEN)} (default: "
         + tried([name for one in recipe.CANDIDATES for name in one.activation]),
     )
     group.add_argument(
@@ -203,14 +204,26 @@ def add_training(group: argparse._ArgumentGroup) -> None:
         "or a tenth once where that would take long; and the parameters are averages over the passes)",
     )
     group.add_argument("--batch-size", metavar="N", type=positive, help="examples a step (default: 32)")
-    group.add_argument("--optimizer", choices=("adam", "sgd"), default="adam", help="default: adam")
+    group.add_argument(
+        "--loss",
+        choices=[name for name, row in functions.LOSSES.items() if "identity" in row.outputs],
+        metavar="NAME",
+        help="of a number to predict: one of %(choices)s (default: squared_error)",
+    )
+    group.add_argument(
+        "--optimizer",
+        choices=list(recipe.OPTIMIZERS),
+        metavar="NAME",
+        default="adam",
+        help="one of %(choices)s (default: adam)",
+    )
     group.add_argument(
         "--lr",
         metavar="X",
         type=positive_real,
-        help="learning rate (default: 0.003 for adam, 0.1 for sgd)",
+        help="learning rate (default: that of the optimizer in Python, but 0.003 for adam and adamw)",
     )
-    group.add_argument("--momentum", metavar="X", type=fraction, help="of sgd, below 1 (default: 0)")
+    group.add_argument("--momentum", metavar="X", type=fraction, help="of sgd and rmsprop (default: 0)")
     group.add_argument(
         "--l2",
         metavar="X",

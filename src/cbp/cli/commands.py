@@ -101,13 +101,16 @@ def make_network(
     args: argparse.Namespace, recipe: Recipe, candidate: Candidate, table: Preprocessor
 ) -> cbp.Network:
     """Return a fresh network for some data."""
-    names = candidate.activation
+    names, output = candidate.activation, table.target.output
+    if args.loss is not None and output != "identity":
+        raise ValueError("--loss is for numbers to predict, and the target has classes")
     try:
         return cbp.Network(
             [table.inputs.width, *recipe.hidden, table.target.width],
             # One name is for all hidden layers, however many; several are one for each.
             hidden=names[0] if len(names) == 1 else names,
-            output=table.target.output,
+            output=output,
+            loss=args.loss,
             l2=candidate.l2,
             dtype=args.dtype,
             rng=args.seed,

@@ -15,10 +15,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import cbp
+from cbp.optimizers.base import Optimizer
 
 __all__ = ["Asked", "Candidate", "Recipe"]
 
 FOLDS = 5
+# All that the package has, by the names of the kernels.
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    kind.kernel: kind
+    for name in cbp.__all__
+    if isinstance(kind := getattr(cbp, name), type) and issubclass(kind, Optimizer)
+}
+RATES = {"adam": 0.003, "adamw": 0.003}  # where they are not those of Python
 HELD_OUT = 0.1  # where folds would take long
 STEPS = 3000  # a training has about so many where examples are few, in at most MOST_EPOCHS
 EPOCHS = 100  # so often are many examples gone through
@@ -42,14 +50,16 @@ class Asked:
     epochs: int | None = None
 
     def __post_init__(self) -> None:
-        if self.momentum is not None and self.optimizer != "sgd":
-            raise ValueError("--momentum goes with --optimizer sgd")
+        if self.momentum is not None and "momentum" not in OPTIMIZERS[self.optimizer].__slots__:
+            raise ValueError(f"--momentum goes with --optimizer sgd or rmsprop, not {self.optimizer}")
 
-    def make_optimizer(self) -> cbp.SGD | cbp.Adam:
+    def make_optimizer(self) -> Optimizer:
         """Return the optimiser."""
-        if self.optimizer == "sgd":
-            return cbp.SGD(0.1 if self.lr is None else self.lr, self.momentum or 0.0)
-        return cbp.Adam(0.003 if self.lr is None else self.lr)
+        rate = RATES.get(self.optimizer) if self.lr is None else self.lr
+        given = {"learning_rate": rate, "momentum": self.momentum}
+        return OPTIMIZERS[self.optimizer](
+            **{name: value for name, value in given.items() if value is not None}
+        )
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ class Recipe:
         Units of each hidden layer.
     candidates : tuple of Candidate
         Several where the examples that are left out choose one.
-    optimizer : cbp.SGD or cbp.Adam
+    optimizer : Optimizer
     batch_size : int
         Examples a step.
     epochs : int
@@ -96,7 +106,7 @@ class Recipe:
 
     hidden: tuple[int, ...]
     candidates: tuple[Candidate, ...]
-    optimizer: cbp.SGD | cbp.Adam
+    optimizer: Optimizer
     batch_size: int
     epochs: int
     folds: int

@@ -15,6 +15,7 @@ import cbp
 from cbp import flops
 from cbp.cli.recipe import HELD_OUT, Recipe
 from cbp.cli.trainer import Trained
+from cbp.functions import in_words
 from cbp.tabular import Classes, Columns, Examples, Target, listed
 from cbp.threads import count, processors
 from cbp.versions import peak_gflops
@@ -92,7 +93,8 @@ def describe_network(net: cbp.Network, recipe: Recipe) -> None:
     """Say what is trained: a network like this one, whose activation may still have to be chosen."""
     sizes = "-".join(map(str, net.sizes))
     known = len(net.sizes) > 2 and not recipe.chooses_activation
-    functions = " and ".join([*recipe.candidates[0].activation, net.output] if known else [net.output])
+    output = in_words(net.output)
+    functions = " and ".join([*recipe.candidates[0].activation, output] if known else [output])
     threads = counted(threads_of(net), "thread")
     say("network", f"{sizes}, {functions}; {net.n_parameters:,} parameters in {net.dtype}, {threads}")
 

@@ -1,123 +1,14 @@
-# Activations g and their derivatives g', elementwise on whole vectors, and the exponential beneath them.
+# The activations, a row each: g, and g' by which delta is multiplied.
 #
-# At most 3 units in the last place over the whole range, subnormal results included; exact limits at plus and
-# minus infinity; NaN stays NaN. The polynomials are Chebyshev fits computed with 60 digits.
+# Both loop over whole vectors. g writes a, which may lie where z does. g' is computed from a or, where a does not tell
+# it well enough, from z: then a tile keeps z too. `number` is what the activation is named with, such as the slope of
+# leaky_relu. Softmax, which is a matter of rows, has no row here: see `softmax_rows`.
 
-cdef inline vec next_power(vec total, vec x, real coefficient) noexcept nogil:
-    """A step of Horner's rule."""
-    return mul_add(total, x, broadcast(coefficient))
-
-
-cdef inline vec exp_series(vec r) noexcept nogil:
-    """P(r) with e^r = 1 + r + r^2 P(r), for |r| <= ln(2) / 2."""
-    cdef vec P
-    if sizeof(real) == 4:
-        P = broadcast(<real> 0.0013926183587713494542)
-        P = next_power(P, r, <real> 0.0083631790527225773704)
-        P = next_power(P, r, <real> 0.041666554617204574203)
-        P = next_power(P, r, <real> 0.16666576989698775683)
-        P = next_power(P, r, <real> 0.5)
-    else:
-        P = broadcast(<real> 2.5100385495510319078e-8)
-        P = next_power(P, r, <real> 2.7620088445409748161e-7)
-        P = next_power(P, r, <real> 2.7557268459997064772e-6)
-        P = next_power(P, r, <real> 0.000024801521295954375131)
-        P = next_power(P, r, <real> 0.00019841269863053616878)
-        P = next_power(P, r, <real> 0.0013888888917213716901)
-        P = next_power(P, r, <real> 0.0083333333333300618325)
-        P = next_power(P, r, <real> 0.041666666666624127873)
-        P = next_power(P, r, <real> 0.16666666666666667453)
-        P = next_power(P, r, <real> 0.50000000000000010221)
-    return P
-
-
-cdef inline vec split_exponent(vec x, vec per_unit, vec unit, vec rest, wordvec* n) noexcept nogil:
-    """x = n (unit + rest) + r with n whole and r at most half a unit: returns r.
-
-    per_unit is 1 / (unit + rest); unit is short enough for n times it to be exact (Cody and Waite).
-    """
-    cdef vec shifted = mul_add(x, per_unit, broadcast(MAGIC))
-    cdef vec n_real = shifted - broadcast(MAGIC)
-    n[0] = as_words(shifted) - as_words(broadcast(MAGIC))
-    return sub_mul(sub_mul(x, n_real, unit), n_real, rest)
-
-
-cdef inline vec split_by_log_2(vec x, wordvec* n) noexcept nogil:
-    """x = n ln(2) + r"""
-    return split_exponent(
-        x, broadcast(<real> 1.4426950408889634074),
-        broadcast(<real> (0.693359375 if sizeof(real) == 4 else 6.93147180369123816490e-1)),
-        broadcast(<real> (-2.12194440054690583e-4 if sizeof(real) == 4 else 1.90821492927058770002e-10)), n)
-
-
-cdef inline vec exp_of_remainder(vec r) noexcept nogil:
-    return next_power(next_power(exp_series(r), r, 1), r, 1)
-
-
-cdef inline vec vec_exp(vec x) noexcept nogil:
-    """e^x = 2^n e^r"""
-    cdef wordvec n
-    cdef vec r
-    # Beyond these the result is 0 or infinity, which 2^n reaches by itself.
-    x = at_most(at_least(x, broadcast(LEAST_EXPONENT)), broadcast(<real> (89 if sizeof(real) == 4 else 710)))
-    r = split_by_log_2(x, &n)
-    return scale(exp_of_remainder(r), n)
-
-
-cdef inline vec split_for_lifted_exp(vec x, wordvec* n) noexcept nogil:
-    return split_by_log_2(at_least(x, broadcast(LEAST_EXPONENT)), n)
-
-
-cdef inline vec lifted_exp_of(vec r, wordvec n) noexcept nogil:
-    return exp_of_remainder(r) * power_of_two(n + LIFT)
-
-
-cdef inline vec lifted_exp(vec x) noexcept nogil:
-    """2^LIFT e^x for x <= 0: all that the activations and losses need, and never subnormal, so one factor is enough."""
-    cdef wordvec n
-    cdef vec r = split_for_lifted_exp(x, &n)
-    return lifted_exp_of(r, n)
-
-
-cdef inline vec lifted_one() noexcept nogil:
-    return power_of_two(as_words(broadcast(0)) + LIFT)
-
-
-cdef inline vec unlift(vec x) noexcept nogil:
-    return x * power_of_two(as_words(broadcast(0)) - LIFT)
-
-
-cdef inline vec sigmoid_from(vec z, vec e) noexcept nogil:
-    """1 / (1 + e^-z), from lifted e^-|z| so that nothing overflows and small results keep their digits: the division
-    takes the lift off, and rounds a subnormal result once."""
-    return where_negative(z, e, lifted_one()) / (lifted_one() + e)
-
-
-cdef inline vec vec_sigmoid(vec z) noexcept nogil:
-    return sigmoid_from(z, lifted_exp(minus_magnitude(z)))
-
-
-cdef inline vec split_for_tanh(vec z, wordvec* n) noexcept nogil:
-    """-|z| = n ln(2) / 2 + r / 2: returns r."""
-    # From -20 on the result rounds to -1.
-    cdef vec half_r = split_exponent(
-        at_least(minus_magnitude(z), broadcast(-20)), broadcast(<real> 2.8853900817779268147),
-        broadcast(<real> (0.693359375 / 2 if sizeof(real) == 4 else 6.93147180369123816490e-1 / 2)),
-        broadcast(<real> (-2.12194440054690583e-4 / 2 if sizeof(real) == 4 else 1.90821492927058770002e-10 / 2)), n)
-    return half_r + half_r
-
-
-cdef inline vec tanh_from(vec z, vec r, wordvec n) noexcept nogil:
-    """-u / (u + 2) with u = e^(-2|z|) - 1, which is exact for small z too"""
-    cdef vec power = power_of_two(n)
-    cdef vec u = mul_add(power, mul_add(exp_series(r), r * r, r), power - broadcast(1))
-    return with_sign(magnitude(u / (u + broadcast(2))), z)
-
-
-cdef inline vec vec_tanh(vec z) noexcept nogil:
-    cdef wordvec n
-    cdef vec r = split_for_tanh(z, &n)
-    return tanh_from(z, r, n)
+cdef struct ActivationRow:
+    const char* name                    # NULL for a code that is unknown
+    void (*activate)(real* a, const real* z, Py_ssize_t n, real number) noexcept nogil
+    void (*times_derivative)(real* delta, const real* of, Py_ssize_t n, real number) noexcept nogil
+    bint from_z                         # the derivative is computed from z, not from a
 
 
 # Blocks of vectors, step by step for all of them: one by one, each waits for its own long chain, which is more than the
@@ -125,6 +16,19 @@ cdef inline vec vec_tanh(vec z) noexcept nogil:
 cdef enum:
     BLOCK = 4
 
+
+# a = z;  g' = 1
+
+cdef void identity(real* a, const real* z, Py_ssize_t n, real number) noexcept nogil:
+    if a != z:
+        memcpy(a, z, n * sizeof(real))
+
+
+cdef void times_1(real* delta, const real* a, Py_ssize_t n, real number) noexcept nogil:
+    pass
+
+
+# a = 1 / (1 + e^-z);  g' = a (1 - a)
 
 cdef inline void sigmoid_block(real* a, const real* z) noexcept nogil:
     cdef vec e[BLOCK]
@@ -138,6 +42,26 @@ cdef inline void sigmoid_block(real* a, const real* z) noexcept nogil:
         store(a + v * LANES, sigmoid_from(load(z + v * LANES), e[v]))
 
 
+cdef void sigmoid(real* a, const real* z, Py_ssize_t n, real number) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    while i + BLOCK * LANES <= n:
+        sigmoid_block(a + i, z + i)
+        i += BLOCK * LANES
+    while i < n:
+        store(a + i, vec_sigmoid(load(z + i)))
+        i += LANES
+
+
+cdef void times_sigmoid_slope(real* delta, const real* a, Py_ssize_t n, real number) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef vec a_i
+    for i from 0 <= i < n by LANES:
+        a_i = load(a + i)
+        store(delta + i, load(delta + i) * (a_i * (broadcast(1) - a_i)))
+
+
+# a = tanh z;  g' = 1 - a^2
+
 cdef inline void tanh_block(real* a, const real* z) noexcept nogil:
     cdef vec r[BLOCK]
     cdef wordvec n[BLOCK]
@@ -148,19 +72,7 @@ cdef inline void tanh_block(real* a, const real* z) noexcept nogil:
         store(a + v * LANES, tanh_from(load(z + v * LANES), r[v], n[v]))
 
 
-cdef inline void sigmoid(real* a, const real* z, Py_ssize_t n) noexcept nogil:
-    """a = g(z), which may be the same place; n a multiple of LANES."""
-    cdef Py_ssize_t i = 0
-    while i + BLOCK * LANES <= n:
-        sigmoid_block(a + i, z + i)
-        i += BLOCK * LANES
-    while i < n:
-        store(a + i, vec_sigmoid(load(z + i)))
-        i += LANES
-
-
-cdef inline void tanh(real* a, const real* z, Py_ssize_t n) noexcept nogil:
-    """a = g(z), which may be the same place; n a multiple of LANES."""
+cdef void tanh(real* a, const real* z, Py_ssize_t n, real number) noexcept nogil:
     cdef Py_ssize_t i = 0
     while i + BLOCK * LANES <= n:
         tanh_block(a + i, z + i)
@@ -170,146 +82,162 @@ cdef inline void tanh(real* a, const real* z, Py_ssize_t n) noexcept nogil:
         i += LANES
 
 
-cdef inline vec vec_log1p_unit(vec u) noexcept nogil:
-    """log(1 + u) = 2 atanh(s) with s = u / (2 + u), for 0 <= u <= 1."""
-    cdef vec s = u / (broadcast(2) + u)
-    cdef vec t = s * s
-    cdef vec Q
-    if sizeof(real) == 4:
-        Q = broadcast(<real> 0.13425749011418575903)
-        Q = next_power(Q, t, <real> 0.14118309902655240719)
-        Q = next_power(Q, t, <real> 0.20003780322455602882)
-        Q = next_power(Q, t, <real> 0.33333320168349619894)
-    else:
-        Q = broadcast(<real> 0.080820228059717661105)
-        Q = next_power(Q, t, <real> 0.044003692430723369411)
-        Q = next_power(Q, t, <real> 0.060005364047953562676)
-        Q = next_power(Q, t, <real> 0.066570721048274680752)
-        Q = next_power(Q, t, <real> 0.076927850324793115517)
-        Q = next_power(Q, t, <real> 0.090908947180664290846)
-        Q = next_power(Q, t, <real> 0.11111111358713931495)
-        Q = next_power(Q, t, <real> 0.14285714283554378581)
-        Q = next_power(Q, t, <real> 0.20000000000007291337)
-        Q = next_power(Q, t, <real> 0.33333333333333329281)
-    return broadcast(2) * mul_add(s * t, Q, s)
-
-
-cdef inline vec vec_log1p(vec x) noexcept nogil:
-    """log(1 + x) = k log(2) + log(1 + u) with 1 + x = 2^k (1 + u), for x >= 0; NaN stays NaN."""
-    cdef vec above = x - broadcast(1), sum = x + broadcast(1)
-    cdef vec u = where_negative(above, x, with_exponent_of_1(sum) - broadcast(1))
-    cdef vec k = where_negative(above, broadcast(0), exponent(sum))
-    return mul_add(k, broadcast(<real> 0.69314718055994530942), vec_log1p_unit(u)) + (x - x)
-
-
-cdef void activate(int g, real* z, Py_ssize_t n) noexcept nogil:
-    """a = g(z), in place; n a multiple of LANES. Softmax is a matter of rows: see `softmax_rows`."""
-    cdef Py_ssize_t i
-    if g == SIGMOID:
-        sigmoid(z, z, n)
-    elif g == TANH:
-        tanh(z, z, n)
-    elif g == RELU:
-        for i from 0 <= i < n by LANES:
-            store(z + i, at_least(load(z + i), broadcast(0)))
-    elif g != IDENTITY:
-        CHECK(False)
-
-
-cdef void times_derivative(int g, real* delta, const real* a, Py_ssize_t n) noexcept nogil:
-    """delta *= g'(z), computed from a = g(z); n a multiple of LANES."""
+cdef void times_tanh_slope(real* delta, const real* a, Py_ssize_t n, real number) noexcept nogil:
     cdef Py_ssize_t i
     cdef vec a_i
-    if g == SIGMOID:                    # g' = a (1 - a)
-        for i from 0 <= i < n by LANES:
-            a_i = load(a + i)
-            store(delta + i, load(delta + i) * (a_i * (broadcast(1) - a_i)))
-    elif g == TANH:                     # g' = 1 - a^2
-        for i from 0 <= i < n by LANES:
-            a_i = load(a + i)
-            store(delta + i, load(delta + i) * sub_mul(broadcast(1), a_i, a_i))
-    elif g == RELU:                     # g' = 1 where a > 0
-        for i from 0 <= i < n by LANES:
-            store(delta + i, where_positive(load(a + i), load(delta + i), broadcast(0)))
-    elif g != IDENTITY:                 # g' = 1
-        CHECK(False)
+    for i from 0 <= i < n by LANES:
+        a_i = load(a + i)
+        store(delta + i, load(delta + i) * sub_mul(broadcast(1), a_i, a_i))
 
 
-# Softmax, a_j = e^(z_j) / sum_k e^(z_k), step by step for all rows: one by one, each waits for its own long chain (54
-# ns for 10 columns, not 16). In all steps z is (n_rows, ld), ld whole vectors, of which n columns are used; arrays
-# with one entry for each row may be written to whole vectors.
+# a = max(z, 0);  g' = 1 where a > 0
 
-cdef void largest_of_rows(real* tops, const real* z, Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n) noexcept nogil:
-    """tops_i = max_j z_ij"""
-    cdef Py_ssize_t last = padded(n) - LANES, i, j
-    cdef vec top
-    for i in range(n_rows):
-        top = first_lanes(load(z + i * ld + last), n - last, -INFINITY)
-        for j from 0 <= j < last by LANES:
-            top = at_least(top, load(z + i * ld + j))
-        tops[i] = largest_lane(top)
+cdef void relu(real* a, const real* z, Py_ssize_t n, real number) noexcept nogil:
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        store(a + i, at_least(load(z + i), broadcast(0)))
 
 
-cdef inline vec exp_of_difference(vec z, vec top) noexcept nogil:
-    """e^(z - top) for z <= top. What rounding takes from the difference would show in the result, the more the larger
-    the difference is; so it is put back."""
-    cdef vec s = z - top
-    cdef vec back = s + top
-    cdef vec rest = (z - back) + ((back - s) - top)     # as `rounding_error`, 4 % of a small step faster
-    cdef wordvec n
-    cdef vec r = split_for_lifted_exp(s, &n)
-    # Far below the result is 0, and s may have overflowed.
-    return unlift(lifted_exp_of(r + where_less(broadcast(LEAST_EXPONENT), s, rest), n))
+cdef void times_relu_slope(real* delta, const real* a, Py_ssize_t n, real number) noexcept nogil:
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        store(delta + i, where_positive(load(a + i), load(delta + i), broadcast(0)))
 
 
-cdef void exp_of_rows(real* z, const real* tops, Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n) noexcept nogil:
-    """z_ij becomes e^(z_ij - tops_i), the padding of z 0."""
-    cdef Py_ssize_t last = padded(n) - LANES, i, j
-    cdef real* z_i
-    cdef vec top, e
-    for i in range(n_rows):
-        z_i = z + i * ld
-        top = broadcast(tops[i])
-        for j from 0 <= j < last by LANES:
-            store(z_i + j, exp_of_difference(load(z_i + j), top))
-        # By way of e^0: e^-inf is a product that rounds to 0; it took 5 % of a step of 10-32-32-10 with a batch of 128.
-        e = exp_of_difference(first_lanes(load(z_i + last), n - last, tops[i]), top)
-        store(z_i + last, first_lanes(e, n - last, 0))
-        for j from last + LANES <= j < ld by LANES:
-            store(z_i + j, broadcast(0))
+# a = z, or slope z where z < 0;  g' = 1 where a > 0, else slope
+
+cdef void leaky_relu(real* a, const real* z, Py_ssize_t n, real slope) noexcept nogil:
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        store(a + i, where_positive(load(z + i), load(z + i), broadcast(slope) * load(z + i)))
 
 
-cdef void divide_rows_by_sums(
-    real* e,                            # e^(z - top), which become the activations, their padding zeros
-    real* inverses,                     # (n_rows,) 1 / sum_k e_k
-    real* others,                       # (n_rows,) sum_k e_k - 1, to all digits; may be `inverses`
-    Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n,
+cdef void times_leaky_relu_slope(real* delta, const real* a, Py_ssize_t n, real slope) noexcept nogil:
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        store(delta + i, load(delta + i) * where_positive(load(a + i), broadcast(1), broadcast(slope)))
+
+
+# a = scale z, or scale alpha (e^z - 1) where z < 0;  g' = scale where a > 0, else a + scale alpha
+# With a scale of 1 this is elu; selu's numbers keep mean 0 and variance 1 (Klambauer et al., 2017).
+
+cdef inline void elu_body(real* a, const real* z, Py_ssize_t n, real scale, real alpha) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef vec z_i
+    for i from 0 <= i < n by LANES:
+        z_i = load(z + i)
+        store(a + i, where_positive(z_i, broadcast(scale) * z_i, broadcast(alpha) * expm1_below(z_i)))
+
+
+cdef inline void elu_slope_body(real* delta, const real* a, Py_ssize_t n, real scale, real alpha) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef vec a_i
+    for i from 0 <= i < n by LANES:
+        a_i = load(a + i)
+        store(delta + i, load(delta + i) * where_positive(a_i, broadcast(scale), a_i + broadcast(alpha)))
+
+
+cdef void elu(real* a, const real* z, Py_ssize_t n, real alpha) noexcept nogil:
+    elu_body(a, z, n, 1, alpha)
+
+
+cdef void times_elu_slope(real* delta, const real* a, Py_ssize_t n, real alpha) noexcept nogil:
+    elu_slope_body(delta, a, n, 1, alpha)
+
+
+cdef void selu(real* a, const real* z, Py_ssize_t n, real number) noexcept nogil:
+    elu_body(a, z, n, <real> 1.0507009873554804934, <real> 1.7580993408473768599)
+
+
+cdef void times_selu_slope(real* delta, const real* a, Py_ssize_t n, real number) noexcept nogil:
+    elu_slope_body(delta, a, n, <real> 1.0507009873554804934, <real> 1.7580993408473768599)
+
+
+# a = log(1 + e^z);  g' = 1 / (1 + e^-z) = 1 - e^-a
+
+cdef void softplus(real* a, const real* z, Py_ssize_t n, real number) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef vec z_i
+    for i from 0 <= i < n by LANES:
+        z_i = load(z + i)
+        store(a + i, at_least(z_i, broadcast(0)) + vec_log1p_unit(unlift(lifted_exp(minus_magnitude(z_i)))))
+
+
+cdef void times_softplus_slope(real* delta, const real* a, Py_ssize_t n, real number) noexcept nogil:
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        store(delta + i, load(delta + i) * magnitude(expm1_below(minus_magnitude(load(a + i)))))
+
+
+# a = z Phi(z), with the error function and not by tanh;  g' = Phi(z) + z phi(z)
+
+cdef void gelu(real* a, const real* z, Py_ssize_t n, real number) noexcept nogil:
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        store(a + i, vec_gelu(load(z + i)))
+
+
+cdef void times_gelu_slope(real* delta, const real* z, Py_ssize_t n, real number) noexcept nogil:
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        store(delta + i, load(delta + i) * gelu_slope(load(z + i)))
+
+
+# a = e^z;  g' = a
+
+cdef void exponential(real* a, const real* z, Py_ssize_t n, real number) noexcept nogil:
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        store(a + i, vec_exp(load(z + i)))
+
+
+cdef void times_a(real* delta, const real* a, Py_ssize_t n, real number) noexcept nogil:
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        store(delta + i, load(delta + i) * load(a + i))
+
+
+cdef inline ActivationRow activation(
+    const char* name,
+    void (*activate)(real*, const real*, Py_ssize_t, real) noexcept nogil,
+    void (*times_derivative)(real*, const real*, Py_ssize_t, real) noexcept nogil,
+    bint from_z,
 ) noexcept nogil:
-    """a_ij = e_ij / sum_k e_ik"""
-    cdef Py_ssize_t end = padded(n), i, j
-    cdef vec e_j, below, ones, rest, unit = broadcast(1)
-    cdef real* e_i
-    for i in range(n_rows):
-        ones = rest = broadcast(0)
-        for j from 0 <= j < end by LANES:
-            e_j = load(e + i * ld + j)
-            below = where_less(e_j, unit, e_j)
-            rest = rest + below
-            ones = ones + (e_j - below)     # 1 in lanes that hold the largest, else 0
-        others[i] = sum_of_lanes(rest) + (sum_of_lanes(ones) - 1)
-    for i from 0 <= i < n_rows by LANES:
-        store(inverses + i, unit / (unit + load(others + i)))
-    for i in range(n_rows):
-        e_i = e + i * ld
-        for j from 0 <= j < end by LANES:
-            store(e_i + j, load(e_i + j) * broadcast(inverses[i]))
+    cdef ActivationRow row
+    row.name, row.activate, row.times_derivative, row.from_z = name, activate, times_derivative, from_z
+    return row
 
 
-cdef void softmax_rows(
-    real* z, real* workspace,           # (n_rows,)
-    Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n,
-) noexcept nogil:
-    """a = g(z), in place."""
-    largest_of_rows(workspace, z, ld, n_rows, n)
-    exp_of_rows(z, workspace, ld, n_rows, n)
-    divide_rows_by_sums(z, workspace, workspace, ld, n_rows, n)
+cdef ActivationRow activation_row(int g) noexcept nogil:
+    """The row of an activation; softmax has no functions, and an unknown code no name either."""
+    if g == IDENTITY:
+        return activation("identity", identity, times_1, False)
+    if g == SIGMOID:
+        return activation("sigmoid", sigmoid, times_sigmoid_slope, False)
+    if g == TANH:
+        return activation("tanh", tanh, times_tanh_slope, False)
+    if g == RELU:
+        return activation("relu", relu, times_relu_slope, False)
+    if g == LEAKY_RELU:
+        return activation("leaky_relu", leaky_relu, times_leaky_relu_slope, False)
+    if g == ELU:
+        return activation("elu", elu, times_elu_slope, False)
+    if g == SELU:
+        return activation("selu", selu, times_selu_slope, False)
+    if g == SOFTPLUS:
+        return activation("softplus", softplus, times_softplus_slope, False)
+    if g == GELU:
+        return activation("gelu", gelu, times_gelu_slope, True)
+    if g == EXP:
+        return activation("exp", exponential, times_a, False)
+    if g == SOFTMAX:
+        return activation("softmax", NULL, NULL, False)
+    return activation(NULL, NULL, NULL, False)
+
+
+cdef const char* activation_name(int g) noexcept nogil:
+    return activation_row(g).name
+
+
+cdef inline bint is_elementwise(int g) noexcept nogil:
+    return activation_row(g).activate != NULL

@@ -64,9 +64,12 @@ cdef enum:
     MOST_WAITED_MS = 1                  # that a thread should wait for others in a slice, unless the slice is long
 
 include "products.pxi"
+include "math.pxi"
+include "normal.pxi"
 include "activations.pxi"
-include "losses.pxi"
+include "softmax.pxi"
 include "updates.pxi"
+include "losses.pxi"
 include "refusals.pxi"
 include "plan.pxi"
 include "data.pxi"
@@ -91,8 +94,8 @@ cdef double weight_of(const Data* data, Py_ssize_t first, Py_ssize_t n) noexcept
 
 
 cdef void work(
-    const Pass* run, const Data* data, const Rule* rule, const Cursor* start, Cursor* end, double* budget,
-    int me, int team,
+    const Pass* run, const Data* data, const Hyperparameters* rule, const double* rates, const Cursor* start,
+    Cursor* end, double* budget, int me, int team,
 ) noexcept nogil:
     """Rounds until the data or the budget is used up, or a thread has had to wait too long: every thread keeps the same
     cursor and budget, the first hands them back."""
@@ -116,7 +119,7 @@ cdef void work(
             break
         if cursor.done == 0:
             cursor.m = weight_of(data, cursor.first, batch)
-        step = step_constants(rule, cursor.updates, cursor.m)
+        step = step_constants(rule, rate_of(rates, &cursor), cursor.m, &cursor)
         make_restorable(run, &step, &cursor, me)
         examples_phase(run, data, &cursor, batch, me, team)
         waited += meet(run.barrier, team, &stop)
@@ -152,14 +155,15 @@ cdef inline bint too_long(double waited, double started) noexcept nogil:
 
 
 cdef void work_small(
-    const Pass* run, const Data* data, const Rule* rule, Cursor* cursor, double budget,
+    const Pass* run, const Data* data, const Hyperparameters* rule, const double* rates, Cursor* cursor, double budget,
 ) noexcept nogil:
     """The same on one thread, where a minibatch of a small network is a tile: there is nothing to share or to pack."""
     cdef Tile tile = tile_of(run, 0)
     cdef Rows x
     cdef Step step
     cdef Py_ssize_t n_rows
-    cdef double m = 0                   # that of the step's constants
+    cdef double m = 0, rate = 0         # those of the step's constants
+    cdef bint by_time = optimizer_row(rule.optimizer).prepare != NULL
     cursor.starved = False
     cursor.team = max(cursor.team, 1)
     while cursor.first < data.m and budget > 0:
@@ -174,9 +178,9 @@ cdef void work_small(
             return
         if cursor.m != 0:
             accumulate_tile(run, run.Delta, &tile, x, n_rows, ZERO, NULL, 0)
-            if cursor.m != m or rule.optimizer == ADAM:
-                m = cursor.m
-                step = step_constants(rule, cursor.updates, m)
+            if by_time or cursor.m != m or rates[cursor.step] != rate:
+                m, rate = cursor.m, rates[cursor.step]
+                step = step_constants(rule, rate, m, cursor)
             make_restorable(run, &step, cursor, 0)
             finish_all(run, &step)
         budget -= run.work * n_rows + STEP_WORK
@@ -185,7 +189,7 @@ cdef void work_small(
             return
 
 
-cdef inline void complete_batch(const Pass* run, const Rule* rule, Py_ssize_t batch, Cursor* cursor) noexcept nogil:
+cdef inline void complete_batch(const Pass* run, const Hyperparameters* rule, Py_ssize_t batch, Cursor* cursor) noexcept nogil:
     """Take the cursor past a minibatch."""
     cdef Py_ssize_t i
     if cursor.m != 0:
@@ -223,8 +227,14 @@ cdef inline bint sum_losses(const Pass* run, Py_ssize_t batch, Cursor* cursor) n
     return cursor.fault.kind == NONE
 
 
+cdef inline double rate_of(const double* rates, const Cursor* cursor) noexcept nogil:
+    """The learning rate of the step to come; 0 where there are no steps."""
+    return rates[cursor.step] if rates != NULL else 0
+
+
 cdef void advance(
-    void* state, const Data* data, const Rule* rule, Cursor* cursor, double budget, int n_threads,
+    void* state, const Data* data, const Hyperparameters* rule, const double* rates, Cursor* cursor, double budget,
+    int n_threads,
 ) noexcept nogil:
     """Go on with a pass from where the cursor stands, for about `budget` multiply-adds."""
     cdef const Pass* run = <const Pass*> state
@@ -237,7 +247,7 @@ cdef void advance(
         for i in range(team):           # OpenMP may give fewer
             run.reports[i].crowded = False
         with parallel(num_threads=team):
-            work(run, data, rule, cursor, &end, &budget, threadid(), team_size())
+            work(run, data, rule, rates, cursor, &end, &budget, threadid(), team_size())
         cursor[0] = end
         for i in range(team):
             crowded = crowded or run.reports[i].crowded
@@ -245,9 +255,9 @@ cdef void advance(
         if budget <= 0 or cursor.first >= data.m or cursor.starved or cursor.fault.kind != NONE:
             return
     if run.small:
-        work_small(run, data, rule, cursor, budget)
+        work_small(run, data, rule, rates, cursor, budget)
     else:
-        work(run, data, rule, cursor, &end, &budget, 0, 1)
+        work(run, data, rule, rates, cursor, &end, &budget, 0, 1)
         cursor[0] = end
 
 
@@ -266,6 +276,9 @@ table.team_limit = team_limit
 table.n_places = n_places
 table.place = place
 table.burn = burn
+table.activation_name = activation_name
+table.loss_name = loss_name
+table.optimizer_name = optimizer_name
 table.plan_refusal = plan_refusal
 table.new_plan = new_plan
 table.free_plan = free_plan
@@ -281,6 +294,7 @@ table.read_moment = read_moment
 table.write_moment = write_moment
 table.read_gradient = read_gradient
 table.advance = advance
+table.update = update
 table.probes.elementwise = elementwise
 table.probes.product = product
 table.probes.multiply = multiply_as

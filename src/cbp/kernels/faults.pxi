@@ -41,16 +41,18 @@ cdef void check_rows(
                     return
 
 
-cdef void check_probabilities(int g, const real* y, Py_ssize_t n, Py_ssize_t row, Fault* fault) noexcept nogil:
-    """Report targets that are not probabilities."""
+cdef void check_range(const Plan* plan, const real* y, Py_ssize_t n, Py_ssize_t row, Fault* fault) noexcept nogil:
+    """Report targets that the loss cannot have; those of softmax are probabilities that sum to 1."""
+    cdef bint softmax = plan.layers[plan.n_layers - 1].g == SOFTMAX
+    cdef real least = 0 if softmax else plan.loss_row.least, most = INFINITY if softmax else plan.loss_row.most
     cdef double total = 0
     cdef Py_ssize_t j
     for j in range(n):
-        if y[j] < 0 or (y[j] > 1 and g != SOFTMAX):
-            report(fault, Y_NOT_IN_UNIT_INTERVAL, row, j)
+        if y[j] < least or y[j] > most:
+            report(fault, Y_OUT_OF_RANGE, row, j)
             return
         total += y[j]
-    if g == SOFTMAX and not -1e-3 <= total - 1 <= 1e-3:
+    if softmax and not -1e-3 <= total - 1 <= 1e-3:
         report(fault, Y_NOT_SUMMING_TO_ONE, row, 0)
 
 
@@ -66,9 +68,9 @@ cdef void check_targets(
     else:
         for i in range(n_rows):
             check_rows(targets_of(data, first + i, n), n, 1, n, Y_NOT_FINITE, data, first + i, fault)
-    if last.g == SOFTMAX or plan.loss == CROSS_ENTROPY:
+    if last.g == SOFTMAX or plan.loss_row.least > -INFINITY or plan.loss_row.most < INFINITY:
         for i in range(n_rows):
-            check_probabilities(last.g, targets_of(data, first + i, n), n, row_of(data, first + i), fault)
+            check_range(plan, targets_of(data, first + i, n), n, row_of(data, first + i), fault)
 
 
 cdef void keep_first(Fault* kept, const Fault* other) noexcept nogil:

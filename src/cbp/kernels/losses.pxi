@@ -13,8 +13,17 @@
 # Where the output is not softmax, every output is a matter of its own, so that rows of few outputs can be taken
 # together as one long one: z, padded to whole vectors, becomes delta in place, its padding left to the caller.
 
+cdef struct LossRow:
+    const char* name                    # NULL for a code that is unknown
+    # e becomes dloss/da, and may lie where a does; y becomes each output's loss, …
+    void (*error)(real* e, real* y, const real* a, Py_ssize_t n, real number) noexcept nogil
+    bint squared                        # … or a number whose square is twice the loss
+    real least                          # of the targets
+    real most
+
+
 cdef void row_losses(
-    int loss, double* losses,           # (n_rows,)
+    bint squared, double* losses,       # (n_rows,)
     const real* y,                      # (n_rows, n)
     Py_ssize_t n_rows, Py_ssize_t n,
 ) noexcept nogil:
@@ -22,20 +31,16 @@ cdef void row_losses(
     many rows must add up to more than six digits, and the square of a small error may be too small for a float."""
     cdef double total
     cdef Py_ssize_t i, j
-    if loss == SQUARED_ERROR:
-        for i in range(n_rows):
-            total = 0
+    for i in range(n_rows):
+        total = 0
+        if squared:
             for j in range(n):
                 total += <double> y[i * n + j] * y[i * n + j]
-            losses[i] = total / 2
-    elif loss == CROSS_ENTROPY:
-        for i in range(n_rows):
-            total = 0
+            total /= 2
+        else:
             for j in range(n):
                 total += y[i * n + j]
-            losses[i] = total
-    else:
-        CHECK(False)
+        losses[i] = total
 
 
 cdef void binary_cross_entropy(
@@ -78,29 +83,160 @@ cdef inline vec tanh_squared_error(vec z, vec* error) noexcept nogil:
     return error[0] * (small * (broadcast(2) - small))
 
 
-cdef void squared_error(
-    int g,
-    real* z,                            # (n,), padded to whole vectors; becomes delta
-    real* y,                            # (n,), likewise; becomes the errors a - y
-    real* a,                            # (n,), likewise; workspace
-    Py_ssize_t n,
-) noexcept nogil:
+cdef void sigmoid_squared_errors(real* z, real* y, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t j
     cdef vec error
-    if g == SIGMOID or g == TANH:
-        for j from 0 <= j < n by LANES:
-            error = load(y + j)
-            store(z + j, sigmoid_squared_error(load(z + j), &error) if g == SIGMOID
-                  else tanh_squared_error(load(z + j), &error))
-            store(y + j, error)
-        return
-    memcpy(a, z, padded(n) * sizeof(real))
-    activate(g, a, padded(n))
+    for j from 0 <= j < n by LANES:
+        error = load(y + j)
+        store(z + j, sigmoid_squared_error(load(z + j), &error))
+        store(y + j, error)
+
+
+cdef void tanh_squared_errors(real* z, real* y, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef vec error
+    for j from 0 <= j < n by LANES:
+        error = load(y + j)
+        store(z + j, tanh_squared_error(load(z + j), &error))
+        store(y + j, error)
+
+
+cdef void exp_poisson(real* z, real* y, Py_ssize_t n) noexcept nogil:
+    """loss = a - y z and delta = a - y with a = e^z"""
+    cdef Py_ssize_t j
+    cdef vec z_j, y_j, a
+    for j from 0 <= j < n by LANES:
+        z_j, y_j = load(z + j), load(y + j)
+        a = vec_exp(z_j)
+        store(y + j, sub_mul(a, y_j, z_j))
+        store(z + j, a - y_j)
+
+
+cdef void exp_gamma(real* z, real* y, Py_ssize_t n) noexcept nogil:
+    """loss = z + y / a and delta = 1 - y / a with a = e^z"""
+    cdef Py_ssize_t j
+    cdef vec z_j, ratio
+    for j from 0 <= j < n by LANES:
+        z_j = load(z + j)
+        ratio = load(y + j) * vec_exp(broadcast(0) - z_j)
+        store(y + j, z_j + ratio)
+        store(z + j, broadcast(1) - ratio)
+
+
+# Errors of losses that fit every output: e = dloss/da, y becomes the loss or, for the squared error, a - y.
+
+cdef void squared_error(real* e, real* y, const real* a, Py_ssize_t n, real number) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef vec error
     for j from 0 <= j < n by LANES:
         error = load(a + j) - load(y + j)
-        store(z + j, error)
+        store(e + j, error)
         store(y + j, error)
-    times_derivative(g, z, a, padded(n))
+
+
+cdef void absolute_error(real* e, real* y, const real* a, Py_ssize_t n, real number) noexcept nogil:
+    """loss = |a - y|,  e = -1, 0 or 1"""
+    cdef Py_ssize_t j
+    cdef vec d
+    for j from 0 <= j < n by LANES:
+        d = load(a + j) - load(y + j)
+        store(e + j, where_positive(d, broadcast(1), where_less(d, broadcast(0), broadcast(-1))))
+        store(y + j, magnitude(d))
+
+
+cdef void huber(real* e, real* y, const real* a, Py_ssize_t n, real most) noexcept nogil:
+    """loss = e (d - e / 2) with d = a - y and e = d, but at most `most` in size"""
+    cdef Py_ssize_t j
+    cdef vec d, error
+    for j from 0 <= j < n by LANES:
+        d = load(a + j) - load(y + j)
+        error = at_most(at_least(d, broadcast(-most)), broadcast(most))
+        store(e + j, error)
+        store(y + j, error * sub_mul(d, broadcast(<real> 0.5), error))
+
+
+cdef void log_cosh(real* e, real* y, const real* a, Py_ssize_t n, real number) noexcept nogil:
+    """loss = log cosh d with d = a - y,  e = tanh d
+
+    For |d| < 1 it is log(1 + u^2 / (2 (1 + u))) with u = e^-|d| - 1, which leaves small losses their digits.
+    """
+    cdef Py_ssize_t j
+    cdef vec d, size, u, near, far, unit = broadcast(1)
+    for j from 0 <= j < n by LANES:
+        d = load(a + j) - load(y + j)
+        size = magnitude(d)
+        u = expm1_below(broadcast(0) - at_most(size, unit))
+        near = vec_log1p_unit(u * u / (broadcast(2) * (unit + u)))
+        far = vec_log1p_unit(unlift(lifted_exp(minus_magnitude(d + d)))) - broadcast(<real> 0.69314718055994530942)
+        store(e + j, vec_tanh(d))
+        store(y + j, where_negative(size - unit, near, size + far))
+
+
+cdef void inner_product(real* e, real* y, const real* a, Py_ssize_t n, real number) noexcept nogil:
+    """loss = y a,  e = y"""
+    cdef Py_ssize_t j
+    cdef vec y_j
+    for j from 0 <= j < n by LANES:
+        y_j = load(y + j)
+        store(y + j, y_j * load(a + j))
+        store(e + j, y_j)
+
+
+cdef void sum_of_outputs(real* e, real* y, const real* a, Py_ssize_t n, real number) noexcept nogil:
+    """loss = a,  e = 1"""
+    cdef Py_ssize_t j
+    for j from 0 <= j < n by LANES:
+        store(y + j, load(a + j))
+        store(e + j, broadcast(1))
+
+
+cdef inline LossRow loss_named(
+    const char* name, void (*error)(real*, real*, const real*, Py_ssize_t, real) noexcept nogil,
+    bint squared=False, real least=-INFINITY, real most=INFINITY,
+) noexcept nogil:
+    cdef LossRow row
+    row.name, row.error, row.squared, row.least, row.most = name, error, squared, least, most
+    return row
+
+
+cdef LossRow loss_row(int loss) noexcept nogil:
+    """The row of a loss. One that fits certain outputs alone has no error, and pairs with those."""
+    if loss == SQUARED_ERROR:
+        return loss_named("squared_error", squared_error, True)
+    if loss == ABSOLUTE_ERROR:
+        return loss_named("absolute_error", absolute_error)
+    if loss == HUBER:
+        return loss_named("huber", huber)
+    if loss == LOG_COSH:
+        return loss_named("log_cosh", log_cosh)
+    if loss == INNER_PRODUCT:
+        return loss_named("inner_product", inner_product)
+    if loss == SUM_OF_OUTPUTS:
+        return loss_named("sum_of_outputs", sum_of_outputs)
+    if loss == CROSS_ENTROPY:
+        return loss_named("cross_entropy", NULL, False, 0, 1)
+    if loss == POISSON:
+        return loss_named("poisson", NULL, False, 0)
+    if loss == GAMMA:
+        return loss_named("gamma", NULL, False, SMALLEST)
+    return loss_named(NULL, NULL)
+
+
+ctypedef void (*Pair)(real* z, real* y, Py_ssize_t n) noexcept nogil
+
+cdef Pair pair_of(int g, int loss) noexcept nogil:
+    """What computes delta and the losses from z, where an output and a loss match; else NULL."""
+    if loss == SQUARED_ERROR and g == SIGMOID:
+        return sigmoid_squared_errors
+    if loss == SQUARED_ERROR and g == TANH:
+        return tanh_squared_errors
+    if loss == CROSS_ENTROPY and g == SIGMOID:
+        return binary_cross_entropy
+    if loss == POISSON and g == EXP:
+        return exp_poisson
+    if loss == GAMMA and g == EXP:
+        return exp_gamma
+    return NULL
 
 
 cdef double softmax_squared_error(
@@ -137,11 +273,5 @@ cdef double sum_below(real top, const real* z, const real* y, Py_ssize_t n, doub
     return total
 
 
-cdef inline void elementwise_delta(int g, int loss, real* z, real* y, real* a, Py_ssize_t n) noexcept nogil:
-    """delta of n outputs that are not softmax's, whatever rows they belong to; y becomes what `row_losses` takes."""
-    if loss == SQUARED_ERROR:
-        squared_error(g, z, y, a, n)
-    elif loss == CROSS_ENTROPY and g == SIGMOID:
-        binary_cross_entropy(z, y, n)
-    else:
-        CHECK(False)
+cdef const char* loss_name(int loss) noexcept nogil:
+    return loss_row(loss).name

@@ -90,6 +90,33 @@ cdef void softmax_cross_entropies(
         losses[i] += others[i] if data.labels != NULL else tile.sums[i] * others[i]
 
 
+cdef void unpaired_delta(
+    const Plan* plan, real* z,          # (n,), padded to whole vectors; becomes delta
+    real* y,                            # (n,), likewise; becomes what `row_losses` takes
+    real* a,                            # (n,), likewise; workspace
+    Py_ssize_t n,
+) noexcept nogil:
+    """delta = g'(z) times the loss's error."""
+    cdef const Layer* last = &plan.layers[plan.n_layers - 1]
+    n = padded(n)
+    last.activation.activate(a, z, n, last.number)
+    if last.activation.from_z:
+        plan.loss_row.error(a, y, a, n, plan.loss_number)
+        last.activation.times_derivative(a, z, n, last.number)
+        memcpy(z, a, n * sizeof(real))
+    else:
+        plan.loss_row.error(z, y, a, n, plan.loss_number)
+        last.activation.times_derivative(z, a, n, last.number)
+
+
+cdef inline void elementwise_delta(const Plan* plan, real* z, real* y, real* a, Py_ssize_t n) noexcept nogil:
+    """delta of n outputs that are not softmax's, whatever rows they belong to."""
+    if plan.pair != NULL:
+        plan.pair(z, y, n)
+    else:
+        unpaired_delta(plan, z, y, a, n)
+
+
 cdef void write_targets(
     real* y,                            # (n,)
     const Data* data, Py_ssize_t example, Py_ssize_t n,
@@ -120,9 +147,9 @@ cdef inline void wide_delta(
             store(tile.y, broadcast(targets_of(data, first + i, 1)[0]))
         else:
             write_targets(tile.y, data, first + i, n)
-        elementwise_delta(last.g, plan.loss, z, tile.y, tile.a_row, n)
+        elementwise_delta(plan, z, tile.y, tile.a_row, n)
         store(z + end, first_lanes(load(z + end), n - end, 0))
-        row_losses(plan.loss, losses + i, tile.y, 1, n)
+        row_losses(plan.loss_row.squared, losses + i, tile.y, 1, n)
         z += last.ld_out
 
 
@@ -139,8 +166,8 @@ cdef void narrow_delta(
         write_targets(tile.y + i * n, data, first + i, n)
         for j in range(n):
             dense[i * n + j] = z[i * ld + j]
-    elementwise_delta(last.g, plan.loss, dense, tile.y, tile.delta[1], n_rows * n)
-    row_losses(plan.loss, losses, tile.y, n_rows, n)
+    elementwise_delta(plan, dense, tile.y, tile.delta[1], n_rows * n)
+    row_losses(plan.loss_row.squared, losses, tile.y, n_rows, n)
     for i in range(n_rows):
         for j in range(n):
             z[i * ld + j] = dense[i * n + j]

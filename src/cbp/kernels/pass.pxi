@@ -64,10 +64,9 @@ cdef struct Pass:
     real* Delta                         # (max(1, n_partials), packed_size); where direct (most_threads, group_size)
     real* sums                          # as Delta, over the segments before; NULL where there is one segment alone …
     real* rests                         # … and what rounding has taken from them
-    real* moment1                       # velocity of SGD, first moment of Adam; or NULL
-    real* moment2
-    real* kept1                         # the moments to go back to if the pass fails, each as far from its moment as
-    real* kept2                         # the other; NULL in a pass that has no way back
+    real* moments[MOST_MOMENTS]         # of the optimiser, NULL from the first that it has not
+    real* kept[MOST_MOMENTS]            # those to go back to if the pass fails, each as far from its moment as the
+                                        # others; NULL in a pass that has no way back
     bint is_at_rest                     # W is what lay at rest when that was last seen
     real* W_T                           # packed
     real* tiles                         # (most_threads, tile_size)
@@ -121,7 +120,7 @@ cdef void plan_rounds(Pass* run, Py_ssize_t at_hand) noexcept nogil:
 
 
 cdef Py_ssize_t lay_out(
-    Pass* run, char* memory, int optimizer, bint momentum, bint restorable,
+    Pass* run, char* memory, int n_moments, bint restorable,
 ) noexcept nogil:
     """Place the arrays in memory, which may be NULL to learn how many bytes they need."""
     cdef const Plan* plan = run.plan
@@ -133,8 +132,8 @@ cdef Py_ssize_t lay_out(
         t_size += plan.layers[0].n_out * padded(plan.layers[0].n_in)
     run.W = <real*> aligned(&at, w_bytes)
     run.W_T = <real*> aligned(&at, t_size * sizeof(real))
-    lay_out_moments(&run.moment1, &run.moment2, &at, w_bytes, run.mode == TRAIN, optimizer, momentum)
-    lay_out_moments(&run.kept1, &run.kept2, &at, w_bytes, run.mode == TRAIN and restorable, optimizer, momentum)
+    lay_out_moments(run.moments, &at, w_bytes, n_moments)
+    lay_out_moments(run.kept, &at, w_bytes, n_moments if restorable else 0)
     run.tiles = <real*> aligned(&at, run.most_threads * run.tile_size * sizeof(real))
     run.losses = <double*> aligned(&at, max(run.round, run.n_partials) * sizeof(double))
     run.squares = <double*> aligned(&at, plan.n_strips * sizeof(double))
@@ -156,14 +155,10 @@ cdef Py_ssize_t lay_out(
     return at - memory
 
 
-cdef void lay_out_moments(
-    real** first, real** second, char** at, Py_ssize_t n_bytes, bint wanted, int optimizer, bint momentum,
-) noexcept nogil:
-    first[0] = second[0] = NULL
-    if wanted and (optimizer == ADAM or momentum):
-        first[0] = <real*> aligned(at, n_bytes)
-    if wanted and optimizer == ADAM:
-        second[0] = <real*> aligned(at, n_bytes)
+cdef void lay_out_moments(real** moments, char** at, Py_ssize_t n_bytes, int n_moments) noexcept nogil:
+    cdef int i
+    for i in range(MOST_MOMENTS):
+        moments[i] = <real*> aligned(at, n_bytes) if i < n_moments else NULL
 
 
 cdef inline void make_restorable(const Pass* run, Step* step, const Cursor* cursor, int me) noexcept nogil:
@@ -171,11 +166,11 @@ cdef inline void make_restorable(const Pass* run, Step* step, const Cursor* curs
     parameters that are not finite while they are in the cache."""
     if run.restorable:
         step.infinite = &run.reports[me].infinite
-        step.back = run.kept1 - run.moment1 if run.kept1 != NULL and cursor.weight == 0 else 0
+        step.back = run.kept[0] - run.moments[0] if run.kept[0] != NULL and cursor.weight == 0 else 0
 
 
 cdef void* new_pass(
-    void* plan, int mode, int optimizer, bint momentum, Py_ssize_t batch, bint inputs, Py_ssize_t at_hand,
+    void* plan, int mode, int optimizer, int n_moments, Py_ssize_t batch, bint inputs, Py_ssize_t at_hand,
     int n_threads, bint restorable,
 ) noexcept nogil:
     """A pass with minibatches of `batch` examples, weights still to be packed; NULL where it is refused (see
@@ -185,6 +180,7 @@ cdef void* new_pass(
     cdef int panels
     if pass_refusal(mode, optimizer) != ACCEPTED:
         return NULL
+    CHECK(0 <= n_moments <= MOST_MOMENTS)
     run = <Pass*> calloc(1, sizeof(Pass))
     if run == NULL:
         return NULL
@@ -218,12 +214,12 @@ cdef void* new_pass(
     if run.columns:                     # more would have to go by rows, and to fetch all of W
         run.most_threads = min(run.most_threads, panels)
     run.group_size = GROUP * STRIP * run.plan.widest_out
-    n_bytes = lay_out(run, NULL, optimizer, momentum, restorable)
+    n_bytes = lay_out(run, NULL, n_moments, restorable)
     run.memory = calloc(n_bytes + 64, 1)
     if run.memory == NULL:
         free(run)
         return NULL
-    lay_out(run, <char*> run.memory + (64 - <size_t> run.memory % 64) % 64, optimizer, momentum, restorable)
+    lay_out(run, <char*> run.memory + (64 - <size_t> run.memory % 64) % 64, n_moments, restorable)
     open_barrier(run.barrier)
     return run
 

@@ -169,16 +169,16 @@ cdef void finish_part(
         n, n_bias = rows_of_W * width, (part.last - part.first - rows_of_W) * width
         if n_partials > 1 and run.mode != LOSS:
             reduce_Delta(D, run.plan.packed_size, n_partials, n + n_bias)
-        if step.decay != 0:             # strip by strip: what a thread has of them must not show in the sum
+        if step.l2 != 0:                # strip by strip: what a thread has of them must not show in the sum
             for s in range(strip_count(rows_of_W)):
                 squares[s] = sum_of_squares(run.W + at + s * STRIP * width,
                                             min(STRIP, rows_of_W - s * STRIP) * width)
             squares += strips
-        if run.mode == TRAIN and step.decay == 0:
-            update_run(run, step, D, at, n + n_bias, 0)
+        if run.mode == TRAIN and not step.by_part:
+            update_run(run, step, D, at, 0, True, n + n_bias)
         elif run.mode == TRAIN:
-            update_run(run, step, D, at, n, step.decay)
-            update_run(run, step, D + n, at + n, n_bias, 0)
+            update_run(run, step, D, at, step.l2, True, n)
+            update_run(run, step, D + n, at + n, 0, False, n_bias)
         j += 2 * LANES
         p += 1
     if run.mode == TRAIN and layer.flat > 0:    # the first layer has no use for its transpose
@@ -190,21 +190,21 @@ cdef inline void finish_all(const Pass* run, const Step* step) noexcept nogil:
     """All of W and b, from one Delta that is complete."""
     cdef const Layer* layer
     cdef Py_ssize_t l
-    if step.decay == 0:                 # all layers are one vector
-        update_run(run, step, run.Delta, 0, run.plan.packed_size, 0)
+    if not step.by_part:                # all layers are one vector
+        update_run(run, step, run.Delta, 0, 0, True, run.plan.packed_size)
     for l in range(run.plan.n_layers):
         layer = &run.plan.layers[l]
-        if step.decay != 0:
+        if step.by_part:
             finish_part(run, whole(layer), Delta_in(run.Delta, layer), 0, step)
         elif l > 0:
             transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, 0, layer.n_in)
 
 
 cdef inline void update_run(
-    const Pass* run, const Step* step, const real* Delta, Py_ssize_t at, Py_ssize_t n, real decay,
+    const Pass* run, const Step* step, const real* Delta, Py_ssize_t at, real l2, bint are_weights, Py_ssize_t n,
 ) noexcept nogil:
-    update(step, run.W + at, run.moment1 + at if run.moment1 != NULL else NULL,
-           run.moment2 + at if run.moment2 != NULL else NULL, Delta, decay, n)
+    """Step n reals from `at` on, all of them weights where the step treats those in a way of their own."""
+    step.update(step, run.W + at, run.moments, at, Delta, l2, are_weights, n)
     if step.infinite != NULL and not all_finite(run.W + at, n):
         step.infinite[0] = True
 
@@ -257,3 +257,60 @@ cdef inline Py_ssize_t share_of(const Pass* run, const Layer* layer, int thread,
         work = rest_before(plan, thread, team)
     work = (work - before) / padded(layer.n_out)
     return max(0, min(strip_count(layer.n_in + 1), <Py_ssize_t> (work + 0.5)))
+
+
+cdef void update_share(
+    const Pass* run, const real* D,     # (n_parameters,), at rest
+    const Step* step, int me, int team,
+) noexcept nogil:
+    """This thread's rows of each W and b, against a gradient from outside."""
+    cdef real* packed = run.Delta + (me * run.group_size if run.direct else 0)
+    cdef Py_ssize_t l, s, i, j, k, width, stop
+    cdef Panels Delta
+    cdef Part part
+    for l in range(run.plan.n_layers):
+        part = whole(&run.plan.layers[l])
+        stop = strip_count(part.layer.n_in + 1)
+        for s from stop * me // team <= s < stop * (me + 1) // team by GROUP:
+            part.first = s * STRIP
+            part.last = min((s + GROUP) * STRIP, min(stop * (me + 1) // team * STRIP, part.layer.n_in + 1))
+            if run.direct:
+                Delta = packed_panels(packed, GROUP * STRIP, part.first)
+            else:
+                Delta = Delta_in(run.Delta, part.layer)
+            for j from 0 <= j < part.layer.n_out by 2 * LANES:
+                width = panel_width(part.layer.n_out - j)
+                for i in range(part.first, part.last):
+                    for k in range(width):
+                        Delta.at[(i - Delta.first) * width + k] = (
+                            D[part.layer.flat + i * part.layer.n_out + j + k] if j + k < part.layer.n_out else 0)
+                Delta.at += Delta.panel
+            Delta.at -= panel_count(part.layer.n_out) * Delta.panel
+            finish_part(run, part, Delta, 0, step)
+
+
+cdef void update(
+    void* state, const void* D, const Hyperparameters* rule, double rate, Cursor* cursor, int n_threads,
+) noexcept nogil:
+    """The optimiser's step against a gradient from outside, the penalty in it: to the same bits as in a pass that has
+    come to that gradient itself."""
+    cdef Pass* run = <Pass*> state
+    cdef Step step = step_constants(rule, rate, 1, cursor)
+    cdef int team = copying_team(run, n_threads)
+    step.l2, step.by_part = 0, rule.weight_decay != 0
+    if team > 1:
+        with parallel(num_threads=team):
+            update_with_report(run, <const real*> D, &step, cursor, threadid(), team_size())
+    else:
+        update_with_report(run, <const real*> D, &step, cursor, 0, 1)
+    cursor.weight += 1
+    cursor.updates += 1
+    cursor.step += 1
+
+
+cdef inline void update_with_report(
+    const Pass* run, const real* D, const Step* constants, const Cursor* cursor, int me, int team,
+) noexcept nogil:
+    cdef Step step = constants[0]
+    make_restorable(run, &step, cursor, me)
+    update_share(run, D, &step, me, team)

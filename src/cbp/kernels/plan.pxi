@@ -8,14 +8,16 @@ cdef struct Layer:                      # of weights, from a(l) to a(l+1)
     Py_ssize_t n_in
     Py_ssize_t n_out
     int g                               # activation of the outputs
-    int g_in                            # … and of the inputs, IDENTITY for the first layer
+    ActivationRow activation            # its row …
+    real number                         # … and its number
     Py_ssize_t ld_in                    # row length of a(l) in a tile, in reals
     Py_ssize_t ld_out                   # … and of z(l+1), a(l+1), delta(l+1)
     # Offsets, in reals:
     Py_ssize_t flat                     # of W, then b, in the parameters at rest: (n_in + 1, n_out)
     Py_ssize_t packed                   # of W, then b, in panels: (n_in + 1, n_out)
     Py_ssize_t transposed               # of W^T in panels: (n_out, n_in)
-    Py_ssize_t a_tile                   # of a(l+1) in a tile
+    Py_ssize_t z_tile                   # of z(l+1) in a tile, …
+    Py_ssize_t a_tile                   # … and of a(l+1): in its place, where nobody needs z any more
     Py_ssize_t strips                   # of a(l), then 1, in strips, in one example's share of a block
     Py_ssize_t panels                   # of delta(l+1) in panels, likewise
     Py_ssize_t first_strip              # number of W's first strip of rows among all layers' and panels'
@@ -25,6 +27,9 @@ cdef struct Layer:                      # of weights, from a(l) to a(l+1)
 cdef struct Plan:
     Py_ssize_t n_layers
     int loss
+    LossRow loss_row                    # its row, …
+    real loss_number                    # … its number, …
+    void (*pair)(real* z, real* y, Py_ssize_t n) noexcept nogil     # … and that of it with the output, or NULL
     Layer* layers
     Py_ssize_t n_parameters             # at rest
     Py_ssize_t packed_size
@@ -81,17 +86,24 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
         return NULL
     plan.n_layers = spec.n_layers
     plan.loss = spec.loss
+    plan.loss_row = loss_row(spec.loss)
+    plan.loss_number = <real> spec.loss_number
+    plan.pair = pair_of(spec.activations[spec.n_layers - 1], spec.loss)
     plan.x_size = plan.widest = row_length(spec.sizes[0])
     for l in range(spec.n_layers):
         layer = &plan.layers[l]
         layer.n_in, layer.n_out = spec.sizes[l], spec.sizes[l + 1]
         layer.g = spec.activations[l]
-        layer.g_in = spec.activations[l - 1] if l > 0 else IDENTITY
+        layer.activation = activation_row(layer.g)
+        layer.number = <real> spec.numbers[l]
         layer.ld_in, layer.ld_out = row_length(layer.n_in), row_length(layer.n_out)
         layer.flat = plan.n_parameters
         layer.packed = plan.packed_size
         layer.transposed = plan.transposed_size
-        layer.a_tile = plan.a_size
+        layer.z_tile = TILE * plan.a_size
+        if layer.activation.from_z and l < spec.n_layers - 1:
+            plan.a_size += layer.ld_out
+        layer.a_tile = TILE * plan.a_size
         layer.strips = plan.block_size
         layer.panels = plan.block_size + strip_count(layer.n_in + 1) * STRIP
         layer.first_strip = plan.n_strips

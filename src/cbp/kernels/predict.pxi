@@ -34,7 +34,7 @@ cdef void forward_rows(
         if layer.g == SOFTMAX:
             softmax_rows(z.at, workspace + (l + 1) % 2 * n_rows * plan.widest, z.row, n_rows, layer.n_out)
         else:
-            activate(layer.g, z.at, n_rows * z.row)
+            layer.activation.activate(z.at, z.at, n_rows * z.row, layer.number)
         if out[l] != NULL:
             for i in range(n_rows):
                 memcpy(out[l] + (first + i) * layer.n_out, z.at + i * z.row, layer.n_out * sizeof(real))

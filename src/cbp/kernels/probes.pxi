@@ -1,7 +1,7 @@
 # What tests and benchmarks ask of the machine and of single functions and products.
 
 cdef inline vec function_of(int function, vec x) noexcept nogil:
-    if function == EXP:
+    if function == EXPONENTIAL:
         return vec_exp(x)
     if function == LOGISTIC:
         return vec_sigmoid(x)
@@ -15,9 +15,9 @@ cdef inline void elementwise_body(const int function, real* out, const real* x, 
     cdef real[64] lane
     cdef Py_ssize_t whole = n // LANES * LANES, i
     if function == LOGISTIC:
-        sigmoid(out, x, whole)
+        sigmoid(out, x, whole, 0)
     elif function == HYPERBOLIC_TANGENT:
-        tanh(out, x, whole)
+        tanh(out, x, whole, 0)
     else:
         for i from 0 <= i < whole by LANES:
             store(out + i, function_of(function, load(x + i)))
@@ -31,8 +31,8 @@ cdef bint elementwise(int function, void* out, const void* x, Py_ssize_t n, int6
     """A function of n reals, as the kernels compute it, some times over."""
     cdef int64_t i
     for i in range(times):
-        if function == EXP:
-            elementwise_body(EXP, <real*> out, <const real*> x, n)
+        if function == EXPONENTIAL:
+            elementwise_body(EXPONENTIAL, <real*> out, <const real*> x, n)
         elif function == LOGISTIC:
             elementwise_body(LOGISTIC, <real*> out, <const real*> x, n)
         elif function == HYPERBOLIC_TANGENT:

@@ -1,15 +1,11 @@
 # Codes that the kernels do not know are refused here, before work starts; their branches only assert it, by
 # CHECK(False). A new activation, loss or optimiser is refused until it stands here.
 
-cdef inline bint is_elementwise(int g) noexcept nogil:
-    return g == IDENTITY or g == SIGMOID or g == TANH or g == RELU
-
-
 cdef inline bint is_loss_of(int g, int loss) noexcept nogil:
     """Whether an output of g can have the loss."""
-    if loss == SQUARED_ERROR:
-        return True
-    return loss == CROSS_ENTROPY and (g == SIGMOID or g == SOFTMAX)
+    if g == SOFTMAX:
+        return loss == SQUARED_ERROR or loss == CROSS_ENTROPY
+    return loss_row(loss).error != NULL or pair_of(g, loss) != NULL
 
 
 cdef int plan_refusal(const Spec* spec) noexcept nogil:
@@ -28,4 +24,4 @@ cdef int pass_refusal(int mode, int optimizer) noexcept nogil:
     """What makes a pass impossible, or ACCEPTED."""
     if mode != LOSS and mode != GRADIENT and mode != TRAIN:
         return UNKNOWN_MODE
-    return ACCEPTED if optimizer == SGD or optimizer == ADAM else UNKNOWN_OPTIMIZER
+    return ACCEPTED if optimizer_row(optimizer).update != NULL else UNKNOWN_OPTIMIZER

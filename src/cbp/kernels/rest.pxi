@@ -183,20 +183,19 @@ cdef bint unpack(void* state, void* parameters, int n_threads) noexcept nogil:
 cdef void settle(void* state) noexcept nogil:
     """Go back no further than to the moments as they are now."""
     cdef Pass* run = <Pass*> state
-    if run.kept1 != NULL:
-        run.moment1, run.kept1 = run.kept1, run.moment1
-        run.moment2, run.kept2 = run.kept2, run.moment2
+    cdef int i
+    if run.kept[0] != NULL:
+        for i in range(MOST_MOMENTS):
+            run.moments[i], run.kept[i] = run.kept[i], run.moments[i]
 
 
 cdef inline real* settled_moment(const Pass* run, int which) noexcept nogil:
-    """Where the first or second moment is as it was when it was settled."""
-    if run.kept1 != NULL:
-        return run.kept2 if which else run.kept1
-    return run.moment2 if which else run.moment1
+    """Where a moment is as it was when it was settled."""
+    return run.kept[which] if run.kept[0] != NULL else run.moments[which]
 
 
 cdef void read_moment(void* state, int which, void* moment) noexcept nogil:
-    """The optimiser's first or second moment, at rest, as it was when it was settled."""
+    """One of the optimiser's moments, at rest, as it was when it was settled."""
     unpack_vector((<Pass*> state).plan, <real*> moment, settled_moment(<Pass*> state, which))
 
 

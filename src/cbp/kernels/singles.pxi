@@ -75,31 +75,41 @@ cdef bint rearrange(const Rearrangement* of, bint* differ) noexcept nogil:
 
 
 cdef bint activate_as(
-    int g, void* z, void* workspace,    # (n_rows, ld), (n_rows,) to whole vectors
+    int g, double number, void* z, void* workspace,    # (n_rows, ld), (n_rows,) to whole vectors
     Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n,
 ) noexcept nogil:
     if g == SOFTMAX:
         softmax_rows(<real*> z, <real*> workspace, ld, n_rows, n)
     elif is_elementwise(g):
-        activate(g, <real*> z, n_rows * ld)
+        activation_row(g).activate(<real*> z, <const real*> z, n_rows * ld, <real> number)
     else:
         return False
     return True
 
 
-cdef bint times_derivative_as(int g, void* delta, const void* a, Py_ssize_t n) noexcept nogil:
+cdef bint times_derivative_as(
+    int g, double number, void* delta, const void* z, const void* a, Py_ssize_t n,
+) noexcept nogil:
+    cdef ActivationRow row = activation_row(g)
     if not is_elementwise(g):
         return False
-    times_derivative(g, <real*> delta, <const real*> a, n)
+    row.times_derivative(<real*> delta, <const real*> (z if row.from_z else a), n, <real> number)
     return True
 
 
 cdef bint step_as(const Update* of) noexcept nogil:
+    cdef Cursor cursor
     cdef Step step
+    cdef real* moments[MOST_MOMENTS]
+    cdef int i
     if pass_refusal(TRAIN, of.rule.optimizer) != ACCEPTED:
         return False
-    step = step_constants(&of.rule, of.updates, of.m)
+    memset(&cursor, 0, sizeof(cursor))
+    cursor.updates = of.updates
+    step = step_constants(&of.rule, of.learning_rate, of.m, &cursor)
     step.back = of.back
-    update(&step, <real*> of.W, <real*> of.moment1, <real*> of.moment2, <const real*> of.Delta,
-           step.decay if of.decays else 0, of.n)
+    for i in range(MOST_MOMENTS):
+        moments[i] = <real*> of.moments[i]
+    step.update(&step, <real*> of.W, moments, 0, <const real*> of.Delta, step.l2 if of.are_weights else 0,
+                of.are_weights, of.n)
     return True

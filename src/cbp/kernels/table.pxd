@@ -11,17 +11,33 @@ cdef enum Activation:
     SIGMOID
     TANH
     RELU
-    SOFTMAX
+    LEAKY_RELU
+    ELU
+    SELU
+    SOFTPLUS
+    GELU
+    EXP
+    SOFTMAX                             # of rows, for outputs alone
 
 
 cdef enum Loss:
     SQUARED_ERROR
     CROSS_ENTROPY
+    ABSOLUTE_ERROR
+    HUBER
+    LOG_COSH
+    POISSON
+    GAMMA
+    INNER_PRODUCT                       # sum_j y_j a_j, whose gradient is a vector-Jacobian product
+    SUM_OF_OUTPUTS
 
 
 cdef enum Optimizer:
     SGD
     ADAM
+    ADAMW
+    RMSPROP
+    NADAM
 
 
 cdef enum Mode:
@@ -40,7 +56,7 @@ cdef enum FaultKind:
     NONE
     X_NOT_FINITE
     Y_NOT_FINITE
-    Y_NOT_IN_UNIT_INTERVAL
+    Y_OUT_OF_RANGE
     Y_NOT_SUMMING_TO_ONE
     LOSS_NOT_FINITE
 
@@ -64,17 +80,26 @@ ctypedef struct Spec:                   # the network
     Py_ssize_t n_layers                 # weight layers, L - 1
     const Py_ssize_t* sizes             # (n_layers + 1,)
     const int* activations              # (n_layers,) of the layers' outputs
+    const double* numbers               # (n_layers,) what they are named with, such as the slope of leaky_relu
     int loss
+    double loss_number                  # what the loss is named with, such as the delta of huber
 
 
-ctypedef struct Rule:                   # the optimiser's hyper-parameters, and the penalty
+cdef enum:
+    MOST_MOMENTS = 3                    # vectors of an optimiser's state, each as long as the parameters
+
+
+ctypedef struct Hyperparameters:        # of the optimiser, but for the learning rate, and the penalty
     int optimizer
-    double learning_rate
-    double momentum                     # SGD
+    double momentum                     # SGD, RMSprop
     bint nesterov
-    double beta1                        # Adam
+    double beta1                        # Adam and its kin
     double beta2
-    double epsilon
+    double epsilon                      # all but SGD
+    double weight_decay                 # AdamW
+    double decay                        # RMSprop
+    bint centered
+    double momentum_decay               # Nadam
     double l2
 
 
@@ -102,6 +127,8 @@ ctypedef struct Cursor:                 # how far a pass has come; all zero at t
     double batch_loss                   # sum of the losses of the rows done
     double loss                         # sum of J, each minibatch's times its weight
     double weight                       # sum of the weights of the minibatches completed
+    double product                      # Nadam's, of the momenta so far …
+    int64_t factors                     # … which are so many
     bint starved                        # stopped because the examples at hand are used up
     int team                            # the most threads so far
     Fault fault
@@ -110,7 +137,7 @@ ctypedef struct Cursor:                 # how far a pass has come; all zero at t
 # What probes are asked for: measurements in probes.pxi, single kernels in singles.pxi.
 
 cdef enum Function:
-    EXP
+    EXPONENTIAL
     LOGISTIC
     HYPERBOLIC_TANGENT
     LOG1P_UNIT
@@ -178,14 +205,14 @@ ctypedef struct Rearrangement:
 
 
 ctypedef struct Update:                 # of n reals, whole vectors
-    Rule rule
+    Hyperparameters rule
+    double learning_rate
     int64_t updates                     # before this one
     double m
-    bint decays                         # as weights do, and biases do not
+    bint are_weights                    # not biases, which are exempt from penalty and decay
     Py_ssize_t back                     # a moment is read so many reals from where it is written
     void* W
-    void* moment1
-    void* moment2
+    void* moments[3]                    # MOST_MOMENTS
     const void* Delta
     Py_ssize_t n
 
@@ -195,9 +222,10 @@ ctypedef struct Probes:                 # each returns whether it knows the code
     double (*product)(int kind, Py_ssize_t n, int64_t times) noexcept nogil     # the smallest element, or -1
     bint (*multiply)(const Multiplication* of) noexcept nogil
     bint (*rearrange)(const Rearrangement* of, bint* differ) noexcept nogil
-    bint (*activate)(int g, void* z, void* workspace, Py_ssize_t ld, Py_ssize_t n_rows,
+    bint (*activate)(int g, double number, void* z, void* workspace, Py_ssize_t ld, Py_ssize_t n_rows,
                      Py_ssize_t n) noexcept nogil
-    bint (*times_derivative)(int g, void* delta, const void* a, Py_ssize_t n) noexcept nogil
+    bint (*times_derivative)(int g, double number, void* delta, const void* z, const void* a,
+                             Py_ssize_t n) noexcept nogil
     bint (*step)(const Update* of) noexcept nogil
 
 
@@ -212,6 +240,11 @@ ctypedef struct Table:
     int (*place)(int i, int* processors) noexcept nogil
     double (*burn)(int n_threads, int64_t turns) noexcept nogil
 
+    # Names by code, counted from 0; NULL past the last.
+    const char* (*activation_name)(int g) noexcept nogil
+    const char* (*loss_name)(int loss) noexcept nogil
+    const char* (*optimizer_name)(int optimizer) noexcept nogil
+
     int (*plan_refusal)(const Spec* spec) noexcept nogil
     void* (*new_plan)(const Spec* spec) noexcept nogil
     void (*free_plan)(void* plan) noexcept nogil
@@ -220,7 +253,7 @@ ctypedef struct Table:
                     int n_threads, Fault* fault) noexcept nogil
 
     int (*pass_refusal)(int mode, int optimizer) noexcept nogil
-    void* (*new_pass)(void* plan, int mode, int optimizer, bint momentum, Py_ssize_t batch, bint inputs,
+    void* (*new_pass)(void* plan, int mode, int optimizer, int n_moments, Py_ssize_t batch, bint inputs,
                       Py_ssize_t at_hand, int n_threads, bint restorable) noexcept nogil
     void (*free_pass)(void* state) noexcept nogil
     Py_ssize_t (*stride)(void* state) noexcept nogil
@@ -231,7 +264,11 @@ ctypedef struct Table:
     void (*write_moment)(void* state, int which, const void* moment) noexcept nogil
     void (*read_gradient)(void* state, void* gradient, const void* parameters, double l2,
                           double weight) noexcept nogil
-    void (*advance)(void* state, const Data* data, const Rule* rule, Cursor* cursor, double budget,
-                    int n_threads) noexcept nogil
+    # rates: the learning rate of each step of the pass; NULL but in mode TRAIN
+    void (*advance)(void* state, const Data* data, const Hyperparameters* rule, const double* rates, Cursor* cursor,
+                    double budget, int n_threads) noexcept nogil
+    # a step against a gradient from outside, (n_parameters,) at rest, with the penalty in it
+    void (*update)(void* state, const void* D, const Hyperparameters* rule, double rate, Cursor* cursor,
+                   int n_threads) noexcept nogil
 
     Probes probes

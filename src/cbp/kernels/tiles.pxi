@@ -51,7 +51,7 @@ cdef inline void forward_tile(
     cdef Py_ssize_t l
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
-        z = row_panels(a + TILE * layer.a_tile, layer.ld_out)
+        z = row_panels(a + layer.z_tile, layer.ld_out)
         # z(l+1) = a(l) W(l) + b(l)
         weights = packed_panels(<real*> W + layer.packed, layer.n_in + 1)
         if l == 0 and known != NULL:
@@ -61,15 +61,17 @@ cdef inline void forward_tile(
         else:
             multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
         if l < plan.n_layers - 1:
-            activate(layer.g, z.at, n_rows * layer.ld_out)
-        inputs = rows_of(z.at, layer.ld_out)
+            layer.activation.activate(a + layer.a_tile, z.at, n_rows * layer.ld_out, layer.number)
+        inputs = rows_of(a + layer.a_tile, layer.ld_out)
 
 
 cdef inline Panels recur(
-    const Pass* run, const Layer* layer, Panels delta,      # (n_rows, n_out)
-    const real* a, Py_ssize_t n_rows, real* to,             # (n_rows, ld_in)
+    const Pass* run, const Tile* tile, Py_ssize_t l, Panels delta,      # (n_rows, n_out)
+    Py_ssize_t n_rows, real* to,        # (n_rows, ld_in)
 ) noexcept nogil:
     """delta(l) of a layer of weights that is not the first, from delta(l+1)."""
+    cdef const Layer* layer = &run.plan.layers[l]
+    cdef const Layer* before = &run.plan.layers[l - 1]
     cdef Panels below = row_panels(to, layer.ld_in)
     cdef Panels W_T = packed_panels(run.W_T + layer.transposed, layer.n_out)
     # delta(l) = (delta(l+1) W(l)^T) * g'(z(l))
@@ -77,7 +79,7 @@ cdef inline Panels recur(
         multiply_row(to, delta.at, W_T, layer.n_in, layer.n_out, ZERO)
     else:
         multiply(below, rows_of(delta.at, delta.row), W_T, 0, n_rows, layer.n_in, layer.n_out, ZERO)
-    times_derivative(layer.g_in, to, a, n_rows * layer.ld_in)
+    before.activation.times_derivative(to, tile.a + before.z_tile, n_rows * layer.ld_in, before.number)
     return below
 
 
@@ -104,17 +106,17 @@ cdef void backward_tile(
     cdef Py_ssize_t capacity = run.round
     cdef const Plan* plan = run.plan
     cdef const Layer* layer = &plan.layers[plan.n_layers - 1]
-    cdef Panels delta = row_panels(tile.a + TILE * layer.a_tile, layer.ld_out)
+    cdef Panels delta = row_panels(tile.a + layer.a_tile, layer.ld_out)
     cdef Rows a
     cdef Py_ssize_t l
     for l in range(plan.n_layers - 1, -1, -1):
         layer = &plan.layers[l]
-        a = rows_of(tile.a + TILE * plan.layers[l - 1].a_tile, layer.ld_in) if l > 0 else x
+        a = rows_of(tile.a + plan.layers[l - 1].a_tile, layer.ld_in) if l > 0 else x
         pack_panels(block + layer.panels * capacity, capacity, at, delta.at, delta.row, n_rows, layer.n_out)
         if l > 0 or tile.z == NULL:     # by columns, Delta(1) is summed from x as it lies
             pack_strips(block + layer.strips * capacity, capacity, at, a.at, a.row, n_rows, layer.n_in)
         if l > 0:
-            delta = recur(run, layer, delta, a.at, n_rows, <real*> tile.delta[l % 2])
+            delta = recur(run, tile, l, delta, n_rows, <real*> tile.delta[l % 2])
         elif inputs != NULL:
             recur_to_inputs(run, delta, n_rows, <real*> tile.delta[0], inputs, inverse_m)
 
@@ -140,7 +142,7 @@ cdef inline void forward_examples(
         check_rows(x.at, x.row, n_rows, plan.layers[0].n_in, X_NOT_FINITE, data, first, fault)
         check_targets(plan, data, first, n_rows, fault)
     forward_tile(plan, tile.a, x, run.W, n_rows, tile.z)
-    output_delta(plan, tile.a + TILE * plan.layers[plan.n_layers - 1].a_tile, losses, data, first, n_rows,
+    output_delta(plan, tile.a + plan.layers[plan.n_layers - 1].a_tile, losses, data, first, n_rows,
                  tile)
 
 
@@ -157,12 +159,12 @@ cdef inline void accumulate_tile(
     packing costs more than it saves. The chains are the same, and so are the bits."""
     cdef const Plan* plan = run.plan
     cdef const Layer* layer = &plan.layers[plan.n_layers - 1]
-    cdef Panels delta = row_panels(tile.a + TILE * layer.a_tile, layer.ld_out), Delta_l
+    cdef Panels delta = row_panels(tile.a + layer.a_tile, layer.ld_out), Delta_l
     cdef Rows a
     cdef Py_ssize_t l
     for l in range(plan.n_layers - 1, -1, -1):
         layer = &plan.layers[l]
-        a = rows_of(tile.a + TILE * plan.layers[l - 1].a_tile, layer.ld_in) if l > 0 else x
+        a = rows_of(tile.a + plan.layers[l - 1].a_tile, layer.ld_in) if l > 0 else x
         Delta_l = Delta_in(Delta, layer)
         if n_rows == 1 and start == ZERO:
             outer_product(Delta_l, a.at, delta.at, layer.n_in, layer.n_out)
@@ -170,6 +172,6 @@ cdef inline void accumulate_tile(
             multiply(Delta_l, transposed(a), delta, 0, layer.n_in, layer.n_out, n_rows, start)
             sum_rows(Delta_l, layer.n_in, delta, n_rows, layer.n_out, TILE, start)
         if l > 0:
-            delta = recur(run, layer, delta, a.at, n_rows, <real*> tile.delta[l % 2])
+            delta = recur(run, tile, l, delta, n_rows, <real*> tile.delta[l % 2])
         elif inputs != NULL:
             recur_to_inputs(run, delta, n_rows, <real*> tile.delta[0], inputs, inverse_m)

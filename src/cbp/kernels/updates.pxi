@@ -1,4 +1,4 @@
-# From Delta to the parameters: the gradient D = (Delta + lambda W) / m, and the optimiser's step against it.
+# From Delta to the parameters: the gradient D = (Delta + lambda W) / m, and the optimisers' steps against it, in rows.
 #
 # All vectors are packed as the weights are, so a step is elementwise over a run of them; n a multiple of LANES.
 #
@@ -7,8 +7,12 @@
 # float32 and 1e-153 in float64, is nothing beside Adam's default epsilon.
 
 cdef struct Step:                       # one update's constants, the bias corrections included
-    int optimizer
+    # … and what makes it, for a run of n reals of W, which lie `at` in the moments
+    void (*update)(const Step* step, real* W, real* const* moments, Py_ssize_t at, const real* Delta, real l2,
+                   bint are_weights, Py_ssize_t n) noexcept nogil
     bint nesterov
+    bint centered
+    bint by_part                        # weights and biases are not stepped alike
     real learning_rate
     real momentum
     real beta1
@@ -17,10 +21,23 @@ cdef struct Step:                       # one update's constants, the bias corre
     real one_minus_beta2
     real epsilon
     real v_correction                   # 1 / (1 - beta2^t)
-    real decay                          # lambda
+    real gradient_rate                  # Nadam's two, of D and of m
+    real moment_rate
+    real shrink                         # AdamW's 1 - eta times the weight decay
+    real l2                             # lambda
     real inverse_m                      # 1 / m, or 1 / (the sum of the weights)
     Py_ssize_t back                     # a moment is read so many reals from where it is written
     bint* infinite                      # set where a parameter is no longer finite; or NULL, where nobody asks yet
+
+
+ctypedef void (*Prepare)(Step* step, const Hyperparameters* rule, double rate, Cursor* cursor) noexcept nogil
+ctypedef void (*Stepper)(const Step* step, real* W, real* const* moments, Py_ssize_t at, const real* Delta, real l2,
+                         bint are_weights, Py_ssize_t n) noexcept nogil
+
+cdef struct OptimizerRow:
+    const char* name                    # NULL for a code that is unknown
+    Stepper update
+    Prepare prepare                     # sets what depends on the number of updates; or NULL
 
 
 cdef double power(double base, int64_t n) noexcept nogil:
@@ -35,29 +52,6 @@ cdef double power(double base, int64_t n) noexcept nogil:
         base *= base
         n //= 2
     return result
-
-
-cdef Step step_constants(const Rule* rule, int64_t updates, double m) noexcept nogil:
-    """The constants of the update after `updates` others, on examples that weigh m."""
-    cdef Step step
-    step.optimizer = rule.optimizer
-    step.nesterov = rule.nesterov
-    step.momentum = <real> rule.momentum
-    step.beta1 = <real> rule.beta1
-    step.beta2 = <real> rule.beta2
-    step.one_minus_beta1 = <real> (1 - rule.beta1)
-    step.one_minus_beta2 = <real> (1 - rule.beta2)
-    step.epsilon = <real> rule.epsilon
-    step.decay = <real> rule.l2
-    step.back, step.infinite = 0, NULL
-    step.inverse_m = <real> (1 / m)
-    step.learning_rate, step.v_correction = <real> rule.learning_rate, 1
-    if rule.optimizer == ADAM:          # the correction of the first moment goes into the learning rate
-        step.learning_rate = <real> (rule.learning_rate / (1 - power(rule.beta1, updates + 1)))
-        step.v_correction = <real> (1 / (1 - power(rule.beta2, updates + 1)))
-    elif rule.optimizer != SGD:
-        CHECK(False)
-    return step
 
 
 cdef inline vec gradient_at(const real* Delta, const real* W, vec decay, vec inverse_m) noexcept nogil:
@@ -85,19 +79,21 @@ cdef inline vec kept(vec moment) noexcept nogil:
     return moment - where_less(magnitude(moment), broadcast(SMALLEST_KEPT), moment)
 
 
-cdef void sgd_step(const Step* step, real* W, const real* Delta, real decay, Py_ssize_t n) noexcept nogil:
-    """theta -= eta D"""
-    cdef vec eta = broadcast(step.learning_rate), lamda = broadcast(decay), inverse_m = broadcast(step.inverse_m)
+# theta -= eta D;  with momentum v = mu v + D, theta -= eta v, or eta (D + mu v) after Nesterov
+
+cdef void plain_step(
+    const Step* step, real* W, const real* Delta, real l2, Py_ssize_t n,
+) noexcept nogil:
+    cdef vec eta = broadcast(step.learning_rate), lamda = broadcast(l2), inverse_m = broadcast(step.inverse_m)
     cdef Py_ssize_t i
     for i from 0 <= i < n by LANES:
         store(W + i, sub_mul(load(W + i), eta, gradient_at(Delta + i, W + i, lamda, inverse_m)))
 
 
 cdef void momentum_step(
-    const Step* step, real* W, real* velocity, const real* Delta, real decay, Py_ssize_t n,
+    const Step* step, real* W, real* velocity, const real* Delta, real l2, Py_ssize_t n,
 ) noexcept nogil:
-    """v = mu v + D;  theta -= eta v, or eta (D + mu v) after Nesterov."""
-    cdef vec eta = broadcast(step.learning_rate), lamda = broadcast(decay), inverse_m = broadcast(step.inverse_m)
+    cdef vec eta = broadcast(step.learning_rate), lamda = broadcast(l2), inverse_m = broadcast(step.inverse_m)
     cdef vec mu = broadcast(step.momentum)
     cdef vec D, v, direction
     cdef Py_ssize_t i
@@ -109,17 +105,144 @@ cdef void momentum_step(
         store(W + i, sub_mul(load(W + i), eta, direction))
 
 
-cdef void adam_step(
-    const Step* step, real* W, real* m, real* v, const real* Delta, real decay, Py_ssize_t n,
+cdef void sgd_step(
+    const Step* step, real* W, real* const* moments, Py_ssize_t at, const real* Delta, real l2, bint are_weights,
+    Py_ssize_t n,
 ) noexcept nogil:
-    """m = b1 m + (1 - b1) D;  v = b2 v + (1 - b2) D^2;  theta -= eta m^ / (sqrt(v^) + eps).
+    if moments[0] == NULL:
+        plain_step(step, W, Delta, l2, n)
+    else:
+        momentum_step(step, W, moments[0] + at, Delta, l2, n)
 
-    Kingma and Ba, 2015 (arXiv:1412.6980), algorithm 1; ^ marks the bias-corrected moments.
-    """
-    cdef vec eta = broadcast(step.learning_rate), lamda = broadcast(decay), inverse_m = broadcast(step.inverse_m)
+
+# m = b1 m + (1 - b1) D;  v = b2 v + (1 - b2) D^2;  theta -= eta m^ / (sqrt(v^) + eps)
+# Kingma and Ba, 2015 (arXiv:1412.6980), algorithm 1; ^ marks the bias-corrected moments. AdamW lets weights shrink
+# before, theta *= 1 - eta w (Loshchilov and Hutter, 2019, arXiv:1711.05101); biases do not.
+
+cdef void correct_moments(Step* step, const Hyperparameters* rule, double rate, Cursor* cursor) noexcept nogil:
+    """The correction of the first moment goes into the learning rate."""
+    step.learning_rate = <real> (rate / (1 - power(rule.beta1, cursor.updates + 1)))
+    step.v_correction = <real> (1 / (1 - power(rule.beta2, cursor.updates + 1)))
+
+
+cdef inline void adam_body(
+    const bint decoupled, const Step* step, real* W, real* m, real* v, const real* Delta, real l2, real shrink,
+    Py_ssize_t n,
+) noexcept nogil:
+    cdef vec eta = broadcast(step.learning_rate), lamda = broadcast(l2), inverse_m = broadcast(step.inverse_m)
     cdef vec b1 = broadcast(step.beta1), b2 = broadcast(step.beta2)
     cdef vec c1 = broadcast(step.one_minus_beta1), c2 = broadcast(step.one_minus_beta2)
     cdef vec v_correction = broadcast(step.v_correction), epsilon = broadcast(step.epsilon)
+    cdef vec D, m_i, v_i, W_i
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        D = gradient_at(Delta + i, W + i, lamda, inverse_m)
+        m_i = kept(mul_add(b1, load(m + step.back + i), c1 * D))
+        v_i = at_least(mul_add(b2, load(v + step.back + i), c2 * (D * D)), broadcast(SMALLEST_KEPT))
+        store(m + i, m_i)
+        store(v + i, v_i)
+        W_i = load(W + i) * broadcast(shrink) if decoupled else load(W + i)
+        store(W + i, W_i - eta * m_i / (root(v_i * v_correction) + epsilon))
+
+
+cdef void adam_step(
+    const Step* step, real* W, real* const* moments, Py_ssize_t at, const real* Delta, real l2, bint are_weights,
+    Py_ssize_t n,
+) noexcept nogil:
+    adam_body(False, step, W, moments[0] + at, moments[1] + at, Delta, l2, 1, n)
+
+
+cdef void adamw_step(
+    const Step* step, real* W, real* const* moments, Py_ssize_t at, const real* Delta, real l2, bint are_weights,
+    Py_ssize_t n,
+) noexcept nogil:
+    adam_body(True, step, W, moments[0] + at, moments[1] + at, Delta, l2, step.shrink if are_weights else 1, n)
+
+
+# v = d v + (1 - d) D^2;  g = d g + (1 - d) D where centered;  u = D / (sqrt(v - g^2) + eps);  theta -= eta u, or with
+# momentum b = mu b + u and theta -= eta b
+# Tieleman and Hinton, 2012, lecture 6.5; centered after Graves, 2013 (arXiv:1308.0850); as PyTorch has it.
+
+cdef void prepare_rmsprop(Step* step, const Hyperparameters* rule, double rate, Cursor* cursor) noexcept nogil:
+    step.beta2, step.one_minus_beta2 = <real> rule.decay, <real> (1 - rule.decay)
+
+
+cdef void rmsprop_step(
+    const Step* step, real* W, real* const* moments, Py_ssize_t at, const real* Delta, real l2, bint are_weights,
+    Py_ssize_t n,
+) noexcept nogil:
+    cdef vec eta = broadcast(step.learning_rate), lamda = broadcast(l2), inverse_m = broadcast(step.inverse_m)
+    cdef vec d = broadcast(step.beta2), c = broadcast(step.one_minus_beta2), epsilon = broadcast(step.epsilon)
+    cdef vec mu = broadcast(step.momentum)
+    cdef real* v = moments[0] + at
+    cdef real* mean = moments[1] + at if step.centered else NULL
+    cdef real* buffer = moments[2 if step.centered else 1] + at if step.momentum != 0 else NULL
+    cdef vec D, v_i, mean_i, u
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        D = gradient_at(Delta + i, W + i, lamda, inverse_m)
+        u = v_i = at_least(mul_add(d, load(v + step.back + i), c * (D * D)), broadcast(SMALLEST_KEPT))
+        store(v + i, v_i)
+        if mean != NULL:
+            mean_i = kept(mul_add(d, load(mean + step.back + i), c * D))
+            store(mean + i, mean_i)
+            u = at_least(sub_mul(v_i, mean_i, mean_i), broadcast(SMALLEST_KEPT))    # rounding may take it below 0
+        u = D / (root(u) + epsilon)
+        if buffer != NULL:
+            u = kept(mul_add(mu, load(buffer + step.back + i), u))
+            store(buffer + i, u)
+        store(W + i, sub_mul(load(W + i), eta, u))
+
+
+# m and v as Adam's;  theta -= (eta_D D + eta_m m) / (sqrt(v^) + eps), with mu_t = b1 (1 - 0.96^(t d) / 2), their product
+# P_t up to t, eta_D = eta (1 - mu_t) / (1 - P_t) and eta_m = eta mu_(t+1) / (1 - P_t mu_(t+1))
+# Dozat, 2016, as PyTorch has it.
+
+cdef double exponential_of(double x) noexcept nogil:
+    """e^x for x <= 0, by its series, with no help of a C library."""
+    cdef double term = 1, total = 1
+    cdef int halvings = 0, i
+    while x < -0.5:
+        x /= 2
+        halvings += 1
+    for i in range(1, 18):
+        term *= x / i
+        total += term
+    for i in range(halvings):
+        total *= total
+    return total
+
+
+cdef inline double nadam_momentum(const Hyperparameters* rule, double decay, int64_t t) noexcept nogil:
+    return rule.beta1 * (1 - power(decay, t) / 2)
+
+
+cdef void prepare_nadam(Step* step, const Hyperparameters* rule, double rate, Cursor* cursor) noexcept nogil:
+    cdef double decay = exponential_of(-0.040821994520255129554 * rule.momentum_decay)  # 0.96^d
+    cdef int64_t t = cursor.updates + 1
+    cdef double next = nadam_momentum(rule, decay, t + 1)
+    if cursor.factors == 0 or cursor.factors > t:
+        cursor.product, cursor.factors = 1, 0
+    while cursor.factors < t:
+        cursor.factors += 1
+        if cursor.product > 1e-30:      # else 1 - P is 1
+            cursor.product *= nadam_momentum(rule, decay, cursor.factors)
+    step.gradient_rate = <real> (rate * (1 - nadam_momentum(rule, decay, t)) / (1 - cursor.product))
+    step.moment_rate = <real> (rate * next / (1 - cursor.product * next))
+    step.v_correction = <real> (1 / (1 - power(rule.beta2, t)))
+
+
+cdef void nadam_step(
+    const Step* step, real* W, real* const* moments, Py_ssize_t at, const real* Delta, real l2, bint are_weights,
+    Py_ssize_t n,
+) noexcept nogil:
+    cdef vec lamda = broadcast(l2), inverse_m = broadcast(step.inverse_m)
+    cdef vec b1 = broadcast(step.beta1), b2 = broadcast(step.beta2)
+    cdef vec c1 = broadcast(step.one_minus_beta1), c2 = broadcast(step.one_minus_beta2)
+    cdef vec v_correction = broadcast(step.v_correction), epsilon = broadcast(step.epsilon)
+    cdef vec eta_D = broadcast(step.gradient_rate), eta_m = broadcast(step.moment_rate)
+    cdef real* m = moments[0] + at
+    cdef real* v = moments[1] + at
     cdef vec D, m_i, v_i
     cdef Py_ssize_t i
     for i from 0 <= i < n by LANES:
@@ -128,17 +251,53 @@ cdef void adam_step(
         v_i = at_least(mul_add(b2, load(v + step.back + i), c2 * (D * D)), broadcast(SMALLEST_KEPT))
         store(m + i, m_i)
         store(v + i, v_i)
-        store(W + i, load(W + i) - eta * m_i / (root(v_i * v_correction) + epsilon))
+        store(W + i, load(W + i) - mul_add(eta_D, D, eta_m * m_i) / (root(v_i * v_correction) + epsilon))
 
 
-cdef void update(
-    const Step* step, real* W, real* moment1, real* moment2, const real* Delta, real decay, Py_ssize_t n,
-) noexcept nogil:
-    if step.optimizer == ADAM:
-        adam_step(step, W, moment1, moment2, Delta, decay, n)
-    elif step.optimizer == SGD and moment1 != NULL:
-        momentum_step(step, W, moment1, Delta, decay, n)
-    elif step.optimizer == SGD:
-        sgd_step(step, W, Delta, decay, n)
-    else:
-        CHECK(False)
+cdef inline OptimizerRow optimizer_named(const char* name, Stepper update, Prepare prepare) noexcept nogil:
+    cdef OptimizerRow row
+    row.name, row.update, row.prepare = name, update, prepare
+    return row
+
+
+cdef OptimizerRow optimizer_row(int optimizer) noexcept nogil:
+    """The row of an optimiser."""
+    if optimizer == SGD:
+        return optimizer_named("sgd", sgd_step, NULL)
+    if optimizer == ADAM:
+        return optimizer_named("adam", adam_step, correct_moments)
+    if optimizer == ADAMW:
+        return optimizer_named("adamw", adamw_step, correct_moments)
+    if optimizer == RMSPROP:
+        return optimizer_named("rmsprop", rmsprop_step, prepare_rmsprop)
+    if optimizer == NADAM:
+        return optimizer_named("nadam", nadam_step, prepare_nadam)
+    return optimizer_named(NULL, NULL, NULL)
+
+
+cdef const char* optimizer_name(int optimizer) noexcept nogil:
+    return optimizer_row(optimizer).name
+
+
+cdef Step step_constants(const Hyperparameters* rule, double rate, double m, Cursor* cursor) noexcept nogil:
+    """The constants of the update after `cursor.updates` others, on examples that weigh m."""
+    cdef OptimizerRow row = optimizer_row(rule.optimizer)
+    cdef Step step
+    step.update = row.update
+    step.nesterov, step.centered = rule.nesterov, rule.centered
+    step.by_part = <real> rule.l2 != 0 or rule.weight_decay != 0
+    step.learning_rate = <real> rate
+    step.momentum = <real> rule.momentum
+    step.beta1 = <real> rule.beta1
+    step.one_minus_beta1 = <real> (1 - rule.beta1)
+    step.beta2 = <real> rule.beta2
+    step.one_minus_beta2 = <real> (1 - rule.beta2)
+    step.epsilon = <real> rule.epsilon
+    step.v_correction = step.gradient_rate = step.moment_rate = 1
+    step.shrink = <real> (1 - rate * rule.weight_decay)
+    step.l2 = <real> rule.l2
+    step.inverse_m = <real> (1 / m)
+    step.back, step.infinite = 0, NULL
+    if row.prepare != NULL:
+        row.prepare(&step, rule, rate, cursor)
+    return step

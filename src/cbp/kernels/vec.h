@@ -41,6 +41,7 @@ typedef double real;
 typedef uint64_t word;
 typedef int64_t whole;
 #define LEAST_EXPONENT -746.0           /* e^x is 0 from here down */
+#define SMALLEST 0x1p-1074               /* number above 0 */
 #define SMALLEST_KEPT 0x1p-1016         /* see updates.pxi: 64 times the smallest normal number */
 #define MANTISSA_BITS 52
 #define EXPONENT_BIAS 1023
@@ -50,6 +51,7 @@ typedef float real;
 typedef uint32_t word;
 typedef int32_t whole;
 #define LEAST_EXPONENT -105.0f
+#define SMALLEST 0x1p-149f
 #define SMALLEST_KEPT 0x1p-120f
 #define MANTISSA_BITS 23
 #define EXPONENT_BIAS 127
@@ -209,6 +211,8 @@ CBP_INLINE vec where_less(vec x, vec limit, vec yes) { return WHERE(x < limit, y
 CBP_INLINE wordvec sign_bits(void) { return as_words(broadcast((real)-0.0)); }
 CBP_INLINE vec magnitude(vec x) { return as_reals(as_words(x) & ~sign_bits()); }
 CBP_INLINE vec minus_magnitude(vec x) { return as_reals(as_words(x) | sign_bits()); }
+/* x with the lower half of its digits 0, so that products of two such numbers are exact. */
+CBP_INLINE vec high_half(vec x) { return as_reals(as_words(x) & ~(((word)1 << (MANTISSA_BITS + 2) / 2) - 1)); }
 CBP_INLINE vec with_sign(vec size, vec sign) { return as_reals(as_words(size) | (as_words(sign) & sign_bits())); }
 
 /* Whether any bit of any lane is set. */

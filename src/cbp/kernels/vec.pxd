@@ -11,6 +11,7 @@ cdef extern from "vec.h" nogil:
     const real MAGIC
     const unsigned int LIFT
     const real LEAST_EXPONENT
+    const real SMALLEST
     const real SMALLEST_KEPT
     vec load(const real* p)
     void store(real* p, vec x)
@@ -26,6 +27,7 @@ cdef extern from "vec.h" nogil:
     vec where_less(vec x, vec limit, vec yes)   # else 0
     vec magnitude(vec x)
     vec minus_magnitude(vec x)
+    vec high_half(vec x)
     vec with_sign(vec size, vec sign)
     vec first_lanes(vec x, Py_ssize_t n, real rest)
     real sum_of_lanes(vec x)

@@ -119,7 +119,7 @@ class Training:
         self.weights = [np.array(W, dtype=np.float64) for W in weights]
         self.biases = [np.array(b, dtype=np.float64) for b in biases]
         self.activations, self.loss, self.l2 = activations, loss, l2
-        self.moments = [(np.zeros_like(theta), np.zeros_like(theta)) for theta in self._layers]
+        self.moments = [[np.zeros_like(theta) for _ in range(3)] for theta in self._layers]
         self.t = 0  # updates
 
     @property
@@ -163,5 +163,6 @@ class Training:
             total += J * float(w[batch].sum())
             self.t += 1
             for theta, D, moments in zip(self._layers, [*D_W, *D_b], self.moments, strict=True):
-                step(optimizer, theta, D, moments, self.t, **rule)
+                exempt = {"weight_decay": 0.0} if "weight_decay" in rule and theta.ndim == 1 else {}
+                step(optimizer, theta, D, moments, self.t, **{**rule, **exempt})
         return total / float(w.sum())

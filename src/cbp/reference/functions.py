@@ -104,7 +104,6 @@ ACTIVATIONS: dict[str, Activation] = {
     "exp": Activation(lambda z, _: np.exp(z), lambda z, a, _: a),
 }  # fmt: skip
 
-POSITIVE = ("exp", "softplus")
 ELEMENTWISE = tuple(ACTIVATIONS)
 LOSSES: dict[str, Loss] = {
     "squared_error": Loss(lambda a, y, _: (a - y) ** 2 / 2, lambda a, y, _: a - y, (*ELEMENTWISE, "softmax")),
@@ -115,8 +114,6 @@ LOSSES: dict[str, Loss] = {
         number=1.0,
     ),
     "log_cosh": Loss(lambda a, y, _: log_cosh(a - y), lambda a, y, _: np.tanh(a - y)),
-    "poisson": Loss(lambda a, y, _: a - y * np.log(a), lambda a, y, _: 1 - y / a, POSITIVE),
-    "gamma": Loss(lambda a, y, _: np.log(a) + y / a, lambda a, y, _: (1 - y / a) / a, POSITIVE),
 }  # fmt: skip
 
 

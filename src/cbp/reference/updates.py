@@ -57,16 +57,84 @@ def adam_step(
     theta -= learning_rate * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + epsilon)
 
 
-# By name: the step, and the moments that it takes.
-STEPS: dict[str, tuple[Callable[..., None], int]] = {
-    "sgd": (lambda theta, D, t, v, **rule: sgd_step(theta, D, v, **rule), 1),
-    "adam": (lambda theta, D, t, m, v, **rule: adam_step(theta, D, m, v, t, **rule), 2),
+def adamw_step(
+    theta: Array, D: Array, m: Array, v: Array, t: int, *, weight_decay: float, **rule: Any
+) -> None:
+    """theta *= 1 - eta w, biases with w = 0; then Adam's step (Loshchilov and Hutter, 2019)."""
+    theta *= 1 - rule["learning_rate"] * weight_decay
+    adam_step(theta, D, m, v, t, **rule)
+
+
+def rmsprop_step(
+    theta: Array,
+    D: Array,
+    square: Array,
+    *others: Array,
+    learning_rate: float,
+    decay: float,
+    epsilon: float,
+    momentum: float = 0.0,
+    centered: bool = False,
+    floor: float = 0.0,
+) -> None:
+    """v = d v + (1 - d) D^2; theta -= eta D / (sqrt(v) + eps). `others` are the mean of D, and the velocity.
+
+    Centered, v - g^2 with g = d g + (1 - d) D takes the place of v; with momentum, b = mu b + the step
+    without eta.
+    """
+    square[:] = np.maximum(decay * square + (1 - decay) * D**2, floor)
+    spread = square
+    if centered:
+        mean = others[0]
+        mean[:] = decay * mean + (1 - decay) * D
+        kept(mean, floor)
+        spread = np.maximum(square - mean**2, floor)
+    u = D / (np.sqrt(spread) + epsilon)
+    if momentum > 0:
+        velocity = others[-1]
+        velocity[:] = momentum * velocity + u
+        kept(velocity, floor)
+        u = velocity
+    theta -= learning_rate * u
+
+
+def nadam_step(
+    theta: Array,
+    D: Array,
+    m: Array,
+    v: Array,
+    t: int,
+    *,
+    learning_rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    momentum_decay: float,
+    floor: float = 0.0,
+) -> None:
+    """Step t = 1, 2, … of Nadam (Dozat, 2016), with mu_i = b1 (1 - 0.96^(i d) / 2)."""
+    mu = beta1 * (1 - 0.96 ** (np.arange(1, t + 2) * momentum_decay) / 2)
+    product = np.prod(mu[:-1])
+    m[:] = beta1 * m + (1 - beta1) * D
+    kept(m, floor)
+    v[:] = np.maximum(beta2 * v + (1 - beta2) * D**2, floor)
+    ahead = (1 - mu[-2]) / (1 - product) * D + mu[-1] / (1 - product * mu[-1]) * m
+    theta -= learning_rate * ahead / (np.sqrt(v / (1 - beta2**t)) + epsilon)
+
+
+# By name: the step, whether it needs its number t, and the most moments that it has.
+STEPS: dict[str, tuple[Callable[..., None], bool, int]] = {
+    "sgd": (sgd_step, False, 1),
+    "adam": (adam_step, True, 2),
+    "adamw": (adamw_step, True, 2),
+    "rmsprop": (rmsprop_step, False, 3),
+    "nadam": (nadam_step, True, 2),
 }
 
 
 def step(optimizer: str, theta: Array, D: Array, moments: Sequence[Array], t: int, **rule: Any) -> None:
-    """Step t = 1, 2, … of an optimiser with its hyper-parameters, in place. SGD has one moment alone."""
+    """Step t = 1, 2, … of an optimiser with its hyper-parameters, in place."""
     if optimizer not in STEPS:
         raise ValueError(f"the optimizer must be one of {', '.join(STEPS)}, got {optimizer!r}")
-    function, n_moments = STEPS[optimizer]
-    function(theta, D, t, *moments[:n_moments], **rule)
+    function, by_time, n_moments = STEPS[optimizer]
+    function(theta, D, *moments[:n_moments], *([t] if by_time else []), **rule)

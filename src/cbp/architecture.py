@@ -1,0 +1,127 @@
+"""What a network is: one record, which whoever builds, shows, saves or copies a network reads."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from cbp import arguments, layout
+from cbp.functions import ACTIVATIONS, LOSSES, Named, name_of, with_number
+from cbp.scalars import non_negative
+
+
+class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "loss", "l2", "dtype"))):
+    """Shapes, functions and numbers of a network, checked; two that are equal make equal networks.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        s(1) … s(L).
+    hidden : Named or sequence of Named
+        Activations of the hidden layers, or one for all: names, or names with numbers.
+    output : Named
+        Activation of the outputs.
+    loss : Named, optional
+        Default: what matches the output.
+    l2 : float
+        λ.
+    dtype : dtype-like
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of its range.
+    """
+
+    __slots__ = ()
+
+    sizes: tuple[int, ...]
+    hidden: tuple[Named, ...]
+    output: Named
+    loss: Named
+    l2: float
+    dtype: np.dtype[Any]
+
+    def __new__(  # noqa: D102
+        cls,
+        sizes: Any,
+        *,
+        hidden: Any = "sigmoid",
+        output: Any = "softmax",
+        loss: Any = None,
+        l2: Any = 0.0,
+        dtype: Any = "float32",
+    ) -> Self:
+        found = arguments.sizes(sizes)
+        g = arguments.output(output, found[-1])
+        return super().__new__(
+            cls,
+            found,
+            arguments.hidden(hidden, len(found) - 2),
+            g,
+            arguments.loss(loss, g),
+            non_negative(l2, "l2"),
+            arguments.dtype(dtype),
+        )
+
+    def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What `copy` and `pickle` make another one of."""
+        values = self._asdict()
+        return (values.pop("sizes"),), values
+
+    def changed(self, **values: Any) -> Architecture:
+        """One with other values, checked."""
+        return Architecture(**{**self._asdict(), **values})
+
+    @property
+    def activations(self) -> tuple[Named, ...]:
+        """One a layer of weights: those of the hidden layers, and the output's."""
+        return (*self.hidden, self.output)
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of weights and biases; ValueError where no machine could address them."""
+        return layout.n_parameters(self.sizes, self.dtype)
+
+    @property
+    def smooth(self) -> bool:
+        """Whether J has no kinks."""
+        rows = [ACTIVATIONS[name_of(g)] for g in self.activations]
+        return all(row.smooth for row in rows) and LOSSES[name_of(self.loss)].smooth
+
+    @property
+    def for_kernels(self) -> tuple[tuple[tuple[str, float], ...], tuple[str, float]]:
+        """Activations and loss, each with its number."""
+        return tuple(with_number(g, ACTIVATIONS) for g in self.activations), with_number(self.loss, LOSSES)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The arguments that make it again, in values that JSON has."""
+        return {**self._asdict(), "dtype": self.dtype.name}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Architecture:
+        """The way back of `to_dict`, also through JSON, where tuples become lists.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a value is missing, unknown or not as it should be.
+        """
+        if missing := [name for name in cls._fields if name not in values]:
+            raise ValueError(f"there is no {missing[0]}")
+        if unknown := [name for name in values if name not in cls._fields]:
+            raise ValueError(f"{unknown[0]!r} is unknown; there are {', '.join(cls._fields)}")
+        return cls(**values)
+
+    def __str__(self) -> str:
+        """The arguments as one would write them."""
+        alike = len(set(self.hidden)) == 1
+        parts = [str(list(self.sizes))]
+        parts += [f"hidden={(self.hidden[0] if alike else list(self.hidden))!r}"] if self.hidden else []
+        parts += [f"output={self.output!r}", f"loss={self.loss!r}"]
+        parts += [f"l2={self.l2:g}"] if self.l2 else []
+        parts += [f"dtype={self.dtype.name!r}"]
+        return ", ".join(parts)

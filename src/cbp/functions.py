@@ -1,0 +1,175 @@
+"""The tables of activations and losses: what Python has to know of each.
+
+A row has the formula; the kernels (kernels/activations.pxi, kernels/losses.pxi) and the reference compute it,
+by the same names. Everyone who lists names, from checks to help texts and tests, reads them here.
+
+A name may come with a number: ``("leaky_relu", 0.01)``, ``("huber", 1.0)``. The bare name has the default.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from cbp.conversion import short
+from cbp.scalars import real
+
+# A name, or a name and its number where that is not the default.
+Named = str | tuple[str, float]
+
+
+class Number(NamedTuple):
+    """What a name may come with: `least` <= number < `below`, or above `least` where `above`."""
+
+    word: str
+    default: float
+    least: float = 0.0
+    below: float = math.inf
+    above: bool = False
+
+
+class Activation(NamedTuple):
+    """a = g(z).
+
+    Attributes
+    ----------
+    formula : str
+    initial : {"glorot_uniform", "he_uniform", "lecun_uniform"}
+        The weights that it starts from.
+    smooth : bool
+        Whether g' and what comes after it have no jumps, so that differences of the fourth order fit.
+    hidden : bool
+        Whether it is for hidden layers too.
+    number : Number, optional
+    """
+
+    formula: str
+    initial: str
+    smooth: bool = True
+    hidden: bool = True
+    number: Number | None = None
+
+
+class Loss(NamedTuple):
+    """An example's loss is the sum over its outputs a and targets y.
+
+    Attributes
+    ----------
+    formula : str
+    outputs : tuple of str
+        The outputs that it fits.
+    least, most : float
+        The limits of the targets; `above` a least that is not among them.
+    smooth : bool
+        As for an activation.
+    number : Number, optional
+    """
+
+    formula: str
+    outputs: tuple[str, ...]
+    least: float = -math.inf
+    most: float = math.inf
+    above: bool = False
+    smooth: bool = True
+    number: Number | None = None
+
+
+ACTIVATIONS: Mapping[str, Activation] = {
+    "sigmoid": Activation("1 / (1 + e^-z)", "glorot_uniform"),
+    "tanh": Activation("tanh z", "glorot_uniform"),
+    "relu": Activation("max(z, 0)", "he_uniform", smooth=False),
+    "identity": Activation("z", "glorot_uniform"),
+    "leaky_relu": Activation(
+        "z, or slope z where z < 0", "he_uniform", smooth=False, number=Number("slope", 0.01)
+    ),
+    "elu": Activation(
+        "z, or alpha (e^z - 1) where z < 0", "he_uniform", smooth=False, number=Number("alpha", 1.0)
+    ),
+    "selu": Activation("1.0507 z, or 1.7581 (e^z - 1) where z < 0", "lecun_uniform", smooth=False),
+    "softplus": Activation("log(1 + e^z)", "he_uniform"),
+    "gelu": Activation("z Phi(z), with the error function", "he_uniform"),
+    "exp": Activation("e^z", "glorot_uniform", hidden=False),
+    "softmax": Activation("e^z_j / sum_k e^z_k", "glorot_uniform", hidden=False),
+}
+HIDDEN = tuple(name for name, row in ACTIVATIONS.items() if row.hidden)
+OUTPUT = tuple(ACTIVATIONS)
+ELEMENTWISE = tuple(name for name in ACTIVATIONS if name != "softmax")
+
+# The first that fits an output is its default.
+LOSSES: Mapping[str, Loss] = {
+    "cross_entropy": Loss(
+        "-y log a - (1 - y) log(1 - a); softmax: -y log a", ("sigmoid", "softmax"), least=0.0, most=1.0
+    ),
+    "poisson": Loss("a - y log a", ("exp",), least=0.0),
+    "gamma": Loss("log a + y / a", ("exp",), least=0.0, above=True),
+    "squared_error": Loss("(a - y)^2 / 2", OUTPUT),
+    "absolute_error": Loss("|a - y|", ELEMENTWISE, smooth=False),
+    "huber": Loss(
+        "(a - y)^2 / 2, or delta (|a - y| - delta / 2) where |a - y| > delta",
+        ELEMENTWISE,
+        smooth=False,
+        number=Number("delta", 1.0, above=True),
+    ),
+    "log_cosh": Loss("log cosh(a - y)", ELEMENTWISE),
+}
+
+
+def default_loss(output: Named) -> str:
+    """The loss of an output where none was named."""
+    return next(name for name, row in LOSSES.items() if name_of(output) in row.outputs)
+
+
+def name_of(named: Named) -> str:
+    """The name alone."""
+    return named if isinstance(named, str) else named[0]
+
+
+def with_number(named: Named, table: Mapping[str, Activation] | Mapping[str, Loss]) -> tuple[str, float]:
+    """The name and its number, 0 where there is none to have: what the kernels take."""
+    if not isinstance(named, str):
+        return named
+    number = table[named].number
+    return named, 0.0 if number is None else number.default
+
+
+def in_words(named: Named) -> str:
+    """A name, and its number if it has one: leaky_relu(0.2)."""
+    return named if isinstance(named, str) else f"{named[0]}({named[1]:g})"
+
+
+def known(value: Any, names: tuple[str, ...], argument: str) -> str:
+    """One of the names; otherwise an error with the nearest."""
+    if not isinstance(value, str):
+        raise TypeError(f"{argument} must be one of {', '.join(map(repr, names))}, got {short(value)}")
+    if value in names:
+        return value
+    import difflib  # for this message alone
+
+    near = difflib.get_close_matches(value, names, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{argument} must be one of {', '.join(map(repr, names))}, got {value!r}{hint}")
+
+
+def is_pair(value: Any) -> bool:
+    """Whether it is a name with a number."""
+    pair = isinstance(value, (tuple, list)) and len(value) == 2
+    return pair and isinstance(value[0], str) and not isinstance(value[1], (str, tuple, list))
+
+
+def named(
+    value: Any,
+    names: tuple[str, ...],
+    table: Mapping[str, Activation] | Mapping[str, Loss],
+    argument: str,
+) -> Named:
+    """One of the names, with its number if that is not the default."""
+    if not is_pair(value):
+        return known(value, names, argument)
+    name = known(value[0], names, argument)
+    number = table[name].number
+    if number is None:
+        raise ValueError(f"{argument} {name!r} has no number, got {short(value)}")
+    what = f"{argument}: {number.word} of {name!r}"
+    found = real(value[1], what, least=number.least, below=number.below, above=number.above)
+    return name if found == number.default else (name, found)

@@ -1,0 +1,61 @@
+"""What all optimisers have in common: checks of their numbers, the rule for the kernels, the state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cbp.scalars import check_precision, kind, non_negative
+
+# Hyper-parameters that are shares: from 0 to less than 1.
+SHARES = ("momentum", "beta1", "beta2", "decay")
+FLAGS = ("nesterov", "centered")
+
+
+class Optimizer:
+    """A frozen dataclass with slots, whose fields are the kernel's hyper-parameters, by their names.
+
+    Numbers are checked for their ranges when an optimiser is made, and when training starts for what becomes
+    of them in the network's dtype.
+    """
+
+    __slots__: tuple[str, ...] = ()
+
+    kernel: ClassVar[str]  # the name of its row
+    learning_rate: float
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """The names of the vectors that are its state, in the kernel's order."""
+        raise NotImplementedError
+
+    def rule(self) -> dict[str, Any]:
+        """Hyper-parameters by name, as the kernels and the reference take them."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __post_init__(self) -> None:
+        for name, value in self.rule().items():
+            if name in FLAGS:
+                continue
+            number = non_negative(value, name, got=kind, **({"below": 1} if name in SHARES else {}))
+            if name == "epsilon" and number == 0:
+                raise ValueError("epsilon must be above 0, got 0")
+
+    def check_precision(self, dtype: np.dtype[Any]) -> None:
+        """Refuse what a network of this dtype would take for another number."""
+        for name, value in self.rule().items():
+            if name not in FLAGS:
+                check_precision(value, name, dtype, below_1=name in SHARES, may_be_0=name != "epsilon")
+
+
+@dataclass
+class OptimizerState:
+    """An optimiser, and what it has gathered: steps, and moments by name, at rest as the parameters lie."""
+
+    optimizer: Optimizer
+    updates: int = 0
+    moments: Mapping[str, NDArray[Any]] = field(default_factory=dict)

@@ -1,0 +1,55 @@
+"""Steps scaled by the size of past gradients: RMSprop."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cbp.optimizers.base import Optimizer
+
+
+@dataclass(frozen=True, slots=True)
+class RMSprop(Optimizer):
+    """RMSprop (T. Tieleman and G. Hinton, 2012, lecture 6.5), in PyTorch's form.
+
+    v = d v + (1 − d) D², θ = θ − η D / (√v + ε). Centered (A. Graves, 2013, arXiv:1308.0850), v − g² takes
+    the place of v under the root, with g = d g + (1 − d) D. With momentum b = μ b + D / (√v + ε) and
+    θ = θ − η b. A v is at least 64 times the smallest normal number of the dtype, 7.5e-37 in float32; a g or
+    b below it becomes 0.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.01
+        η, at least 0.
+    decay : float, default 0.99
+        d, from 0 to less than 1.
+    epsilon : float, default 1e-8
+        ε, above 0.
+    momentum : float, default 0.0
+        μ, from 0 to less than 1.
+    centered : bool, default False
+        Divide by the deviation of the gradient, not by its size.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not a number, is not finite or is out of its range.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> cbp.RMSprop(1e-3, momentum=0.9)
+    RMSprop(learning_rate=0.001, decay=0.99, epsilon=1e-08, momentum=0.9, centered=False)
+    """
+
+    kernel: ClassVar[str] = "rmsprop"
+
+    learning_rate: float = 0.01
+    decay: float = 0.99
+    epsilon: float = 1e-8
+    momentum: float = 0.0
+    centered: bool = False
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """The mean of D², that of D where centered, and with momentum the sum of the steps."""
+        mean = ("mean",) if self.centered else ()
+        return ("square", *mean, "velocity") if self.momentum > 0 else ("square", *mean)

@@ -1,0 +1,52 @@
+"""Stochastic gradient descent."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cbp.optimizers.base import Optimizer
+
+
+@dataclass(frozen=True, slots=True)
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum if wished.
+
+    v = μ v + D, θ = θ − η v; after Nesterov θ = θ − η (D + μ v), with the gradient D at θ. A velocity below
+    64 times the smallest normal number of the dtype, 7.5e-37 in float32, becomes 0.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.1
+        η, at least 0.
+    momentum : float, default 0.0
+        μ, from 0 to less than 1.
+    nesterov : bool, default False
+        Look ahead along v (Sutskever et al., 2013, in the form of Bengio et al., 2013).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not a number, is negative or not finite, or momentum is 1 or more; if nesterov is asked
+        for without momentum, which it would not change.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> cbp.SGD(0.05, momentum=0.9)
+    SGD(learning_rate=0.05, momentum=0.9, nesterov=False)
+    """
+
+    kernel: ClassVar[str] = "sgd"
+
+    learning_rate: float = 0.1
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """The velocity, where there is a momentum."""
+        return ("velocity",) if self.momentum > 0 else ()
+
+    def __post_init__(self) -> None:
+        Optimizer.__post_init__(self)
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov=True needs a momentum above 0, got momentum=0.0")
