@@ -91,6 +91,9 @@ def test_activations_by_hand():
     assert reference.activate(("leaky_relu", 0.5), z).tolist() == [[0, math.log(3), -math.log(3) / 2]]
     np.testing.assert_allclose(reference.activate(("elu", 3.0), z), [[0, math.log(3), -2]], rtol=1e-15)
     np.testing.assert_allclose(reference.activate("softplus", z), np.log([[2, 4, 4 / 3]]), rtol=1e-15)
+    np.testing.assert_allclose(
+        reference.activate("silu", z), [[0, math.log(3) * 3 / 4, -math.log(3) / 4]], rtol=1e-15
+    )
     np.testing.assert_allclose(reference.activate("exp", z), [[1, 3, 1 / 3]], rtol=1e-15)
 
 

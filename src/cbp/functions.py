@@ -88,6 +88,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
     ),
     "selu": Activation("1.0507 z, or 1.7581 (e^z - 1) where z < 0", "lecun_uniform", smooth=False),
     "softplus": Activation("log(1 + e^z)", "he_uniform"),
+    "silu": Activation("z / (1 + e^-z)", "he_uniform"),
     "gelu": Activation("z Phi(z), with the error function", "he_uniform"),
     "exp": Activation("e^z", "glorot_uniform", hidden=False),
     "softmax": Activation("e^z_j / sum_k e^z_k", "glorot_uniform", hidden=False),

@@ -169,6 +169,45 @@ cdef void times_softplus_slope(real* delta, const real* a, Py_ssize_t n, real nu
         store(delta + i, load(delta + i) * magnitude(expm1_below(minus_magnitude(load(a + i)))))
 
 
+# a = z / (1 + e^-z);  g' = s (1 + z (1 - s)) with s = 1 / (1 + e^-z)
+
+cdef inline vec silu_size(vec z) noexcept nogil:
+    """|z|, or a number from which z e^-|z| is 0."""
+    return at_most(magnitude(z), broadcast(<real> (120 if sizeof(real) == 4 else 760)))
+
+
+cdef inline vec lifted_exp_of_minus(vec size) noexcept nogil:
+    """2^LIFT e^-size, for a size of silu."""
+    cdef wordvec n
+    cdef vec r = split_by_log_2(minus_magnitude(size), &n)
+    return lifted_exp_of(r, n)
+
+
+cdef inline vec vec_silu(vec z) noexcept nogil:
+    """z e / (1 + e) with e = e^-|z| where z is negative, else z / (1 + e): a subnormal result is rounded once."""
+    cdef vec size = silu_size(z), e = lifted_exp_of_minus(size), sum = lifted_one() + e
+    return where_negative(z, minus_magnitude(size) * e, z) / where_negative(z, sum, unlift(sum))
+
+
+cdef inline vec silu_slope(vec z) noexcept nogil:
+    """s (1 + z (1 - s)); that of z and that of -z add up to 1."""
+    cdef vec size = silu_size(z), e = lifted_exp_of_minus(size), unit = broadcast(1)
+    cdef vec s = e / (lifted_one() + e), left = s * sub_mul(unit, size, unit - s)
+    return where_negative(z, left, unit - left)
+
+
+cdef void silu(real* a, const real* z, Py_ssize_t n, real number) noexcept nogil:
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        store(a + i, vec_silu(load(z + i)))
+
+
+cdef void times_silu_slope(real* delta, const real* z, Py_ssize_t n, real number) noexcept nogil:
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        store(delta + i, load(delta + i) * silu_slope(load(z + i)))
+
+
 # a = z Phi(z), with the error function and not by tanh;  g' = Phi(z) + z phi(z)
 
 cdef void gelu(real* a, const real* z, Py_ssize_t n, real number) noexcept nogil:
@@ -226,6 +265,8 @@ cdef ActivationRow activation_row(int g) noexcept nogil:
         return activation("selu", selu, times_selu_slope, False)
     if g == SOFTPLUS:
         return activation("softplus", softplus, times_softplus_slope, False)
+    if g == SILU:
+        return activation("silu", silu, times_silu_slope, True)
     if g == GELU:
         return activation("gelu", gelu, times_gelu_slope, True)
     if g == EXP:

@@ -15,6 +15,7 @@ cdef enum Activation:
     ELU
     SELU
     SOFTPLUS
+    SILU
     GELU
     EXP
     SOFTMAX                             # of rows, for outputs alone

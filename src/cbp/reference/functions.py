@@ -98,6 +98,9 @@ ACTIVATIONS: dict[str, Activation] = {
         lambda z, a, _: np.where(z > 0, SELU_SCALE, a + SELU_SCALE * SELU_ALPHA),
     ),
     "softplus": Activation(lambda z, _: softplus(z), lambda z, a, _: sigmoid(z)),
+    "silu": Activation(
+        lambda z, _: z * sigmoid(z), lambda z, a, _: sigmoid(z) * (1 + z * sigmoid(-z))
+    ),
     "gelu": Activation(
         lambda z, _: z * normal(z), lambda z, a, _: normal(z) + z * normal_density(z)
     ),
