@@ -11,9 +11,9 @@ from cbp import _core, functions, reference, training
 
 HIDDEN = [*functions.HIDDEN, ("leaky_relu", 0.3), ("elu", 0.5)]
 PAIRS = [(output, loss) for loss, row in functions.LOSSES.items() for output in row.outputs]
-PAIRS += [("identity", ("huber", 0.3)), (("elu", 2.0), "squared_error")]
+PAIRS += [("identity", ("huber", 0.3)), ("identity", ("quantile", 0.9)), (("elu", 2.0), "squared_error")]
 # Where the loss of a - y has a kink.
-KINKS = {"absolute_error": 0.0, "huber": 1.0, ("huber", 0.3): 0.3}
+KINKS = {"absolute_error": 0.0, "quantile": 0.0, "huber": 1.0, ("huber", 0.3): 0.3, ("quantile", 0.9): 0.0}
 DEPTHS = [1, 2, 3, 4]  # layers of weights
 # A tile of products is 6 rows by 2 vectors of 2 to 16 numbers; a thread takes 96 examples at a time; from 128
 # examples on small networks sum by parts.

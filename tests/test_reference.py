@@ -13,7 +13,7 @@ HIDDEN = [*(name for name in functions.ACTIVATIONS if name != "exp"), ("leaky_re
 PAIRS = list(functions.PAIRS)
 for loss, row in functions.LOSSES.items():
     PAIRS += [(output, loss) for output in row.outputs or functions.ACTIVATIONS]
-PAIRS += [("identity", ("huber", 0.3)), (("elu", 0.5), "log_cosh")]
+PAIRS += [("identity", ("huber", 0.3)), ("identity", ("quantile", 0.9)), (("elu", 0.5), "log_cosh")]
 
 
 def layers(sizes, seed=0):
@@ -121,6 +121,7 @@ def test_losses_by_hand():
         ("softmax", "squared_error"): 1 / 16,
         ("identity", "squared_error"): (math.log(3) - 1) ** 2 / 2,
         ("identity", "absolute_error"): math.log(3) - 1,
+        ("identity", ("quantile", 0.75)): 0.25 * (math.log(3) - 1),
         ("identity", ("huber", 0.05)): 0.05 * (math.log(3) - 1 - 0.025),
         ("identity", "huber"): (math.log(3) - 1) ** 2 / 2,
         ("identity", "log_cosh"): math.log(math.cosh(math.log(3) - 1)),

@@ -113,6 +113,12 @@ LOSSES: Mapping[str, Loss] = {
         number=Number("delta", 1.0, above=True),
     ),
     "log_cosh": Loss("log cosh(a - y)", ELEMENTWISE),
+    "quantile": Loss(
+        "level (y - a), or (1 - level) (a - y) where a > y",
+        ELEMENTWISE,
+        smooth=False,
+        number=Number("level", 0.5, above=True, below=1.0),
+    ),
 }
 
 

@@ -172,6 +172,17 @@ cdef void log_cosh(real* e, real* y, const real* a, Py_ssize_t n, real number) n
         store(y + j, where_negative(size - unit, near, size + far))
 
 
+cdef void quantile(real* e, real* y, const real* a, Py_ssize_t n, real level) noexcept nogil:
+    """loss = e d with d = a - y,  e = -level where d < 0, 1 - level where d > 0"""
+    cdef Py_ssize_t j
+    cdef vec d, error
+    for j from 0 <= j < n by LANES:
+        d = load(a + j) - load(y + j)
+        error = where_positive(d, broadcast(1 - level), where_less(d, broadcast(0), broadcast(-level)))
+        store(e + j, error)
+        store(y + j, error * d)
+
+
 cdef void inner_product(real* e, real* y, const real* a, Py_ssize_t n, real number) noexcept nogil:
     """loss = y a,  e = y"""
     cdef Py_ssize_t j
@@ -209,6 +220,8 @@ cdef LossRow loss_row(int loss) noexcept nogil:
         return loss_named("huber", huber)
     if loss == LOG_COSH:
         return loss_named("log_cosh", log_cosh)
+    if loss == QUANTILE:
+        return loss_named("quantile", quantile)
     if loss == INNER_PRODUCT:
         return loss_named("inner_product", inner_product)
     if loss == SUM_OF_OUTPUTS:

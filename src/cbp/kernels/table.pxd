@@ -27,6 +27,7 @@ cdef enum Loss:
     ABSOLUTE_ERROR
     HUBER
     LOG_COSH
+    QUANTILE
     POISSON
     GAMMA
     INNER_PRODUCT                       # sum_j y_j a_j, whose gradient is a vector-Jacobian product

@@ -117,6 +117,11 @@ LOSSES: dict[str, Loss] = {
         number=1.0,
     ),
     "log_cosh": Loss(lambda a, y, _: log_cosh(a - y), lambda a, y, _: np.tanh(a - y)),
+    "quantile": Loss(
+        lambda a, y, level: np.maximum(level * (y - a), (level - 1) * (y - a)),
+        lambda a, y, level: np.where(a < y, -level, np.where(a > y, 1 - level, 0)),
+        number=0.5,
+    ),
 }  # fmt: skip
 
 
