@@ -14,6 +14,7 @@ OPTIMIZERS = [
     cbp.AdamW(0.05, weight_decay=0.3),
     cbp.Nadam(0.05),
     cbp.RMSprop(0.05, centered=True, momentum=0.5),
+    cbp.Adagrad(0.3),
 ]
 # Small, by partial sums, by rows, by columns, and in several rounds.
 CASES = {

@@ -44,6 +44,7 @@ def test_the_installed_package_is_tested():
 def test_exported_names():
     assert cbp.__all__ == [
         "SGD",
+        "Adagrad",
         "Adam",
         "AdamW",
         "Epoch",

@@ -20,6 +20,7 @@ OPTIMIZERS = {
     "rmsprop centered": cbp.RMSprop(0.015625, 0.96875, 2.0**-10, centered=True),
     "rmsprop momentum": cbp.RMSprop(0.015625, 0.96875, 2.0**-10, momentum=0.875),
     "rmsprop both": cbp.RMSprop(0.015625, 0.96875, 2.0**-10, momentum=0.875, centered=True),
+    "adagrad": cbp.Adagrad(0.0625, 2.0**-10),
 }
 MOMENTS = [name for name, optimizer in OPTIMIZERS.items() if optimizer.moments]
 

@@ -18,12 +18,12 @@ from cbp.versions import show_versions
 
 if TYPE_CHECKING:
     from cbp.optimizers.kin import AdamW, Nadam
-    from cbp.optimizers.scaled import RMSprop
+    from cbp.optimizers.scaled import Adagrad, RMSprop
 
     __version__: str
 else:
     # Looked up when asked for: a dataclass takes a twentieth of all the rest, and importlib.metadata as long.
-    _LATER = {"AdamW": "kin", "Nadam": "kin", "RMSprop": "scaled"}
+    _LATER = {"AdamW": "kin", "Nadam": "kin", "Adagrad": "scaled", "RMSprop": "scaled"}
 
     def __getattr__(name):
         if name == "__version__":
@@ -39,6 +39,7 @@ else:
 
 __all__ = [
     "SGD",
+    "Adagrad",
     "Adam",
     "AdamW",
     "Epoch",

@@ -39,6 +39,7 @@ cdef enum Optimizer:
     ADAM
     ADAMW
     RMSPROP
+    ADAGRAD
     NADAM
 
 

@@ -194,6 +194,25 @@ cdef void rmsprop_step(
         store(W + i, sub_mul(load(W + i), eta, u))
 
 
+# s = s + D^2;  theta -= eta D / (sqrt(s) + eps)
+# Duchi, Hazan and Singer, 2011, as PyTorch has it.
+
+cdef void adagrad_step(
+    const Step* step, real* W, real* const* moments, Py_ssize_t at, const real* Delta, real l2, bint are_weights,
+    Py_ssize_t n,
+) noexcept nogil:
+    cdef vec eta = broadcast(step.learning_rate), lamda = broadcast(l2), inverse_m = broadcast(step.inverse_m)
+    cdef vec epsilon = broadcast(step.epsilon)
+    cdef real* s = moments[0] + at
+    cdef vec D, s_i
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        D = gradient_at(Delta + i, W + i, lamda, inverse_m)
+        s_i = mul_add(D, D, load(s + step.back + i))
+        store(s + i, s_i)
+        store(W + i, load(W + i) - eta * D / (root(s_i) + epsilon))
+
+
 # m and v as Adam's;  theta -= (eta_D D + eta_m m) / (sqrt(v^) + eps), with mu_t = b1 (1 - 0.96^(t d) / 2), their product
 # P_t up to t, eta_D = eta (1 - mu_t) / (1 - P_t) and eta_m = eta mu_(t+1) / (1 - P_t mu_(t+1))
 # Dozat, 2016, as PyTorch has it.
@@ -270,6 +289,8 @@ cdef OptimizerRow optimizer_row(int optimizer) noexcept nogil:
         return optimizer_named("adamw", adamw_step, correct_moments)
     if optimizer == RMSPROP:
         return optimizer_named("rmsprop", rmsprop_step, prepare_rmsprop)
+    if optimizer == ADAGRAD:
+        return optimizer_named("adagrad", adagrad_step, NULL)
     if optimizer == NADAM:
         return optimizer_named("nadam", nadam_step, prepare_nadam)
     return optimizer_named(NULL, NULL, NULL)

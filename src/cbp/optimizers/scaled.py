@@ -1,4 +1,4 @@
-"""Steps scaled by the size of past gradients: RMSprop."""
+"""Steps scaled by the size of past gradients: RMSprop and Adagrad."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -53,3 +53,39 @@ class RMSprop(Optimizer):
         """The mean of D², that of D where centered, and with momentum the sum of the steps."""
         mean = ("mean",) if self.centered else ()
         return ("square", *mean, "velocity") if self.momentum > 0 else ("square", *mean)
+
+
+@dataclass(frozen=True, slots=True)
+class Adagrad(Optimizer):
+    """Adagrad (J. Duchi, E. Hazan and Y. Singer, 2011), in PyTorch's form.
+
+    s = s + D², θ = θ − η D / (√s + ε).
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.01
+        η, at least 0.
+    epsilon : float, default 1e-10
+        ε, above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not a number, is not finite or is out of its range.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> cbp.Adagrad(0.1)
+    Adagrad(learning_rate=0.1, epsilon=1e-10)
+    """
+
+    kernel: ClassVar[str] = "adagrad"
+
+    learning_rate: float = 0.01
+    epsilon: float = 1e-10
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """The sum of D²."""
+        return ("square",)

@@ -98,6 +98,14 @@ def rmsprop_step(
     theta -= learning_rate * u
 
 
+def adagrad_step(
+    theta: Array, D: Array, square: Array, *, learning_rate: float, epsilon: float, floor: float = 0.0
+) -> None:
+    """s = s + D^2; theta -= eta D / (sqrt(s) + eps). Nothing decays, and no floor is needed."""
+    square += D**2
+    theta -= learning_rate * D / (np.sqrt(square) + epsilon)
+
+
 def nadam_step(
     theta: Array,
     D: Array,
@@ -128,6 +136,7 @@ STEPS: dict[str, tuple[Callable[..., None], bool, int]] = {
     "adam": (adam_step, True, 2),
     "adamw": (adamw_step, True, 2),
     "rmsprop": (rmsprop_step, False, 3),
+    "adagrad": (adagrad_step, False, 1),
     "nadam": (nadam_step, True, 2),
 }
 
