@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cbp import kernels
+from cbp import functions, kernels
 
 GOLDEN = Path(__file__).parent / "golden"
 sys.path.insert(0, str(GOLDEN))
@@ -39,3 +39,17 @@ def test_any_two_levels_meet():
     cases = {name: design.case_of(name) for name in names}
     assert [name for name, case in cases.items() if case is None] == []
     assert design.missing(cases.values()) == [], "`python tests/golden/remake.py` adds cases"
+
+
+def test_every_activation_and_loss_is_covered():
+    outputs = [output.split("+") for output in design.FACTORS["output"]]
+    assert set(design.FACTORS["hidden"]) - {"none"} == set(functions.HIDDEN)
+    assert {activation for activation, _ in outputs} >= {
+        "softmax",
+        "sigmoid",
+        "tanh",
+        "relu",
+        "identity",
+        "exp",
+    }
+    assert {loss for _, loss in outputs} == set(functions.LOSSES)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 import cbp
 from cbp import training
+from cbp.optimizers.base import Optimizer
 
 
 class Way(NamedTuple):
@@ -122,11 +124,24 @@ def targets_of(case: Case, m: int, n: int) -> Array:
     return 2 * y - 1 if case["output"].startswith(("tanh", "identity")) else y
 
 
-def optimizer_of(case: Case) -> cbp.SGD | cbp.Adam:
-    if case["optimizer"] == "adam":
-        return cbp.Adam(0.1)
+OPTIMIZERS = {
+    "adam": cbp.Adam(0.1),
+    "adamw": cbp.AdamW(0.1, weight_decay=0.3),
+    "nadam": cbp.Nadam(0.1),
+    "rmsprop": cbp.RMSprop(0.03, momentum=0.7, centered=True),
+    "adagrad": cbp.Adagrad(0.3),
+}
+
+
+def optimizer_of(case: Case) -> Optimizer:
     momentum = 0.0 if case["optimizer"] == "sgd" else 0.7
-    return cbp.SGD(WAYS[case["way"]].rate, momentum=momentum, nesterov=case["optimizer"] == "nesterov")
+    found = OPTIMIZERS.get(
+        case["optimizer"],
+        cbp.SGD(WAYS[case["way"]].rate, momentum=momentum, nesterov=case["optimizer"] == "nesterov"),
+    )
+    # Exponentials of outputs that move far overflow.
+    slow = 1 / 32 if case["output"].startswith("exp") else 1
+    return replace(found, learning_rate=found.learning_rate * slow)
 
 
 def examples_of(case: Case, folder: Path) -> tuple[Array, Array, Array | None]:
