@@ -57,14 +57,14 @@ class Network(Structure):
         s(1), …, s(L): inputs, hidden layers, outputs; at least two, each at least 1.
     hidden : str or (str, float), or a sequence of them, default "sigmoid"
         Activation g of the hidden layers, one for all or one for each: "sigmoid", "tanh", "relu", "identity",
-        "leaky_relu", "elu", "selu", "softplus" or "gelu". Some may come with a number:
+        "leaky_relu", "elu", "selu", "softplus", "silu" or "gelu". Some may come with a number:
         ("leaky_relu", slope), by default 0.01, and ("elu", alpha), 1. `cbp.functions` has the formulas.
     output : str or (str, float), default "softmax"
         Activation of the outputs: one of those, "exp" (numbers above 0), or "softmax" (classes that exclude
         each other; at least two units).
     loss : str or (str, float), optional
         "cross_entropy" (sigmoid: binary, for each unit; softmax: categorical), "squared_error", ½ Σ (a − y)²,
-        "absolute_error", ("huber", delta), by default 1, "log_cosh", or for exp
+        "absolute_error", ("huber", delta), by default 1, "log_cosh", ("quantile", level), 0.5, or for exp
         "poisson" and "gamma". Summed over the outputs. Default: cross_entropy for sigmoid and softmax,
         poisson for exp, else squared_error.
     l2 : float, default 0.0
