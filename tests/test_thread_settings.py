@@ -145,7 +145,7 @@ def threadpoolctl():
 WANTED = "global wanted; wanted = {}"
 ONE = f"os.sched_setaffinity(0, {{{FIRST}}})"
 ALL = f"os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0)) if AFFINITY else []})"
-IN_A_CHILD = "in_a_child(lambda: report('float64'))"  # another module, which is not resting from a crowd
+IN_A_CHILD = "in_a_child(lambda: report('float64'))"  # another module, which does not back off
 TRAINED = f"train()\nanswer = {IN_A_CHILD}"
 THEN_IN_A_CHILD = f"lambda: (train(), {IN_A_CHILD})[1]"
 HALF, THREE, NONE = (f"quota({text!r})" for text in ("50000 100000", "300000 100000", "max 100000"))

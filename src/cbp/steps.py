@@ -15,7 +15,7 @@ class Extent(NamedTuple):
     """What a pass is made for."""
 
     batch: int  # examples of a minibatch
-    at_hand: int  # … that are bound at a time
+    bound: int  # … that are bound at a time
     n_threads: int
     restorable: bool  # whether the state from before an epoch is kept until the epoch stands
 
@@ -60,7 +60,7 @@ class Steps:
             extent.n_threads,
             optimizer=optimizer.kernel,
             n_moments=len(optimizer.moments),
-            at_hand=extent.at_hand,
+            bound=extent.bound,
             restorable=extent.restorable,
         )
         self.run.write_state(
@@ -87,7 +87,7 @@ class Steps:
             and optimizer.moments == self.optimizer.moments
             and extent.batch == mine.batch
             # Examples beyond the minibatch that are at hand too make no difference.
-            and min(extent.at_hand, extent.batch) == min(mine.at_hand, mine.batch)
+            and min(extent.bound, extent.batch) == min(mine.bound, mine.batch)
             and extent.n_threads <= mine.n_threads
             and extent.restorable == mine.restorable
             # A child of fork may have got a pass in the middle of a step of its parent.

@@ -57,7 +57,7 @@ def new_pass(
     engine: _core.Engine, mode: str, examples: Examples, batch: int, n_threads: int, **options: Any
 ) -> _core.Pass:
     """A pass for minibatches of `batch` of these examples."""
-    return _core.Pass(engine, _core.MODES[mode], batch, n_threads, at_hand=part_rows(examples), **options)
+    return _core.Pass(engine, _core.MODES[mode], batch, n_threads, bound=part_rows(examples), **options)
 
 
 def bind_part(
@@ -121,7 +121,7 @@ def run_through(
         tick(run.position - before)
         if run.finished:
             return budget
-        if run.starved:
+        if run.needs_data:
             bind_part(run, examples, order, inputs, check)
         else:
             budget *= min(2.0, max(0.25, SLICE_SECONDS / max(seconds, 1e-6)))
@@ -187,7 +187,7 @@ class Training:
             raise ValueError(f"shuffle=True is for at most {MOST_SHUFFLED} examples, got {examples.m}")
         self.engine, self.examples, self.optimizer = engine, examples, optimizer
         self.batch = examples.m if batch_size is None else min(batch_size, examples.m)
-        self.at_hand = part_rows(examples)
+        self.bound = part_rows(examples)
         self.settings, self.shuffler, self.restorable = settings, shuffler, restorable
         self.keep = keep
         self.l2, self.n_threads, self.lock = settings()
@@ -200,7 +200,7 @@ class Training:
 
     def steps_from(self, state: OptimizerState | Steps) -> Steps:
         """Those with the state where they serve this training, or new ones that go on from it."""
-        extent = Extent(self.batch, self.at_hand, self.n_threads, self.restorable)
+        extent = Extent(self.batch, self.bound, self.n_threads, self.restorable)
         if isinstance(state, Steps) and state.serves(self.optimizer, extent):
             return state
         rest = at_rest(state) or OptimizerState(self.optimizer)

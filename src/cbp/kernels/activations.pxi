@@ -1,15 +1,11 @@
 # The activations, a row each: g, and g' by which delta is multiplied.
 #
+# Needs: math, normal.
+# Gives: activation_row, is_elementwise, sigmoid, tanh.
+#
 # Both loop over whole vectors. g writes a, which may lie where z does. g' is computed from a or, where a does not tell
 # it well enough, from z: then a tile keeps z too. `number` is what the activation is named with, such as the slope of
 # leaky_relu. Softmax, which is a matter of rows, has no row here: see `softmax_rows`.
-
-cdef struct ActivationRow:
-    const char* name                    # NULL for a code that is unknown
-    void (*activate)(real* a, const real* z, Py_ssize_t n, real number) noexcept nogil
-    void (*times_derivative)(real* delta, const real* of, Py_ssize_t n, real number) noexcept nogil
-    bint from_z                         # the derivative is computed from z, not from a
-
 
 # Blocks of vectors, step by step for all of them: one by one, each waits for its own long chain, which is more than the
 # processor looks ahead (sigmoid 0.43 ns an element, not 0.36).

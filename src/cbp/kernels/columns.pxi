@@ -1,19 +1,10 @@
-# The first layer by columns of its W: see pass.pxi. Each thread computes them forward and takes them through their
-# update, so that the W that it reads is what it has written, and its own cache holds.
-
-cdef inline bint by_columns(const Pass* run, int team) noexcept nogil:
-    """Whether the team shares the first W out by columns: it has a panel for each."""
-    return run.columns and team > 1
-
-
-cdef inline Part columns_of(const Pass* run, int me, int team) noexcept nogil:
-    """This thread's columns of the first W."""
-    cdef Part part = whole(&run.plan.layers[0])
-    cdef Py_ssize_t panels = panel_count(part.right)
-    part.left = panels * me // team * 2 * LANES
-    part.right = min(part.right, panels * (me + 1) // team * 2 * LANES)
-    return part
-
+# The first layer by columns of its W.
+#
+# Needs: layouts, products, partition, memory, data, finish.
+# Gives: batch_rows, finish_columns, forward_columns, gather_share.
+#
+# Each thread computes its columns forward and takes them through their update, so that the W that it reads is what it
+# has written, and its own cache holds.
 
 cdef inline bint are_gathered(const Pass* run, const Data* data) noexcept nogil:
     """Whether a minibatch's inputs are copied: where they are in another order, and where their rows are a multiple of
@@ -82,13 +73,3 @@ cdef void finish_columns(
         Delta = packed_panels(run.Delta + me * run.group_size, GROUP * STRIP, part.first)
         accumulate_columns(Delta, run, part, x, n_rows)
         finish_part(run, part, Delta, 0, step)
-
-
-cdef double rest_before(const Plan* plan, int thread, int team) noexcept nogil:
-    """By columns: what the threads before this one take of the other layers' strips, to level out their columns."""
-    cdef const Layer* first = &plan.layers[0]
-    cdef Py_ssize_t strips = strip_count(first.n_in + 1), panels = panel_count(first.n_out), t
-    cdef double share = 0, total = <double> plan.packed_strips + strips * padded(first.n_out)
-    for t in range(1, thread + 1):      # a strip of the first W is work twice: forward, and for Delta
-        share = max(share, total * t / team - 2 * strips * (panels * t // team * 2 * LANES))
-    return share

@@ -1,4 +1,7 @@
 # Where an example's row of X and Y, and its weight, are.
+#
+# Needs: layouts.
+# Gives: example_of, gather, inputs_of, row_of, targets_of, weight_at, weight_of.
 
 cdef inline Py_ssize_t row_of(const Data* data, Py_ssize_t example) noexcept nogil:
     return <Py_ssize_t> data.order[example] if data.order != NULL else example
@@ -15,4 +18,33 @@ cdef inline const real* targets_of(const Data* data, Py_ssize_t example, Py_ssiz
 
 
 cdef inline real weight_at(const Data* data, Py_ssize_t example) noexcept nogil:
-    return (<const real*> data.weights)[row_of(data, example)] if data.weights != NULL else 1
+    return (<const real*> data.sample_weight)[row_of(data, example)] if data.sample_weight != NULL else 1
+
+
+cdef double weight_of(const Data* data, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
+    """m of a minibatch: its examples, or the sum of their weights."""
+    cdef double total = 0
+    cdef Py_ssize_t i
+    if data.sample_weight == NULL:
+        return <double> n
+    for i in range(first, first + n):
+        total += (<const real*> data.sample_weight)[row_of(data, i)]
+    return total
+
+
+cdef inline Rows gather(
+    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n,
+    real* to, Py_ssize_t ld,            # (n_rows, ld)
+) noexcept nogil:
+    """The examples' rows of X: where they lie, if they lie in order, else copied to the tile."""
+    cdef Py_ssize_t i
+    if data.X_gathered or data.order == NULL:
+        return rows_of(example_of(data, first, n), n)
+    for i in range(n_rows):
+        memcpy(to + i * ld, example_of(data, first + i, n), n * sizeof(real))
+    return rows_of(to, ld)
+
+
+cdef inline real* inputs_of(const Pass* run, const Data* data, Py_ssize_t first) noexcept nogil:
+    """Where dJ/dX of an example goes; NULL where it is not wanted."""
+    return <real*> data.inputs + first * run.plan.layers[0].n_in if run.inputs else NULL

@@ -1,6 +1,10 @@
-# Faults in the data, looked for while the examples are read anyway. A thread reports the first it finds, and of those
-# the one in the lowest row of X and Y counts. There may be others in lower rows still, with shuffling or of another
-# kind: faults.py looks for them.
+# Faults in the data, looked for while the examples are read anyway.
+#
+# Needs: updates, partition, data.
+# Gives: all_finite, check_rows, check_targets, keep_first.
+#
+# A thread reports the first it finds, and of those the one in the lowest row of X and Y counts. There may be others in
+# lower rows still, with shuffling or of another kind: faults.py looks for them.
 
 cdef bint all_finite(const real* x, Py_ssize_t n) noexcept nogil:
     cdef vec total[4]                   # chains, so that none waits for itself

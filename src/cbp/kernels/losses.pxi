@@ -1,5 +1,8 @@
 # Losses and the output error delta(L), a row an example, from the pre-activations z(L) so that they stay finite.
 #
+# Needs: math.
+# Gives: loss_row, pair_of, row_losses, softmax_error, softmax_squared_error, sum_below.
+#
 # squared error   loss = 1/2 sum_j (a_j - y_j)^2       delta = (a - y) g'(z)
 # cross-entropy   with sigmoid, each output its own:
 #                 loss = sum_j max(z_j, 0) - z_j y_j + log(1 + e^-|z_j|)
@@ -12,15 +15,6 @@
 #
 # Where the output is not softmax, every output is a matter of its own, so that rows of few outputs can be taken
 # together as one long one: z, padded to whole vectors, becomes delta in place, its padding left to the caller.
-
-cdef struct LossRow:
-    const char* name                    # NULL for a code that is unknown
-    # e becomes dloss/da, and may lie where a does; y becomes each output's loss, …
-    void (*error)(real* e, real* y, const real* a, Py_ssize_t n, real number) noexcept nogil
-    bint squared                        # … or a number whose square is twice the loss
-    real least                          # of the targets
-    real most
-
 
 cdef void row_losses(
     bint squared, double* losses,       # (n_rows,)
@@ -234,8 +228,6 @@ cdef LossRow loss_row(int loss) noexcept nogil:
         return loss_named("gamma", NULL, False, SMALLEST)
     return loss_named(NULL, NULL)
 
-
-ctypedef void (*Pair)(real* z, real* y, Py_ssize_t n) noexcept nogil
 
 cdef Pair pair_of(int g, int loss) noexcept nogil:
     """What computes delta and the losses from z, where an output and a loss match; else NULL."""

@@ -1,5 +1,8 @@
 # Elementary functions of whole vectors: exponentials, logarithms, sigmoid, tanh.
 #
+# Gives: exp_series, expm1_below, lifted_exp, lifted_exp_of, lifted_one, next_power, sigmoid_from, split_by_log_2,
+# split_for_lifted_exp, split_for_tanh, tanh_from, unlift, vec_exp, vec_log1p, vec_log1p_unit, vec_sigmoid, vec_tanh.
+#
 # At most 3 units in the last place over the whole range, subnormal results included; exact limits at plus and
 # minus infinity; NaN stays NaN. The polynomials are Chebyshev fits computed with 60 digits.
 

@@ -1,5 +1,8 @@
 # The normal distribution, for gelu: the probability Phi(-t) of less than -t, for t >= 0.
 #
+# Needs: math.
+# Gives: gelu_slope, vec_gelu.
+#
 # Below 1 it is 1/2 - t A(t^2), beyond e^(-t^2/2) G(q) / t with q = (t - k) / (t + k). A and G are Chebyshev fits
 # computed with 60 digits.
 

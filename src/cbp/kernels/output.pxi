@@ -1,4 +1,7 @@
 # The output error: z(L) of a tile becomes delta(L), and each example's loss goes with it.
+#
+# Needs: layouts, math, softmax, losses, data.
+# Gives: output_delta.
 
 cdef inline void output_delta(
     const Plan* plan, real* z,          # (n_rows, ld_out): z(L), which becomes delta(L), its padding zeros
@@ -14,7 +17,7 @@ cdef inline void output_delta(
         narrow_delta(plan, z, losses, data, first, n_rows, tile)
     else:
         wide_delta(plan, z, losses, data, first, n_rows, tile)
-    if data.weights != NULL:
+    if data.sample_weight != NULL:
         for i in range(n_rows):
             weight = weight_at(data, first + i)
             losses[i] = losses[i] * weight if weight != 0 else 0    # an infinite loss, too

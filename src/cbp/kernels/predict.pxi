@@ -1,5 +1,8 @@
-# Forward propagation by itself, from the parameters at rest. Owns its workspace, so that any number of threads may
-# predict with one network at once.
+# Forward propagation by itself, from the parameters at rest.
+#
+# Needs: layouts, products, softmax, partition, memory, faults, rest.
+#
+# Each call owns its workspace, so that any number of threads may predict with one network at once.
 
 cdef enum:
     PACK_FROM = 32                      # examples from which packing W costs less than it saves

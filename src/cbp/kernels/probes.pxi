@@ -1,4 +1,6 @@
 # What tests and benchmarks ask of the machine and of single functions and products.
+#
+# Needs: layouts, products, packing, math, activations, partition.
 
 cdef inline vec function_of(int function, vec x) noexcept nogil:
     if function == EXPONENTIAL:

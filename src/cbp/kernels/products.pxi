@@ -1,91 +1,18 @@
-# Matrix products: one micro-kernel, the panels and strips it reads, and the loop around it.
+# Matrix products: one micro-kernel, and the loops around it.
+#
+# Needs: layouts.
+# Gives: multiply, multiply_row, multiply_row_at_rest, outer_product, sum_rows.
 #
 # Every element of C is a chain of fused multiply-adds over k in order, in every shape of tile, so that a row of
 # a product depends on nothing but that row of A: not on its neighbours, the tile, or who computes it. Where k counts
 # examples, which may be many, chains have a bounded length, and their sums are added up in order.
 #
-# Two packed layouts:
-#   panels   of a matrix of n columns: PANEL columns wide, each panel row after row; a last panel of LANES columns
-#            where no more are needed. B and Delta are read and written so; columns past n hold zeros.
-#   strips   of a matrix: STRIP columns wide, each strip row after row. The left operand of the weight gradient.
-#
 # Measured on Zen 3 (f32, AVX2): 94-99 GFLOP/s of 108 from panels and either rows or strips, 60-75 where the panels
 # of delta are left unpacked.
 
-cdef enum:
-    STRIP = 6                           # rows of a tile: 6 x 2 vectors of sums leave 4 of 16 registers
-
-
-cdef struct Rows:                       # the left operand, element (i, k) at at[i * row + k * col]
-    const real* at
-    Py_ssize_t row
-    Py_ssize_t col
-    Py_ssize_t strip                    # from row i to row i + STRIP
-    Py_ssize_t chain                    # the most of k that are summed in one chain
-
-
-cdef inline Rows rows_of(const real* at, Py_ssize_t ld) noexcept nogil:
-    """A matrix that lies row by row, with one chain for all of k."""
-    cdef Rows rows
-    rows.at, rows.row, rows.col, rows.strip, rows.chain = at, ld, 1, STRIP * ld, PY_SSIZE_T_MAX
-    return rows
-
-
-cdef inline Rows strips_of(const real* at, Py_ssize_t capacity, Py_ssize_t chain) noexcept nogil:
-    """Packed strips of a matrix, (capacity, n), as the rows of its transpose."""
-    cdef Rows rows
-    rows.at, rows.row, rows.col, rows.strip, rows.chain = at, 1, STRIP, STRIP * capacity, chain
-    return rows
-
-
-cdef struct Panels:
-    real* at
-    Py_ssize_t panel                    # from one panel to the next
-    Py_ssize_t row                      # from one row to the next; 0: packed, so the panel's own width
-    Py_ssize_t first                    # number of the row that lies at `at`
-
-
-cdef inline Py_ssize_t panel_width(Py_ssize_t columns) noexcept nogil:
-    """Width of the next panel where `columns` are still to come."""
-    return 2 * LANES if columns > LANES else LANES
-
-
-cdef inline Py_ssize_t padded(Py_ssize_t columns) noexcept nogil:
-    """Columns rounded up to whole vectors: the width of all panels together."""
-    return (columns + LANES - 1) // LANES * LANES
-
-
-cdef inline Panels packed_panels(real* at, Py_ssize_t n_rows, Py_ssize_t first=0) noexcept nogil:
-    cdef Panels panels
-    panels.at, panels.panel, panels.row, panels.first = at, 2 * LANES * n_rows, 0, first
-    return panels
-
-
-cdef inline Panels row_panels(real* at, Py_ssize_t ld) noexcept nogil:
-    """A matrix that lies row by row."""
-    cdef Panels panels
-    panels.at, panels.panel, panels.row, panels.first = at, 2 * LANES, ld, 0
-    return panels
-
-
-cdef inline Panels from_column(Panels panels, Py_ssize_t left) noexcept nogil:
-    """The panels from a column on with which one begins."""
-    panels.at += left // (2 * LANES) * panels.panel
-    return panels
-
-
-cdef struct Strips:                     # tiles below each other in one panel
-    real* C                             # (rows, width)
-    Py_ssize_t C_row
-    bint add                            # add the sums to C
-    const real* S                       # the sums' start, (width,)
-    Rows A                              # (rows, n_k)
-    const real* B                       # (n_k, width)
-    Py_ssize_t B_row
-    Py_ssize_t n_k
-
-
-cdef inline void multiply_strips_body(const int n_rows, const int n_vectors, Py_ssize_t n, Strips of) noexcept nogil:
+cdef inline void multiply_strips_body(
+    const int n_rows, const int n_vectors, Py_ssize_t n, MicroTiles of,
+) noexcept nogil:
     """n tiles of n_rows rows and n_vectors vectors.
 
     With n_rows and n_vectors constant, the loops over them unroll and `total` lives in registers; they do so only
@@ -124,7 +51,7 @@ cdef inline void multiply_strips_body(const int n_rows, const int n_vectors, Py_
         of.A.at += of.A.strip
 
 
-cdef void multiply_strips(int n_rows, int n_vectors, Py_ssize_t n, Strips* of) noexcept nogil:
+cdef void multiply_strips(int n_rows, int n_vectors, Py_ssize_t n, MicroTiles* of) noexcept nogil:
     """`multiply_strips_body` for any tile up to STRIP rows and 2 vectors."""
     CHECK(1 <= n_rows <= STRIP and 1 <= n_vectors <= 2)
     if n_vectors == 2:
@@ -159,7 +86,7 @@ cdef void multiply_strips(int n_rows, int n_vectors, Py_ssize_t n, Strips* of) n
 cdef real[64] ZEROS                     # two vectors of the widest kind
 
 
-cdef inline void multiply_panel(Py_ssize_t n_rows, int n_vectors, Strips of) noexcept nogil:
+cdef inline void multiply_panel(Py_ssize_t n_rows, int n_vectors, MicroTiles of) noexcept nogil:
     """All rows of a panel, by one chain each."""
     cdef Py_ssize_t whole = n_rows // STRIP, left = n_rows % STRIP, height
     # A tile of up to 3 rows takes as long as one of 4: where rows can be parted anywhere, two halves are better.
@@ -188,7 +115,7 @@ cdef void multiply(
     """C = start + A B, for the rows of C from first to last."""
     cdef Py_ssize_t p = 0, j = 0, k, width
     cdef const real* B_p
-    cdef Strips strips
+    cdef MicroTiles strips
     CHECK(first % STRIP == 0)
     while j < n:
         width = panel_width(n - j)
@@ -248,7 +175,7 @@ cdef void multiply_row_at_rest(
     Py_ssize_t n, Py_ssize_t n_k,
 ) noexcept nogil:
     """C = B[n_k] + a B for one row, from a B that lies row by row: wide tiles, for one row has few chains."""
-    cdef Strips strips
+    cdef MicroTiles strips
     cdef Py_ssize_t j = 0, n_vectors
     strips.C_row = strips.add = 0
     strips.A = rows_of(a, 0)
@@ -298,13 +225,6 @@ cdef inline void outer_product(
         store(C.at + n_in * LANES, left + zero)
 
 
-cdef inline Rows transposed(Rows a) noexcept nogil:
-    """Columns of a matrix as rows."""
-    cdef Rows columns
-    columns.at, columns.row, columns.col, columns.strip, columns.chain = a.at, a.col, a.row, STRIP * a.col, a.chain
-    return columns
-
-
 cdef inline void sum_rows_body(
     const int n_vectors, real* total,   # (n_vectors * LANES,)
     const real* of, Py_ssize_t ld,      # (n_rows, ld)
@@ -346,45 +266,3 @@ cdef inline void sum_rows(
         j += 2 * LANES
     if j < n:
         sum_rows_body(1, total.at + row * LANES, of.at, of.row if of.row else LANES, n_rows, chain, start)
-
-
-cdef void pack_panels(
-    real* panels,                       # (capacity, n) in panels; rows at to at + n_rows are written
-    Py_ssize_t capacity, Py_ssize_t at,
-    const real* rows, Py_ssize_t ld,    # (n_rows, n), readable to whole vectors, zero past n
-    Py_ssize_t n_rows, Py_ssize_t n,
-) noexcept nogil:
-    cdef Py_ssize_t p = 0, j = 0, i, v, width
-    cdef real* to
-    CHECK(at + n_rows <= capacity and ld >= padded(n))
-    while j < n:
-        width = panel_width(n - j)
-        to = panels + p * 2 * LANES * capacity + at * width
-        for i in range(n_rows):
-            for v in range(width // LANES):
-                store(to + i * width + v * LANES, load(rows + i * ld + j + v * LANES))
-        j += 2 * LANES
-        p += 1
-
-
-cdef void pack_strips(
-    real* strips,                       # (capacity, n + 1) in strips; rows at to at + n_rows are written
-    Py_ssize_t capacity, Py_ssize_t at,
-    const real* rows, Py_ssize_t ld,    # (n_rows, n)
-    Py_ssize_t n_rows, Py_ssize_t n,
-) noexcept nogil:
-    """Pack activations for the weight gradient, with the bias's input of 1 as the column after the last."""
-    cdef Py_ssize_t s, i, j, left
-    cdef real* to
-    CHECK(at + n_rows <= capacity and ld >= n)
-    for s in range((n + 1 + STRIP - 1) // STRIP):
-        to = strips + (s * capacity + at) * STRIP
-        left = n - s * STRIP
-        if left >= STRIP:
-            for i in range(n_rows):
-                memcpy(to + i * STRIP, rows + i * ld + s * STRIP, STRIP * sizeof(real))
-        else:
-            for i in range(n_rows):
-                for j in range(left):
-                    to[i * STRIP + j] = rows[i * ld + s * STRIP + j]
-                to[i * STRIP + left] = 1

@@ -1,5 +1,7 @@
-# Codes that the kernels do not know are refused here, before work starts; their branches only assert it, by
-# CHECK(False). A new activation, loss or optimiser is refused until it stands here.
+# Refusals: of codes that have no row, and of losses that do not fit the output, before work starts.
+#
+# Needs: activations, losses, updates.
+# Gives: pass_refusal, plan_refusal.
 
 cdef inline bint is_loss_of(int g, int loss) noexcept nogil:
     """Whether an output of g can have the loss."""

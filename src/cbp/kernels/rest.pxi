@@ -1,18 +1,13 @@
 # Between rest and a pass: vectors lie flat there, as users see them, and packed here, as the kernels want them.
 #
+# Needs: layouts, packing, partition, faults.
+# Gives: copying_team, pack_rows, pack_vector, rows_differ, unpack_rows.
+#
 # A few rows are copied at a time, from panel to panel: so both sides are read and written in runs that the processor
 # can fetch ahead. By whole rows or by whole panels, one side's runs would be single lines of the cache.
 
 cdef enum:
     ROWS_AT_A_TIME = 16
-
-
-cdef struct Panelled:                   # a layer's W, with b as its last row, here and there
-    Py_ssize_t n_rows
-    Py_ssize_t n_cols
-    Py_ssize_t even                     # columns of the panels of two vectors
-    Py_ssize_t rest                     # … and of the last, if that has fewer
-    Py_ssize_t width                    # of the last, to whole vectors
 
 
 cdef inline Panelled panelled(const Layer* layer) noexcept nogil:
@@ -131,7 +126,7 @@ cdef void unpack_share(const Pass* run, real* parameters, int me, int team) noex
 
 cdef int copying_team(const Pass* run, int n_threads) noexcept nogil:
     """Threads that take the parameters from here to there."""
-    if is_resting():
+    if is_backing_off():
         return 1
     return granted(useful_threads(COPY_WORK * run.plan.packed_size, min(n_threads, run.most_threads)))
 

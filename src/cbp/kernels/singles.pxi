@@ -1,5 +1,8 @@
-# Single kernels, as tests call them to compare each with its twin in NumPy. Only the codes are checked; the caller
-# answers for the sizes.
+# Single kernels, as tests call them to compare each with its twin in NumPy.
+#
+# Needs: layouts, products, packing, activations, softmax, updates, refusals, rest.
+#
+# Only the codes are checked; the caller answers for the sizes.
 
 cdef inline bint is_left(int layout) noexcept nogil:
     return layout == ROWS or layout == COLUMNS or layout == STRIPS

@@ -1,6 +1,11 @@
-# Softmax, a_j = e^(z_j) / sum_k e^(z_k), step by step for all rows: one by one, each waits for its own long chain (54
-# ns for 10 columns, not 16). In all steps z is (n_rows, ld), ld whole vectors, of which n columns are used; arrays
-# with one entry for each row may be written to whole vectors.
+# Softmax of rows: a_j = e^(z_j) / sum_k e^(z_k).
+#
+# Needs: layouts, math.
+# Gives: divide_rows_by_sums, exp_of_rows, largest_of_rows, softmax_rows.
+#
+# It goes step by step for all rows: one by one, each waits for its own long chain (54 ns for 10 columns, not 16). In
+# all steps z is (n_rows, ld), ld whole vectors, of which n columns are used; arrays with one entry for each row may be
+# written to whole vectors.
 
 cdef void largest_of_rows(real* tops, const real* z, Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n) noexcept nogil:
     """tops_i = max_j z_ij"""

@@ -110,7 +110,7 @@ ctypedef struct Data:                   # the examples of one call, each array C
     const void* X                       # (n_rows, s(1))
     const void* Y                       # (n_rows, s(L)), or NULL with labels
     const int32_t* labels               # (n_rows,) or NULL
-    const void* weights                 # (n_rows,) or NULL: all ones
+    const void* sample_weight           # (n_rows,) or NULL: all ones
     const uint32_t* order               # (m,) rows in the order of training, or NULL: 0, 1, 2, …
     Py_ssize_t m                        # examples to go through
     bint X_gathered                     # X and Y may hold a part of the m examples instead, in the order of
@@ -132,7 +132,7 @@ ctypedef struct Cursor:                 # how far a pass has come; all zero at t
     double weight                       # sum of the weights of the minibatches completed
     double product                      # Nadam's, of the momenta so far …
     int64_t factors                     # … which are so many
-    bint starved                        # stopped because the examples at hand are used up
+    bint needs_data                        # stopped because the examples at hand are used up
     int team                            # the most threads so far
     Fault fault
 
@@ -257,7 +257,7 @@ ctypedef struct Table:
 
     int (*pass_refusal)(int mode, int optimizer) noexcept nogil
     void* (*new_pass)(void* plan, int mode, int optimizer, int n_moments, Py_ssize_t batch, bint inputs,
-                      Py_ssize_t at_hand, int n_threads, bint restorable) noexcept nogil
+                      Py_ssize_t bound, int n_threads, bint restorable) noexcept nogil
     void (*free_pass)(void* state) noexcept nogil
     Py_ssize_t (*stride)(void* state) noexcept nogil
     void (*pack)(void* state, const void* parameters, bint unchanged, int n_threads) noexcept nogil

@@ -1,4 +1,4 @@
-/* Threads that meet: the parts of a team of OpenMP threads that Cython has no words for.
+/* Threads that wait for each other: the parts of a team of OpenMP threads that Cython has no words for.
  *
  * The barrier spins for a moment and then sleeps, so that a team that shares its cores with other processes
  * neither starves them nor waits behind them; libgomp's own barrier spins for hundreds of thousands of turns and
@@ -76,7 +76,7 @@ static inline void wake(Barrier *barrier)
 
 /* Returns when all `team` threads have come, with all that they wrote before: the seconds waited, beyond a moment.
  * `stop` is this thread's wish to stop, and becomes whether any had it: the same for all. */
-static inline double meet(Barrier *barrier, int team, int *stop)
+static inline double wait_for_team(Barrier *barrier, int team, int *stop)
 {
     if (team == 1) return 0;
     double waited = 0;
@@ -110,17 +110,17 @@ static inline double meet(Barrier *barrier, int team, int *stop)
 #define LEAST_REST 0.01                 /* seconds */
 #define MOST_REST 3.0
 static _Atomic double rest, rest_until;
-static inline int is_resting(void)
+static inline int is_backing_off(void)
 {
     double left = atomic_load_explicit(&rest_until, memory_order_relaxed) - seconds();
     return 0 < left && left <= MOST_REST;   /* the clock may have been set back */
 }
-static inline void note_crowd(int crowded)
+static inline void note_oversubscription(int oversubscribed)
 {
     double last = atomic_load_explicit(&rest, memory_order_relaxed), next = last / 2;
-    if (crowded) next = last < LEAST_REST / 2 ? LEAST_REST : last < MOST_REST / 2 ? 2 * last : MOST_REST;
+    if (oversubscribed) next = last < LEAST_REST / 2 ? LEAST_REST : last < MOST_REST / 2 ? 2 * last : MOST_REST;
     if (next != last) atomic_store_explicit(&rest, next, memory_order_relaxed);
-    if (crowded) atomic_store_explicit(&rest_until, seconds() + next, memory_order_relaxed);
+    if (oversubscribed) atomic_store_explicit(&rest_until, seconds() + next, memory_order_relaxed);
 }
 #else
 typedef int Barrier;
@@ -128,9 +128,9 @@ static inline int team_size(void) { return 1; }
 static inline double seconds(void) { return 0; }
 static inline void open_barrier(Barrier *barrier) { (void)barrier; }
 static inline void close_barrier(Barrier *barrier) { (void)barrier; }
-static inline double meet(Barrier *barrier, int team, int *stop) { (void)barrier; (void)team; (void)stop; return 0; }
-static inline int is_resting(void) { return 0; }
-static inline void note_crowd(int crowded) { (void)crowded; }
+static inline double wait_for_team(Barrier *barrier, int team, int *stop) { (void)barrier; (void)team; (void)stop; return 0; }
+static inline int is_backing_off(void) { return 0; }
+static inline void note_oversubscription(int oversubscribed) { (void)oversubscribed; }
 #endif
 
 #endif

@@ -1,44 +1,7 @@
-# A tile: up to TILE examples that one thread takes through the layers and back, in a workspace of its own.
-
-cdef struct Tile:                       # a thread's workspace, for up to TILE examples
-    real* x                             # (TILE, x_size), where examples are gathered
-    const real* z                       # (n_rows, ld_out), z(2) where it is known; or NULL
-    real* a                             # layer after layer (TILE, ld_out)
-    real* delta[2]                      # (TILE, widest)
-    real* y                             # (TILE, LANES) or (ld_out of the last layer,), whichever is more
-    real* a_row                         # (ld_out of the last layer,)
-    double* losses                      # (TILE,)
-    double* sums                        # (TILE,) of each example's targets
-
-
-cdef Tile tile_of(const Pass* run, int thread) noexcept nogil:
-    cdef Tile tile
-    cdef const Plan* plan = run.plan
-    cdef char* at = <char*> (run.tiles + thread * run.tile_size)
-    tile.z = NULL
-    tile.losses = <double*> at
-    tile.sums = tile.losses + TILE
-    tile.x = <real*> (tile.sums + TILE)
-    tile.a = tile.x + TILE * plan.x_size
-    tile.delta[0] = tile.a + TILE * plan.a_size
-    tile.delta[1] = tile.delta[0] + TILE * plan.widest
-    tile.y = tile.delta[1] + TILE * plan.widest
-    tile.a_row = tile.y + max(TILE * LANES, plan.layers[plan.n_layers - 1].ld_out)
-    return tile
-
-
-cdef inline Rows gather(
-    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n,
-    real* to, Py_ssize_t ld,            # (n_rows, ld)
-) noexcept nogil:
-    """The examples' rows of X: where they lie, if they lie in order, else copied to the tile."""
-    cdef Py_ssize_t i
-    if data.X_gathered or data.order == NULL:
-        return rows_of(example_of(data, first, n), n)
-    for i in range(n_rows):
-        memcpy(to + i * ld, example_of(data, first + i, n), n * sizeof(real))
-    return rows_of(to, ld)
-
+# A tile: up to TILE examples that one thread takes through the layers and back.
+#
+# Needs: layouts, products, packing, partition, memory, data, faults, output.
+# Gives: accumulate_tile, backward_tile, forward_examples, gather_tile.
 
 cdef inline void forward_tile(
     const Plan* plan, real* a,          # layer after layer, (TILE, ld_out): the activations, of the last layer z
@@ -121,11 +84,6 @@ cdef void backward_tile(
             recur_to_inputs(run, delta, n_rows, <real*> tile.delta[0], inputs, inverse_m)
 
 
-cdef inline real* inputs_of(const Pass* run, const Data* data, Py_ssize_t first) noexcept nogil:
-    """Where dJ/dX of an example goes; NULL where it is not wanted."""
-    return <real*> data.inputs + first * run.plan.layers[0].n_in if run.inputs else NULL
-
-
 cdef inline Rows gather_tile(
     const Pass* run, const Data* data, const Tile* tile, Py_ssize_t first, Py_ssize_t n_rows,
 ) noexcept nogil:
@@ -144,11 +102,6 @@ cdef inline void forward_examples(
     forward_tile(plan, tile.a, x, run.W, n_rows, tile.z)
     output_delta(plan, tile.a + plan.layers[plan.n_layers - 1].a_tile, losses, data, first, n_rows,
                  tile)
-
-
-cdef inline Panels Delta_in(real* Delta, const Layer* layer) noexcept nogil:
-    """A layer's Delta in the vector of all layers'."""
-    return packed_panels(Delta + layer.packed, layer.n_in + 1)
 
 
 cdef inline void accumulate_tile(

@@ -1,44 +1,12 @@
 # From Delta to the parameters: the gradient D = (Delta + lambda W) / m, and the optimisers' steps against it, in rows.
 #
+# Gives: gradient_run, kept, optimizer_row, step_constants.
+#
 # All vectors are packed as the weights are, so a step is elementwise over a run of them; n a multiple of LANES.
 #
 # Moments that decay would end as subnormal numbers, each of which costs some processors a hundred cycles in every step.
 # So a velocity or first moment below SMALLEST_KEPT becomes 0, and a second moment is at least that: its root, 9e-19 in
 # float32 and 1e-153 in float64, is nothing beside Adam's default epsilon.
-
-cdef struct Step:                       # one update's constants, the bias corrections included
-    # … and what makes it, for a run of n reals of W, which lie `at` in the moments
-    void (*update)(const Step* step, real* W, real* const* moments, Py_ssize_t at, const real* Delta, real l2,
-                   bint are_weights, Py_ssize_t n) noexcept nogil
-    bint nesterov
-    bint centered
-    bint by_part                        # weights and biases are not stepped alike
-    real learning_rate
-    real momentum
-    real beta1
-    real beta2
-    real one_minus_beta1
-    real one_minus_beta2
-    real epsilon
-    real v_correction                   # 1 / (1 - beta2^t)
-    real gradient_rate                  # Nadam's two, of D and of m
-    real moment_rate
-    real shrink                         # AdamW's 1 - eta times the weight decay
-    real l2                             # lambda
-    real inverse_m                      # 1 / m, or 1 / (the sum of the weights)
-    Py_ssize_t back                     # a moment is read so many reals from where it is written
-    bint* infinite                      # set where a parameter is no longer finite; or NULL, where nobody asks yet
-
-
-ctypedef void (*Prepare)(Step* step, const Hyperparameters* rule, double rate, Cursor* cursor) noexcept nogil
-ctypedef void (*Stepper)(const Step* step, real* W, real* const* moments, Py_ssize_t at, const real* Delta, real l2,
-                         bint are_weights, Py_ssize_t n) noexcept nogil
-
-cdef struct OptimizerRow:
-    const char* name                    # NULL for a code that is unknown
-    Stepper update
-    Prepare prepare                     # sets what depends on the number of updates; or NULL
-
 
 cdef double power(double base, int64_t n) noexcept nogil:
     """base^n for n >= 1, by squaring: the same bits with every C library, whose `cpow` is what Cython's ** calls.
@@ -213,8 +181,8 @@ cdef void adagrad_step(
         store(W + i, load(W + i) - eta * D / (root(s_i) + epsilon))
 
 
-# m and v as Adam's;  theta -= (eta_D D + eta_m m) / (sqrt(v^) + eps), with mu_t = b1 (1 - 0.96^(t d) / 2), their product
-# P_t up to t, eta_D = eta (1 - mu_t) / (1 - P_t) and eta_m = eta mu_(t+1) / (1 - P_t mu_(t+1))
+# m and v as Adam's;  theta -= (eta_D D + eta_m m) / (sqrt(v^) + eps), with mu_t = b1 (1 - 0.96^(t d) / 2), P_t their
+# product up to t, eta_D = eta (1 - mu_t) / (1 - P_t) and eta_m = eta mu_(t+1) / (1 - P_t mu_(t+1))
 # Dozat, 2016, as PyTorch has it.
 
 cdef double exponential_of(double x) noexcept nogil:

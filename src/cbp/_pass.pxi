@@ -1,0 +1,280 @@
+# Passes: training, gradients and losses under way.
+
+cdef dict no_rule():
+    """All hyper-parameters, and that they are 0."""
+    cdef t.Hyperparameters rule
+    memset(&rule, 0, sizeof(rule))
+    return rule
+
+
+cdef dict NO_RULE = no_rule()
+
+
+cdef class Pass:
+    """Training, a gradient or a loss under way: the kernels' workspace, and a cursor to go on from.
+
+    Parameters
+    ----------
+    engine : Engine
+    mode : int
+        By MODES.
+    batch : int
+        Examples of a minibatch.
+    n_threads : int
+        The most that `advance` may be given.
+    optimizer, n_moments : str, int
+        Its name, and the vectors of its state.
+    inputs : bool
+        Whether the gradient with respect to the inputs is wanted.
+    bound : int
+        Examples that will be bound at a time, in order; default: a minibatch.
+    restorable : bool
+        Whether training that fails goes back to the optimiser's state from before `pack`; that takes memory for
+        moments twice.
+    """
+
+    cdef Engine engine
+    cdef const t.Table* table           # kept apart: a garbage cycle clears `engine` before the end
+    cdef void* state
+    cdef t.Data data
+    cdef t.Hyperparameters rule
+    cdef Array rates                    # of each step, where it trains
+    cdef t.Cursor cursor
+    cdef tuple arrays                   # what `data` points to
+    cdef readonly Py_ssize_t batch
+    cdef readonly int n_threads
+    cdef int mode
+    cdef readonly int n_moments
+    cdef int64_t updates                # of the optimiser's state as it was when settled
+    cdef bint restorable, moving        # … which steps have left, or may have
+    cdef int64_t version                # of the parameters at rest when last seen
+
+    def __cinit__(self, Engine engine, int mode, Py_ssize_t batch, int n_threads, str optimizer="sgd",
+                  int n_moments=0, bint inputs=False, Py_ssize_t bound=0, bint restorable=False):
+        self.engine = engine
+        self.table = engine.table
+        self.batch, self.n_threads, self.mode, self.restorable = batch, n_threads, mode, restorable
+        cdef int code = code_of(engine.table.optimizer_name, optimizer, "optimizer")
+        if not 0 <= n_moments <= t.MOST_MOMENTS:
+            raise ValueError(f"n_moments must be 0 to {t.MOST_MOMENTS}, got {n_moments}")
+        self.rule.optimizer, self.n_moments = code, n_moments
+        self.rates = Array(None, sizeof(double))
+        with nogil:
+            self.state = engine.table.new_pass(engine.plan, mode, code, n_moments, batch, inputs, bound or batch,
+                                               n_threads, restorable)
+        if self.state == NULL:
+            raise refusal(self.table.pass_refusal(mode, code), f"mode {mode}, optimizer {optimizer}")
+
+    def __dealloc__(self):
+        if self.table != NULL:
+            self.table.free_pass(self.state)
+
+    def set_rule(self, *, double l2=0, object rates=None, **numbers):
+        """The penalty and the optimiser's hyper-parameters for the steps to come; those not named are 0.
+
+        rates: float64, the learning rate of each step of a pass.
+        """
+        cdef dict rule = NO_RULE.copy()
+        rule.update(numbers)
+        if len(rule) > len(NO_RULE):
+            raise TypeError(f"expected hyper-parameters among {', '.join(NO_RULE)}, got {', '.join(numbers)}")
+        rule["optimizer"], rule["l2"] = self.rule.optimizer, l2
+        self.rule = rule
+        self.rates = Array(rates, sizeof(double))
+
+    def bind(self, object X, object Y, object labels, object weights, object order, Py_ssize_t m, *,
+             object inputs=None, bint check=True, bint X_gathered=False, bint Y_gathered=False,
+             Py_ssize_t offset=0, Py_ssize_t available=-1):
+        """The examples to go through: see `Data` in kernels/table.pxd for the shapes."""
+        cdef Engine engine = self.engine
+        cdef Array x = Array(X, engine.itemsize), y = Array(Y, engine.itemsize)
+        cdef Array w = Array(weights, engine.itemsize), dx = Array(inputs, engine.itemsize, True)
+        cdef Array c = Array(labels, sizeof(int32_t)), o = Array(order, sizeof(uint32_t))
+        cdef Py_ssize_t part = m - offset if available < 0 else available - offset
+        x.expect(part * engine.n_in if X_gathered else m * engine.n_in)
+        y.expect(part * engine.n_out if Y_gathered else m * engine.n_out)
+        w.expect(m)
+        c.expect(m)
+        o.expect(m)
+        dx.expect(m * engine.n_in)
+        self.arrays = (x, y, w, dx, c, o)
+        self.data.X, self.data.Y, self.data.sample_weight, self.data.inputs = x.at, y.at, w.at, dx.at
+        self.data.labels, self.data.order = <const int32_t*> c.at, <const uint32_t*> o.at
+        self.data.m, self.data.check = m, check
+        self.data.X_gathered, self.data.Y_gathered = X_gathered, Y_gathered
+        self.data.offset, self.data.available = offset, m if available < 0 else available
+
+    def release(self):
+        """Hold on to no examples any more."""
+        self.arrays = None
+        memset(&self.data, 0, sizeof(self.data))
+
+    def pack(self, int n_threads):
+        """Take the parameters over from their place at rest, as far as they have changed there, and go to the first
+        example, with the optimiser's state as it was when settled."""
+        memset(&self.cursor, 0, sizeof(self.cursor))
+        self.cursor.updates = self.updates
+        self.moving = True
+        cdef bint unchanged = not self.engine.exposed and self.version == self.engine.version
+        self.version = self.engine.version
+        with nogil:
+            self.engine.table.pack(self.state, self.engine.parameters.at, unchanged, own_team(n_threads))
+
+    def unpack(self, int n_threads):
+        """Write the parameters back to rest, and settle the optimiser's state; False, with nothing written and the
+        state from before, where a parameter is not finite."""
+        cdef bint finite
+        if not self.moving:                 # Ctrl-C came before `pack`, or after the last `unpack`
+            return True
+        with nogil:
+            finite = self.engine.table.unpack(self.state, self.engine.parameters.at, own_team(n_threads))
+        if finite:
+            self.engine.version += 1        # each by one: others may have written meanwhile
+            self.version += 1
+            if self.cursor.weight != 0:     # else there was no step
+                self.table.settle(self.state)
+            self.updates, self.moving = self.cursor.updates, False
+        return finite
+
+    def advance(self, double budget, int n_threads):
+        """Go on for about `budget` multiply-adds, or until the bound examples are used up or a fault is found."""
+        if self.mode == t.TRAIN and self.rates.length * self.batch < self.data.m:
+            raise ValueError(f"expected a rate for each step of {self.data.m} examples, got {self.rates.length}")
+        with nogil:
+            self.go_on(budget, n_threads)
+
+    def update(self, object D, double rate, int n_threads):
+        """A step against a gradient from outside, at rest, with the penalty in it; between `pack` and `unpack`."""
+        cdef Array gradient = Array(D, self.engine.itemsize)
+        gradient.expect(self.engine.n_parameters)
+        if gradient.at == NULL or self.mode != t.TRAIN:
+            raise ValueError("update needs a gradient, and mode TRAIN")
+        with nogil:
+            self.table.update(self.state, gradient.at, &self.rule, rate, &self.cursor, own_team(n_threads))
+
+    cdef void go_on(self, double budget, int n_threads) noexcept nogil:
+        cdef AdvanceCall call
+        # The work of a forward pass, the least of any mode.
+        cdef double work = <double> (self.data.available - self.cursor.first) * self.engine.n_parameters
+        call.table, call.state, call.data, call.rule = self.table, self.state, &self.data, &self.rule
+        call.rates = <const double*> self.rates.at
+        call.cursor, call.budget, call.n_threads = &self.cursor, budget, n_threads
+        dispatch(advance_here, &call, &call.n_threads, min(budget, work))
+
+    def evaluate(self, object X, object Y, object gradient, double l2):
+        """J of one batch, (m, s(1)) and (m, s(L)), or (m,) for one output, in one go; in mode GRADIENT also D, at rest.
+
+        Returns None where X or Y needs conversion, or holds what it must not.
+        """
+        cdef Engine engine = self.engine
+        cdef Py_buffer x, y
+        cdef Array D = Array(gradient, engine.itemsize, True)
+        cdef bint fits
+        D.expect(engine.n_parameters)
+        if (D.at != NULL) != (self.mode == t.GRADIENT):
+            raise ValueError("gradient must be given in mode GRADIENT, and only there")
+        if not view_ready(X, &x, engine.itemsize, False):
+            return None
+        if not view_ready(Y, &y, engine.itemsize, False):
+            PyBuffer_Release(&x)
+            return None
+        fits = has_shape(&x, self.batch, engine.n_in) and (
+            y.ndim == 2 and has_shape(&y, self.batch, engine.n_out)
+            or y.ndim == 1 and y.shape[0] == self.batch and engine.n_out == 1)
+        if fits:
+            memset(&self.data, 0, sizeof(self.data))
+            memset(&self.cursor, 0, sizeof(self.cursor))
+            self.data.X, self.data.Y, self.data.m, self.data.available = x.buf, y.buf, self.batch, self.batch
+            self.data.check = True
+            self.rule.l2 = l2
+            with nogil:
+                self.table.pack(self.state, engine.parameters.at, False, 1)
+                while self.cursor.fault.kind == t.NONE and self.cursor.first < self.batch:
+                    self.go_on(1e300, self.n_threads)
+                fits = self.cursor.fault.kind == t.NONE
+                if fits and D.at != NULL:
+                    self.table.read_gradient(self.state, D.at, engine.parameters.at, l2, self.cursor.weight)
+            memset(&self.data, 0, sizeof(self.data))
+        PyBuffer_Release(&x)
+        PyBuffer_Release(&y)
+        return self.loss if fits else None
+
+    def read_gradient(self, object gradient):
+        """D at rest, after a whole batch in mode GRADIENT."""
+        cdef Array D = Array(gradient, self.engine.itemsize, True)
+        D.expect(self.engine.n_parameters)
+        with nogil:
+            self.engine.table.read_gradient(self.state, D.at, self.engine.parameters.at, self.rule.l2,
+                                            self.cursor.weight)
+
+    def read_state(self, list moments):
+        """The optimiser's state as it was when settled: its moments, at rest, and the number of updates, returned.
+
+        None where there is none: within a pass that is not restorable. No other thread may call `pack` or `unpack`
+        meanwhile: between the two, steps write where this reads.
+        """
+        cdef list arrays = [Array(moment, self.engine.itemsize, True) for moment in moments]
+        cdef int which
+        self._check_moments(arrays)
+        if self.moving and not self.restorable:
+            return None
+        for which in range(self.n_moments):
+            self.table.read_moment(self.state, which, (<Array> arrays[which]).at)
+        return self.updates
+
+    def write_state(self, int64_t updates, list moments):
+        """Set the optimiser's state."""
+        cdef list arrays = [Array(moment, self.engine.itemsize) for moment in moments]
+        cdef int which
+        self._check_moments(arrays)
+        for which in range(self.n_moments):
+            self.table.write_moment(self.state, which, (<Array> arrays[which]).at)
+        self.updates = updates
+
+    def _check_moments(self, list arrays):
+        cdef Array array
+        if len(arrays) != self.n_moments:
+            raise ValueError(f"expected {self.n_moments} moments, got {len(arrays)}")
+        for array in arrays:
+            array.expect(self.engine.n_parameters)
+
+    @property
+    def stride(self):
+        """Examples that must be bound to go on."""
+        return self.table.stride(self.state)
+
+    @property
+    def finished(self):
+        """Whether all m examples are through."""
+        return self.cursor.first >= self.data.m
+
+    @property
+    def needs_data(self):
+        """Whether the examples bound are used up, but not all m."""
+        return self.cursor.needs_data
+
+    @property
+    def position(self):
+        """The next example."""
+        return self.cursor.first + self.cursor.done
+
+    @property
+    def step(self):
+        """Minibatches completed since `pack`."""
+        return self.cursor.step
+
+    @property
+    def team(self):
+        """The most threads that any call since `pack` had."""
+        return self.cursor.team
+
+    @property
+    def loss(self):
+        """Mean over the examples since `pack` of their minibatch's J; weights count where there are any."""
+        return self.cursor.loss / self.cursor.weight if self.cursor.weight else 0.0
+
+    @property
+    def fault(self):
+        """None, or (kind, row, column)."""
+        cdef t.Fault* fault = &self.cursor.fault
+        return None if fault.kind == t.NONE else (FAULTS[fault.kind], fault.row, fault.column)

@@ -1,0 +1,125 @@
+# From a complete Delta to the parameters: sums of segments and partials, the penalty, the update.
+#
+# Needs: layouts, packing, partition, memory, faults.
+# Gives: add_segment, add_segment_of_part, finish_all, finish_part.
+
+cdef void add_segment(
+    const Pass* run, const Cursor* cursor, real* Delta, Py_ssize_t n, bint complete,
+) noexcept nogil:
+    """After a segment's last round, add n reals of its Delta to the sums; once all are complete, Delta is their sum."""
+    cdef real* sums = run.sums + (Delta - run.Delta)
+    cdef real* rests = run.rests + (Delta - run.Delta)
+    cdef bint fresh = cursor.done < run.segment * run.round
+    cdef vec sum_i, x, total, rest
+    cdef Py_ssize_t i
+    if not complete and round_of_segment(run, cursor) < run.segment - 1:
+        return
+    for i from 0 <= i < n by LANES:
+        x = load(Delta + i)
+        sum_i = rest = broadcast(0)
+        if not fresh:
+            sum_i, rest = load(sums + i), load(rests + i)
+        total = sum_i + x
+        rest = rest + rounding_error(sum_i, x, total)
+        store(sums + i, total)
+        store(rests + i, rest)
+        if complete:
+            store(Delta + i, total + rest)
+
+
+cdef void add_segment_of_part(
+    const Pass* run, const Cursor* cursor, Part part, Panels Delta, bint complete,
+) noexcept nogil:
+    """`add_segment` for rows of W and b, panel by panel."""
+    cdef Py_ssize_t n_rows = part.last - part.first, p, width
+    for p in range(panel_count(part.layer.n_out)):
+        width = panel_width(part.layer.n_out - p * 2 * LANES)
+        add_segment(run, cursor, Delta.at + p * Delta.panel + (part.first - Delta.first) * width, n_rows * width,
+                    complete)
+
+
+cdef double sum_of_squares(const real* W, Py_ssize_t n) noexcept nogil:
+    cdef real[64] lane
+    cdef vec total = broadcast(0), W_i
+    cdef double result = 0
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        W_i = load(W + i)
+        total = mul_add(W_i, W_i, total)
+    store(lane, total)
+    for i in range(LANES):
+        result += lane[i]
+    return result
+
+
+cdef void reduce_Delta(real* Delta, Py_ssize_t partial, Py_ssize_t n_partials, Py_ssize_t n) noexcept nogil:
+    """Add n reals of the partial sums up in order, by eights; from one sum to the next it is `partial`."""
+    cdef Py_ssize_t i, p, q
+    cdef vec total, eight
+    for i from 0 <= i < n by LANES:
+        total = load(Delta + i)
+        for p in range(1, min(n_partials, 8)):
+            total = total + load(Delta + p * partial + i)
+        for p from 8 <= p < n_partials by 8:
+            eight = load(Delta + p * partial + i)
+            for q in range(p + 1, min(p + 8, n_partials)):
+                eight = eight + load(Delta + q * partial + i)
+            total = total + eight
+        store(Delta + i, total)
+
+
+cdef inline void update_run(
+    const Pass* run, const Step* step, const real* Delta, Py_ssize_t at, real l2, bint are_weights, Py_ssize_t n,
+) noexcept nogil:
+    """Step n reals from `at` on, all of them weights where the step treats those in a way of their own."""
+    step.update(step, run.W + at, run.moments, at, Delta, l2, are_weights, n)
+    if step.infinite != NULL and not all_finite(run.W + at, n):
+        step.infinite[0] = True
+
+
+cdef void finish_part(
+    const Pass* run, Part part, Panels Delta, Py_ssize_t n_partials, const Step* step,
+) noexcept nogil:
+    """A part of W and b, once its Delta is complete: the sum of the partials, the penalty, the update."""
+    cdef const Layer* layer = part.layer
+    cdef Py_ssize_t rows_of_W = min(part.last, layer.n_in) - part.first
+    cdef Py_ssize_t j = part.left, p = 0, s, width, at, n, n_bias
+    cdef Py_ssize_t strips = strip_count(layer.n_in + 1)
+    cdef real* D
+    cdef double* squares = run.squares + layer.first_strip + j // (2 * LANES) * strips + part.first // STRIP
+    while j < part.right:
+        width = panel_width(layer.n_out - j)
+        D = Delta.at + p * Delta.panel + (part.first - Delta.first) * width
+        at = layer.packed + j * (layer.n_in + 1) + part.first * width
+        n, n_bias = rows_of_W * width, (part.last - part.first - rows_of_W) * width
+        if n_partials > 1 and run.mode != LOSS:
+            reduce_Delta(D, run.plan.packed_size, n_partials, n + n_bias)
+        if step.l2 != 0:                # strip by strip: what a thread has of them must not show in the sum
+            for s in range(strip_count(rows_of_W)):
+                squares[s] = sum_of_squares(run.W + at + s * STRIP * width,
+                                            min(STRIP, rows_of_W - s * STRIP) * width)
+            squares += strips
+        if run.mode == TRAIN and not step.by_part:
+            update_run(run, step, D, at, 0, True, n + n_bias)
+        elif run.mode == TRAIN:
+            update_run(run, step, D, at, step.l2, True, n)
+            update_run(run, step, D + n, at + n, 0, False, n_bias)
+        j += 2 * LANES
+        p += 1
+    if run.mode == TRAIN and layer.flat > 0:    # the first layer has no use for its transpose
+        transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, part.first,
+                          min(part.last, layer.n_in))
+
+
+cdef inline void finish_all(const Pass* run, const Step* step) noexcept nogil:
+    """All of W and b, from one Delta that is complete."""
+    cdef const Layer* layer
+    cdef Py_ssize_t l
+    if not step.by_part:                # all layers are one vector
+        update_run(run, step, run.Delta, 0, 0, True, run.plan.packed_size)
+    for l in range(run.plan.n_layers):
+        layer = &run.plan.layers[l]
+        if step.by_part:
+            finish_part(run, whole(layer), Delta_in(run.Delta, layer), 0, step)
+        elif l > 0:
+            transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, 0, layer.n_in)

@@ -1,0 +1,181 @@
+# The loop over minibatches: slices of a pass, by a team or by one thread.
+#
+# Needs: updates, partition, memory, data, faults, pass, tiles, finish, columns, phases.
+#
+# A minibatch goes through in rounds of two phases with a barrier after each:
+#   examples   each thread takes its examples through the layers and back: a, z, delta;
+#   weights    each thread takes its rows of the W: Delta, and after the last round D and the optimiser's step.
+# What a thread has written, the others must fetch from its cache, which can take longer than the sums. Where the first
+# W is large beside the batch, a team takes it by columns instead, forward as well as in the second phase: then the
+# others need only z(2) of it. The weights of one round and z(2) of the next go without a barrier between them.
+# Where W is small beside the batch, the rows would be few and the sums over the batch long; then the batch is split
+# into a fixed number of partial sums, Delta is accumulated per partial in the first phase, and the second adds the
+# partials up in order.
+
+cdef enum:
+    MOST_WAITED_MS = 1                  # that a thread should wait for others in a slice, unless the slice is long
+
+
+cdef inline double rate_of(const double* rates, const Cursor* cursor) noexcept nogil:
+    """The learning rate of the step to come; 0 where there are no steps."""
+    return rates[cursor.step] if rates != NULL else 0
+
+
+cdef inline bint too_long(double waited, double started) noexcept nogil:
+    """Whether a thread has waited so long since it started that it must be other programs that it waits for."""
+    return waited > 1e-3 * MOST_WAITED_MS and waited > (seconds() - started) / 4
+
+
+cdef inline bint sum_losses(const Pass* run, Py_ssize_t batch, Cursor* cursor) noexcept nogil:
+    """Add the round's losses up in order; False where training has come to a sum that is not finite."""
+    cdef Py_ssize_t i
+    if run.n_partials == 0:
+        for i in range(min(run.round, batch - cursor.done)):
+            cursor.batch_loss += run.losses[i]
+    elif cursor.done + run.round >= run.share:
+        for i in range((batch + run.share - 1) // run.share):
+            cursor.batch_loss += run.losses[i]
+    if run.mode == TRAIN and not isfinite(cursor.batch_loss):
+        cursor.fault.kind = LOSS_NOT_FINITE
+    return cursor.fault.kind == NONE
+
+
+cdef inline void complete_batch(
+    const Pass* run, const Hyperparameters* rule, Py_ssize_t batch, Cursor* cursor,
+) noexcept nogil:
+    """Take the cursor past a minibatch."""
+    cdef Py_ssize_t i
+    if cursor.m != 0:
+        cursor.loss += cursor.batch_loss
+        if <real> rule.l2 != 0:         # J's penalty, lambda / (2 m) sum W^2
+            for i in range(run.plan.n_strips):
+                cursor.loss += rule.l2 / 2 * run.squares[i]
+        cursor.weight += cursor.m
+        cursor.updates += 1
+    if run.mode == TRAIN and not isfinite(cursor.loss):
+        cursor.fault.kind = LOSS_NOT_FINITE
+        return
+    cursor.first += batch
+    cursor.step += 1
+    cursor.done = 0
+    cursor.batch_loss = 0
+
+
+cdef void advance_share(
+    const Pass* run, const Data* data, const Hyperparameters* rule, const double* rates, const Cursor* start,
+    Cursor* end, double* budget, int me, int team,
+) noexcept nogil:
+    """Rounds until the data or the budget is used up, or a thread has had to wait too long: every thread keeps the same
+    cursor and budget, the first hands them back."""
+    cdef Cursor cursor = start[0]
+    cdef Step step
+    cdef Py_ssize_t batch, n
+    cdef double left = budget[0], waited = 0, started = seconds()
+    cdef int stop = False, i
+    cdef bint columns = by_columns(run, team)
+    cursor.needs_data = False
+    cursor.team = max(cursor.team, team)
+    if columns and cursor.first < data.m:
+        gather_share(run, data, cursor.first, cursor.step, me, team)
+        waited += wait_for_team(run.barrier, team, &stop)
+        forward_columns(run, data, cursor.first, cursor.step, me, team)
+        waited += wait_for_team(run.barrier, team, &stop)
+    while cursor.first < data.m and left > 0 and not stop:
+        batch = min(run.batch, data.m - cursor.first)
+        if round_end(run, &cursor, batch) > data.available:
+            cursor.needs_data = True
+            break
+        if cursor.done == 0:
+            cursor.m = weight_of(data, cursor.first, batch)
+        step = step_constants(rule, rate_of(rates, &cursor), cursor.m, &cursor)
+        make_restorable(run, &step, &cursor, me)
+        examples_phase(run, data, &cursor, batch, me, team)
+        waited += wait_for_team(run.barrier, team, &stop)
+        if data.check:
+            for i in range(team):
+                keep_first(&cursor.fault, &run.reports[i].fault)
+        if cursor.fault.kind != NONE or not sum_losses(run, batch, &cursor):
+            break
+        if cursor.m != 0:               # a minibatch without weight has been looked at, and is skipped
+            weights_phase(run, &cursor, batch, &step, me, team)
+            if columns:
+                finish_columns(run, batch_rows(run, data, cursor.first, cursor.step), batch, &step, me, team)
+        if columns and cursor.first + batch < data.m:
+            forward_columns(run, data, cursor.first + batch, cursor.step + 1, me, team)
+        stop = too_long(waited, started)
+        waited += wait_for_team(run.barrier, team, &stop)
+        n = min(run.round, batch - cursor.done) if run.n_partials == 0 else run.round * run.n_partials
+        left -= run.work * n + STEP_WORK
+        cursor.done += run.round
+        if cursor.done < (batch if run.n_partials == 0 else run.share):
+            continue
+        complete_batch(run, rule, batch, &cursor)
+        if cursor.fault.kind != NONE:
+            break
+    run.reports[me].oversubscribed = too_long(waited, started)
+    if me == 0:
+        end[0], budget[0] = cursor, left
+
+
+cdef void advance_small(
+    const Pass* run, const Data* data, const Hyperparameters* rule, const double* rates, Cursor* cursor, double budget,
+) noexcept nogil:
+    """The same on one thread, where a minibatch of a small network is a tile: there is nothing to share or to pack."""
+    cdef Tile tile = tile_of(run, 0)
+    cdef Rows x
+    cdef Step step
+    cdef Py_ssize_t n_rows
+    cdef double m = 0, rate = 0         # those of the step's constants
+    cdef bint by_time = optimizer_row(rule.optimizer).prepare != NULL
+    cursor.needs_data = False
+    cursor.team = max(cursor.team, 1)
+    while cursor.first < data.m and budget > 0:
+        n_rows = min(run.batch, data.m - cursor.first)
+        if cursor.first + n_rows > data.available:
+            cursor.needs_data = True
+            return
+        cursor.m = weight_of(data, cursor.first, n_rows)
+        x = gather_tile(run, data, &tile, cursor.first, n_rows)
+        forward_examples(run, data, &tile, x, cursor.first, n_rows, run.losses, &cursor.fault)
+        if cursor.fault.kind != NONE or not sum_losses(run, n_rows, cursor):
+            return
+        if cursor.m != 0:
+            accumulate_tile(run, run.Delta, &tile, x, n_rows, ZERO, NULL, 0)
+            if by_time or cursor.m != m or rates[cursor.step] != rate:
+                m, rate = cursor.m, rates[cursor.step]
+                step = step_constants(rule, rate, m, cursor)
+            make_restorable(run, &step, cursor, 0)
+            finish_all(run, &step)
+        budget -= run.work * n_rows + STEP_WORK
+        complete_batch(run, rule, n_rows, cursor)
+        if cursor.fault.kind != NONE:
+            return
+
+
+cdef void advance(
+    void* state, const Data* data, const Hyperparameters* rule, const double* rates, Cursor* cursor, double budget,
+    int n_threads,
+) noexcept nogil:
+    """Go on with a pass from where the cursor stands, for about `budget` multiply-adds."""
+    cdef const Pass* run = <const Pass*> state
+    cdef int team = useful_threads(run.work * min(run.batch, data.m), min(n_threads, run.most_threads))
+    cdef Cursor end
+    cdef bint oversubscribed = False
+    cdef int i
+    team = 1 if is_backing_off() else granted(team)
+    if team > 1:
+        for i in range(team):           # OpenMP may give fewer
+            run.reports[i].oversubscribed = False
+        with parallel(num_threads=team):
+            advance_share(run, data, rule, rates, cursor, &end, &budget, threadid(), team_size())
+        cursor[0] = end
+        for i in range(team):
+            oversubscribed = oversubscribed or run.reports[i].oversubscribed
+        note_oversubscription(oversubscribed)
+        if budget <= 0 or cursor.first >= data.m or cursor.needs_data or cursor.fault.kind != NONE:
+            return
+    if run.small:
+        advance_small(run, data, rule, rates, cursor, budget)
+    else:
+        advance_share(run, data, rule, rates, cursor, &end, &budget, 0, 1)
+        cursor[0] = end

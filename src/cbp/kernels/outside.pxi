@@ -1,0 +1,59 @@
+# A step against a gradient from outside.
+#
+# Needs: layouts, updates, partition, memory, rest, pass, finish.
+
+cdef void update_share(
+    const Pass* run, const real* D,     # (n_parameters,), at rest
+    const Step* step, int me, int team,
+) noexcept nogil:
+    """This thread's rows of each W and b, against a gradient from outside."""
+    cdef real* packed = run.Delta + (me * run.group_size if run.direct else 0)
+    cdef Py_ssize_t l, s, i, j, k, width, stop
+    cdef Panels Delta
+    cdef Part part
+    for l in range(run.plan.n_layers):
+        part = whole(&run.plan.layers[l])
+        stop = strip_count(part.layer.n_in + 1)
+        for s from stop * me // team <= s < stop * (me + 1) // team by GROUP:
+            part.first = s * STRIP
+            part.last = min((s + GROUP) * STRIP, min(stop * (me + 1) // team * STRIP, part.layer.n_in + 1))
+            if run.direct:
+                Delta = packed_panels(packed, GROUP * STRIP, part.first)
+            else:
+                Delta = Delta_in(run.Delta, part.layer)
+            for j from 0 <= j < part.layer.n_out by 2 * LANES:
+                width = panel_width(part.layer.n_out - j)
+                for i in range(part.first, part.last):
+                    for k in range(width):
+                        Delta.at[(i - Delta.first) * width + k] = (
+                            D[part.layer.flat + i * part.layer.n_out + j + k] if j + k < part.layer.n_out else 0)
+                Delta.at += Delta.panel
+            Delta.at -= panel_count(part.layer.n_out) * Delta.panel
+            finish_part(run, part, Delta, 0, step)
+
+
+cdef inline void update_noted(
+    const Pass* run, const real* D, const Step* constants, const Cursor* cursor, int me, int team,
+) noexcept nogil:
+    cdef Step step = constants[0]
+    make_restorable(run, &step, cursor, me)
+    update_share(run, D, &step, me, team)
+
+
+cdef void update_outside(
+    void* state, const void* D, const Hyperparameters* rule, double rate, Cursor* cursor, int n_threads,
+) noexcept nogil:
+    """The optimiser's step against a gradient from outside, the penalty in it: to the same bits as in a pass that has
+    come to that gradient itself."""
+    cdef Pass* run = <Pass*> state
+    cdef Step step = step_constants(rule, rate, 1, cursor)
+    cdef int team = copying_team(run, n_threads)
+    step.l2, step.by_part = 0, rule.weight_decay != 0
+    if team > 1:
+        with parallel(num_threads=team):
+            update_noted(run, <const real*> D, &step, cursor, threadid(), team_size())
+    else:
+        update_noted(run, <const real*> D, &step, cursor, 0, 1)
+    cursor.weight += 1
+    cursor.updates += 1
+    cursor.step += 1

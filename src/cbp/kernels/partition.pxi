@@ -1,0 +1,143 @@
+# Who does what: tiles, rounds, chains and partial sums, rows and columns of W, threads.
+#
+# Needs: layouts.
+# Gives: CHAIN, COLUMNS_BYTES, COLUMNS_FROM, COPY_WORK, GROUP, LONGEST_CHAIN, SMALL_NETWORK, STEP_WORK, TILE,
+# UNIT_WORK, by_columns, columns_of, plan_rounds, round_end, round_of_segment, share_of, start_of_round, tile_count,
+# useful_threads, whole.
+#
+# All but the number of threads depends on shapes alone, and so do the bits.
+#
+# One chain over very many examples would lose digits: rounding errors grow with its length. So an element of Delta is
+# a chain of multiply-adds over at most LONGEST_CHAIN examples; by rows and by columns, a longer batch is cut into
+# chains of CHAIN, and a partial sum into tiles. Up to a segment of examples the chains are added in order, and the
+# segments into a sum that keeps what rounding takes from it. Rounds begin and end with chains and segments, wherever
+# else they do, and whoever computes them: so the bits do not depend on that.
+
+cdef enum:
+    TILE = 96                           # examples that one thread takes through the layers at a time
+
+
+cdef enum:
+    MOST_PARTIALS = 64                  # a power of 2, as every number of them, which most teams can share
+    PARTIALS_FROM = 128                 # examples of a batch
+    PARTIAL_LEAST = 48                  # … and of a partial sum
+    GROUP = 8                           # strips of W whose Delta is completed together
+    LONGEST_CHAIN = 256                 # examples of a batch whose Delta is one chain, as a short second one costs time
+    CHAIN = 192                         # examples of a chain where the batch is longer
+    CHAINS = 24                         # of a segment; a number with many divisors, for the rounds
+    SEGMENT = CHAINS * CHAIN            # examples whose chains are added up in order: the most that a round has
+    SMALL_NETWORK = 16384               # reals of packed W up to which partial sums are worth their reduction
+    COLUMNS_FROM = 2                    # inputs an example of a batch from which a team takes the first W by columns …
+    COLUMNS_BYTES = 256 * 1024          # … unless its inputs are more: they should stay in a thread's cache
+    BLOCK_BYTES = 8 * 1024 * 1024       # bound on a round's activations and deltas
+    LANE_WORK = 200_000_000             # … and on its multiply-adds a lane, some 30 ms: Python waits for no more
+    UNIT_WORK = 50                      # what a unit costs besides its products, in multiply-adds: about 1 ns
+    STEP_WORK = 10_000                  # what a round costs besides, in multiply-adds: 0.2 us
+    COPY_WORK = 4                       # what copying a parameter to or from rest costs, likewise
+
+
+cdef Py_ssize_t tile_count(Py_ssize_t n_rows) noexcept nogil:
+    """Tiles that rows are cut into, as even as they come: each reads all of W once."""
+    return (n_rows + TILE - 1) // TILE
+
+
+cdef int useful_threads(double work, int n_threads) noexcept nogil:
+    """A thread should have some microseconds of work between barriers."""
+    return <int> max(1, min(n_threads, work / 100_000))
+
+
+cdef void plan_rounds(Pass* run, Py_ssize_t bound) noexcept nogil:
+    """Choose between rows and partial sums, and the length of a round, from shapes alone.
+
+    bound: examples that are bound at a time, in order, all or at least LONGEST_CHAIN; partial sums, which start all
+    over the batch, need all of it.
+    """
+    cdef const Plan* plan = run.plan
+    cdef double most_work = <double> LANE_WORK * min(LANES, 8)  # wider vectors are not always faster
+    cdef Py_ssize_t fit, parts = 1
+    run.chain = run.batch if run.batch <= LONGEST_CHAIN else CHAIN
+    if plan.packed_size <= SMALL_NETWORK and PARTIALS_FROM <= run.batch <= bound:
+        run.n_partials = MOST_PARTIALS
+        while run.n_partials * PARTIAL_LEAST > run.batch:
+            run.n_partials //= 2
+        run.share = strip_count((run.batch + run.n_partials - 1) // run.n_partials) * STRIP
+        fit = <Py_ssize_t> (most_work / 10 / (run.work * run.n_partials))
+        run.round = min(run.share, max(1, min(fit, SEGMENT) // TILE) * TILE)
+        run.segment = SEGMENT // run.round
+        return
+    run.n_partials = 0
+    fit = min(bound, min(SEGMENT, BLOCK_BYTES // (plan.block_size * <Py_ssize_t> sizeof(real))))
+    fit = max(LONGEST_CHAIN, min(fit, <Py_ssize_t> (most_work / run.work)))
+    if run.batch <= fit:
+        run.round = strip_count(run.batch) * STRIP
+        run.segment = 1
+        return
+    while CHAINS % parts != 0 or SEGMENT // parts > fit:
+        parts += 1
+    run.round = SEGMENT // parts
+    run.segment = parts
+
+
+cdef Py_ssize_t stride(void* state) noexcept nogil:
+    """Examples that must be at hand to go on: a minibatch, or a round of a long one."""
+    cdef Pass* run = <Pass*> state
+    return run.batch if run.n_partials else min(run.batch, run.round)
+
+
+cdef Py_ssize_t round_end(const Pass* run, const Cursor* cursor, Py_ssize_t batch) noexcept nogil:
+    """The example after the last that the next round needs."""
+    return cursor.first + (batch if run.n_partials else min(cursor.done + run.round, batch))
+
+
+cdef inline Py_ssize_t round_of_segment(const Pass* run, const Cursor* cursor) noexcept nogil:
+    return cursor.done // run.round % run.segment
+
+
+cdef inline Start start_of_round(const Pass* run, const Cursor* cursor) noexcept nogil:
+    """What the Delta of a round starts from: that of the segment's rounds before."""
+    return ADD if round_of_segment(run, cursor) else ZERO
+
+
+cdef inline Part whole(const Layer* layer) noexcept nogil:
+    cdef Part part
+    part.layer, part.first, part.last, part.left, part.right = layer, 0, layer.n_in + 1, 0, layer.n_out
+    return part
+
+
+cdef inline bint by_columns(const Pass* run, int team) noexcept nogil:
+    """Whether the team shares the first W out by columns: it has a panel for each."""
+    return run.columns and team > 1
+
+
+cdef inline Part columns_of(const Pass* run, int me, int team) noexcept nogil:
+    """This thread's columns of the first W."""
+    cdef Part part = whole(&run.plan.layers[0])
+    cdef Py_ssize_t panels = panel_count(part.right)
+    part.left = panels * me // team * 2 * LANES
+    part.right = min(part.right, panels * (me + 1) // team * 2 * LANES)
+    return part
+
+
+cdef double rest_before(const Plan* plan, int thread, int team) noexcept nogil:
+    """By columns: what the threads before this one take of the other layers' strips, to level out their columns."""
+    cdef const Layer* first = &plan.layers[0]
+    cdef Py_ssize_t strips = strip_count(first.n_in + 1), panels = panel_count(first.n_out), t
+    cdef double share = 0, total = <double> plan.packed_strips + strips * padded(first.n_out)
+    for t in range(1, thread + 1):      # a strip of the first W is work twice: forward, and for Delta
+        share = max(share, total * t / team - 2 * strips * (panels * t // team * 2 * LANES))
+    return share
+
+
+cdef inline Py_ssize_t share_of(const Pass* run, const Layer* layer, int thread, int team) noexcept nogil:
+    """The layer's first strip that is the thread's or a later one's: the team cuts all layers' strips, each as heavy
+    as it is wide, into equal shares."""
+    cdef const Plan* plan = run.plan
+    cdef const Layer* first = &plan.layers[0]
+    cdef double before = layer.strips_before, work = <double> plan.packed_strips * thread / team
+    if thread == 0 or thread == team:
+        return strip_count(layer.n_in + 1) if thread else 0
+    if by_columns(run, team):           # whose work is twice that of as many strips, and which are shared out already
+        before -= strip_count(first.n_in + 1) * padded(first.n_out)
+        work = rest_before(plan, thread, team)
+    work = (work - before) / padded(layer.n_out)
+    return max(0, min(strip_count(layer.n_in + 1), <Py_ssize_t> (work + 0.5)))

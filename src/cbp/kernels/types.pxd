@@ -1,0 +1,199 @@
+"""The structs of the kernels, which no file outside of them sees. Shapes are in reals."""
+from cbp.kernels.table cimport Cursor, Fault, Hyperparameters, MOST_MOMENTS
+from cbp.kernels.team cimport Barrier
+from cbp.kernels.vec cimport real
+
+
+# Matrices: layouts.pxi, products.pxi
+
+cdef struct Rows:                       # the left operand, element (i, k) at at[i * row + k * col]
+    const real* at
+    Py_ssize_t row
+    Py_ssize_t col
+    Py_ssize_t strip                    # from row i to row i + STRIP
+    Py_ssize_t chain                    # the most of k that are summed in one chain
+
+
+cdef struct Panels:
+    real* at
+    Py_ssize_t panel                    # from one panel to the next
+    Py_ssize_t row                      # from one row to the next; 0: packed, so the panel's own width
+    Py_ssize_t first                    # number of the row that lies at `at`
+
+
+cdef struct MicroTiles:                     # tiles below each other in one panel
+    real* C                             # (rows, width)
+    Py_ssize_t C_row
+    bint add                            # add the sums to C
+    const real* S                       # the sums' start, (width,)
+    Rows A                              # (rows, n_k)
+    const real* B                       # (n_k, width)
+    Py_ssize_t B_row
+    Py_ssize_t n_k
+
+
+# What a network is made of, in rows: activations.pxi, losses.pxi, updates.pxi
+
+cdef struct ActivationRow:
+    const char* name                    # NULL for a code that is unknown
+    void (*activate)(real* a, const real* z, Py_ssize_t n, real number) noexcept nogil
+    void (*times_derivative)(real* delta, const real* of, Py_ssize_t n, real number) noexcept nogil
+    bint from_z                         # the derivative is computed from z, not from a
+
+
+ctypedef void (*Pair)(real* z, real* y, Py_ssize_t n) noexcept nogil
+
+
+cdef struct LossRow:
+    const char* name                    # NULL for a code that is unknown
+    # e becomes dloss/da, and may lie where a does; y becomes each output's loss, …
+    void (*error)(real* e, real* y, const real* a, Py_ssize_t n, real number) noexcept nogil
+    bint squared                        # … or a number whose square is twice the loss
+    real least                          # of the targets
+    real most
+
+
+cdef struct Step:                       # one update's constants, the bias corrections included
+    # … and what makes it, for a run of n reals of W, which lie `at` in the moments
+    void (*update)(const Step* step, real* W, real* const* moments, Py_ssize_t at, const real* Delta, real l2,
+                   bint are_weights, Py_ssize_t n) noexcept nogil
+    bint nesterov
+    bint centered
+    bint by_part                        # weights and biases are not stepped alike
+    real learning_rate
+    real momentum
+    real beta1
+    real beta2
+    real one_minus_beta1
+    real one_minus_beta2
+    real epsilon
+    real v_correction                   # 1 / (1 - beta2^t)
+    real gradient_rate                  # Nadam's two, of D and of m
+    real moment_rate
+    real shrink                         # AdamW's 1 - eta times the weight decay
+    real l2                             # lambda
+    real inverse_m                      # 1 / m, or 1 / (the sum of the weights)
+    Py_ssize_t back                     # a moment is read so many reals from where it is written
+    bint* infinite                      # set where a parameter is no longer finite; or NULL, where nobody asks yet
+
+
+ctypedef void (*Prepare)(Step* step, const Hyperparameters* rule, double rate, Cursor* cursor) noexcept nogil
+ctypedef void (*Stepper)(const Step* step, real* W, real* const* moments, Py_ssize_t at, const real* Delta, real l2,
+                         bint are_weights, Py_ssize_t n) noexcept nogil
+
+cdef struct OptimizerRow:
+    const char* name                    # NULL for a code that is unknown
+    Stepper update
+    Prepare prepare                     # sets what depends on the number of updates; or NULL
+
+
+# A network's plan, and what a pass over examples works on: plan.pxi, pass.pxi
+
+cdef struct Layer:                      # of weights, from a(l) to a(l+1)
+    Py_ssize_t n_in
+    Py_ssize_t n_out
+    int g                               # activation of the outputs
+    ActivationRow activation            # its row …
+    real number                         # … and its number
+    Py_ssize_t ld_in                    # row length of a(l) in a tile, in reals
+    Py_ssize_t ld_out                   # … and of z(l+1), a(l+1), delta(l+1)
+    # Offsets, in reals:
+    Py_ssize_t flat                     # of W, then b, in the parameters at rest: (n_in + 1, n_out)
+    Py_ssize_t packed                   # of W, then b, in panels: (n_in + 1, n_out)
+    Py_ssize_t transposed               # of W^T in panels: (n_out, n_in)
+    Py_ssize_t z_tile                   # of z(l+1) in a tile, …
+    Py_ssize_t a_tile                   # … and of a(l+1): in its place, where nobody needs z any more
+    Py_ssize_t strips                   # of a(l), then 1, in strips, in one example's share of a block
+    Py_ssize_t panels                   # of delta(l+1) in panels, likewise
+    Py_ssize_t first_strip              # number of W's first strip of rows among all layers' and panels'
+    Py_ssize_t strips_before            # those before, each counted as often as it is wide
+
+
+cdef struct Plan:
+    Py_ssize_t n_layers
+    int loss
+    LossRow loss_row                    # its row, …
+    real loss_number                    # … its number, …
+    void (*pair)(real* z, real* y, Py_ssize_t n) noexcept nogil     # … and that of it with the output, or NULL
+    Layer* layers
+    Py_ssize_t n_parameters             # at rest
+    Py_ssize_t packed_size
+    Py_ssize_t transposed_size          # without the first layer, whose W^T only dJ/dX needs; it would come last
+    Py_ssize_t x_size                   # of a gathered example in a tile
+    Py_ssize_t a_size                   # of one example's activations in a tile, x left out
+    Py_ssize_t widest                   # longest row in a tile
+    Py_ssize_t block_size               # of one example's strips and panels in a block
+    Py_ssize_t n_strips                 # strips of rows of W over all panels of all layers
+    Py_ssize_t packed_strips            # likewise, each counted as often as it is wide
+    Py_ssize_t widest_out               # columns of the widest W, to whole vectors
+
+
+cdef struct Report:                     # of a thread
+    Fault fault                         # the first that it has found
+    bint oversubscribed                        # it has waited for others too long
+    bint infinite                       # a parameter of its share is no longer finite
+
+
+cdef struct Pass:
+    const Plan* plan
+    int mode
+    bint inputs
+    bint restorable                     # see `kept1`
+    int most_threads
+    Py_ssize_t batch
+    Py_ssize_t n_partials               # 0: by rows of W
+    Py_ssize_t share                    # examples of a partial sum, the last one's may be fewer
+    Py_ssize_t chain                    # by rows: the most examples that are summed in one chain
+    Py_ssize_t round                    # examples of a round (of each partial sum)
+    Py_ssize_t segment                  # rounds of a segment
+    double work                         # of an example, in multiply-adds
+    Py_ssize_t tile_size                # reals of a thread's tile
+    bint small                          # a minibatch is one tile of a small network: see `advance_small`
+    bint direct                         # Delta goes into the step at once, a group of strips at a time …
+    Py_ssize_t group_size               # … in this many reals a thread
+    bint columns                        # a team takes the first W by columns
+    real* W                             # packed, as are the next four
+    real* Delta                         # (max(1, n_partials), packed_size); where direct (most_threads, group_size)
+    real* sums                          # as Delta, over the segments before; NULL where there is one segment alone …
+    real* rests                         # … and what rounding has taken from them
+    real* moments[MOST_MOMENTS]         # of the optimiser, NULL from the first that it has not
+    real* kept[MOST_MOMENTS]            # those to go back to if the pass fails, each as far from its moment as another;
+    #                                     NULL in a pass that has no way back
+    bint is_at_rest                     # W is what lay at rest when that was last seen
+    real* W_T                           # packed
+    real* tiles                         # (most_threads, tile_size)
+    real* block                         # by rows: (round, block_size)
+    real* z                             # by columns: (round, ld_out), z(2) of a round
+    real* x                             # by columns: (2, round, x_size), where this and the next round are gathered
+    double* losses                      # by rows: (round,), one an example; else (n_partials,)
+    double* squares                     # (n_strips,), sum of W^2 a strip of a panel
+    Report* reports                     # (most_threads,)
+    Barrier* barrier
+    void* memory
+
+
+cdef struct Part:                       # of a layer's W, with b as its last row
+    const Layer* layer
+    Py_ssize_t first                    # rows first to last
+    Py_ssize_t last
+    Py_ssize_t left                     # columns left to right: whole panels, and the last
+    Py_ssize_t right
+
+
+cdef struct Tile:                       # a thread's workspace, for up to TILE examples
+    real* x                             # (TILE, x_size), where examples are gathered
+    const real* z                       # (n_rows, ld_out), z(2) where it is known; or NULL
+    real* a                             # layer after layer (TILE, ld_out)
+    real* delta[2]                      # (TILE, widest)
+    real* y                             # (TILE, LANES) or (ld_out of the last layer,), whichever is more
+    real* a_row                         # (ld_out of the last layer,)
+    double* losses                      # (TILE,)
+    double* sums                        # (TILE,) of each example's targets
+
+
+cdef struct Panelled:                   # a layer's W, with b as its last row, here and there
+    Py_ssize_t n_rows
+    Py_ssize_t n_cols
+    Py_ssize_t even                     # columns of the panels of two vectors
+    Py_ssize_t rest                     # … and of the last, if that has fewer
+    Py_ssize_t width                    # of the last, to whole vectors
