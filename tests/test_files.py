@@ -36,6 +36,17 @@ def refuse(number):
     return call
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are those of POSIX")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o755])
+def test_a_file_saved_over_keeps_its_mode(write, tmp_path, mode):
+    path = tmp_path / "x.npz"
+    path.write_bytes(b"before")
+    path.chmod(mode)
+    write(path)
+    assert path.stat().st_mode & 0o777 == mode
+    assert path.read_bytes() != b"before"
+
+
 # --- errors ----------------------------------------------------------------------------------------------
 
 

@@ -437,7 +437,15 @@ def test_plot_passes_over_epochs_that_were_not_validated():
     assert validation.get_xdata().tolist() == [2, 4, 6]
 
 
-@pytest.mark.parametrize("history", [History(), NAN_HISTORY, History([Epoch(1, 0.0, -1e9, 0.0, 0.0)])])
+@pytest.mark.parametrize(
+    "history",
+    [
+        History(),
+        NAN_HISTORY,
+        History([Epoch(1, 0.0, -1e9, 0.0, 0.0)]),
+        History([Epoch(1, -1.0, 1e3, 0.0, 0.0)]),
+    ],
+)
 def test_plot_of_an_awkward_history_can_be_saved(pyplot, history):
     ax = history.plot()
     assert ax.get_yscale() == "linear"

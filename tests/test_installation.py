@@ -120,10 +120,13 @@ def test_a_processor_that_is_too_old(copy):
     assert facts_of(copy.parent)["instruction set"] == f"none: {what}"
 
 
-def test_kernels_for_other_processors(copy):
-    pretend_level(copy, 2)
+@pytest.mark.parametrize(
+    ("level", "processor"), [(2, "this processor has x86-64-v2"), (0, "this is another processor")]
+)
+def test_kernels_for_other_processors(copy, level, processor):
+    pretend_level(copy, level)
     pretend_built(copy, "x86-64-v3", "x86-64-v4")
-    what = "built for x86-64-v4, x86-64-v3 alone, and this processor has x86-64-v2: install a wheel"
+    what = f"built for x86-64-v4, x86-64-v3 alone, and {processor}: install a wheel"
     assert what in error_of(copy.parent)
     assert what in facts_of(copy.parent)["instruction set"]
 

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import cbp
+from cbp import metadata
 
 
 def make(sizes=(3, 5, 2), **options):
@@ -403,3 +404,15 @@ def test_damaged_files(path, flip):
         np.testing.assert_array_equal(again.parameters, net.parameters)
         survived += 1
     assert survived < len(whole) / 3
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_longest_whole_number_in_metadata(tmp_path, sign):
+    net = cbp.Network([1, 1], output="identity", rng=0)
+    longest = sign * (2**metadata.MOST_BITS - 1)
+    net.metadata = {"a": longest}
+    net.save(tmp_path / "net.npz")
+    assert cbp.load(tmp_path / "net.npz").metadata == {"a": longest}
+    net.metadata = {"a": longest + sign}
+    with pytest.raises(ValueError, match="more digits than can be read"):
+        net.save(tmp_path / "net.npz")

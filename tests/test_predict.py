@@ -1,7 +1,9 @@
 """Forward propagation: outputs, activations, labels, accuracy."""
 
 import itertools
+import mmap
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -264,3 +266,19 @@ def test_ready_arrays_take_a_short_way(m, monkeypatch):
         np.testing.assert_array_equal(out, long)
         np.testing.assert_array_equal(network.predict(examples), long)
         out[:] = 0
+
+
+@pytest.mark.unsanitized  # which keep freed memory for a while
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="for Linux")
+def test_predictions_give_their_workspace_back():
+    net = cbp.Network([400, 600, 10], rng=0, n_threads=1)
+    X, workspace = np.zeros((40, 400), "f4"), 4 * 400 * 600  # bytes, at least: the packed W
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+    net.predict(X)
+    before = resident()
+    for _ in range(200):
+        net.predict(X)
+    assert resident() - before < 50 * workspace

@@ -9,7 +9,7 @@ from cpython.buffer cimport (
 )
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset, strcmp
+from libc.string cimport memset
 
 from numpy import dtype, ndarray
 
@@ -31,17 +31,10 @@ FAULTS = {
     t.LOSS_NOT_FINITE: "LOSS_NOT_FINITE",
 }
 MODES = {"loss": t.LOSS, "gradient": t.GRADIENT, "train": t.TRAIN}
-cdef dict REFUSALS = {
-    t.UNKNOWN_HIDDEN: "activations must be names of activations, and softmax that of the output alone",
-    t.UNKNOWN_OUTPUT: "the last of activations must be the name of an activation",
-    t.UNKNOWN_LOSS: "loss must be the name of a loss that fits the output's activation",
-    t.UNKNOWN_MODE: "mode must be a code of MODES",
-    t.UNKNOWN_OPTIMIZER: "optimizer must be the name of an optimizer",
-}
 
 include "_calls.pxi"
 include "_buffers.pxi"
-include "_names.pxi"
+include "_refusals.pxi"
 include "_engine.pxi"
 include "_pass.pxi"
 include "_shuffle.pxi"
