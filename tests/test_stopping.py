@@ -165,6 +165,30 @@ def test_parameters_that_are_no_longer_finite():
     assert net.parameters.tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_the_state_after_divergence_is_that_of_the_parameters(failing):
+    """In a first epoch the one from before; later none, for a fit goes back to an epoch without a state."""
+    X, labels = data()
+    net, twin = make(), make()
+    for network in (net, twin):
+        network.fit(X, labels, epochs=1, optimizer=cbp.SGD(0.1, momentum=0.5))
+    good = net.parameters.copy()
+
+    def spoil(epoch):
+        net.parameters[:] = np.inf if epoch.number == failing - 1 else good
+
+    if failing == 1:
+        net.parameters[:] = np.inf
+    with pytest.raises(FloatingPointError):
+        net.fit(X, labels, epochs=3, optimizer=cbp.SGD(0.2, momentum=0.9), callbacks=[spoil], shuffle=False)
+    net.parameters[:] = good
+    if failing > 1:
+        twin.fit(X, labels, epochs=0)  # leaves nothing but fresh state
+    for network in (net, twin):
+        network.partial_fit(X, labels, shuffle=False)  # by the last optimiser, or by Adam where there is none
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
 def test_what_comes_after_divergence_has_no_state_of_it():
     X, Y = data()[0], np.eye(4)[data()[1]]
     net = make(output="identity")

@@ -9,7 +9,8 @@ import pytest
 
 from cbp.cli.data import Arrays
 from cbp.tabular import Classes, Columns, Preprocessor
-from cbp.tabular.choices import Remarks
+from cbp.tabular.choices import Choices, Remarks
+from cbp.tabular.examples import load_examples
 from cbp.tabular.forms import Form
 from cbp.tabular.inputs import Categorical, Numeric
 from cbp.tabular.targets import Quantity
@@ -55,6 +56,34 @@ def test_scales_and_categories_come_from_the_training_rows_alone():
     columns = Columns.fit(TABLE.iloc[:2])
     assert columns.columns[0] == Numeric("size", 1.5, 0.5, 1.5)
     assert columns.columns[1] == Categorical("colour", ["blue", "red"], "red")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_held_out_decide_nothing(tmp_path, seed):
+    """A number, a category and a gap that only they have change no input of the others."""
+    rng = np.random.default_rng(seed)
+    table = pandas.DataFrame(
+        {"a": rng.normal(size=80), "b": rng.choice(["x", "y"], 80), "y": rng.normal(size=80)}
+    )
+    path = tmp_path / "table.csv"
+    table.to_csv(path, index=False)
+    choices = Choices(test_fraction=0.3, seed=seed)
+    before = load_examples(path, choices)
+    held_out = [row for row in range(80) if not np.isin(table["y"][row].round(4), targets(before)).any()]
+    assert len(held_out) == 24
+    table.loc[held_out[0], "a"], table.loc[held_out[1], "b"], table.loc[held_out[2], "a"] = 1e6, "z", np.nan
+    table.to_csv(path, index=False)
+    after = load_examples(path, choices)
+    np.testing.assert_array_equal(after.x_train, before.x_train)
+    np.testing.assert_array_equal(after.y_train, before.y_train)
+    np.testing.assert_allclose(before.x_train[:, 0].mean(), 0, atol=1e-6)
+    np.testing.assert_allclose(before.x_train[:, 0].std(), 1, rtol=1e-6)
+
+
+def targets(examples):
+    """What is predicted of the examples to train on, as the table has it."""
+    quantity = examples.table.target
+    return (quantity.mean + quantity.scale * examples.y_train[:, 0].astype(float)).round(4)
 
 
 def test_an_unseen_category_is_none_of_the_known_ones_and_is_told():
