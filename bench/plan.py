@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from workloads import Workload
 
-# As in plan.pxi, pass.pxi and products.pxi, which explain them: who changes them there changes them here.
+# As in plan.pxi, partition.pxi and products.pxi, which explain them: who changes them there changes them here.
 TILE = 96
 STRIP = 6
 THREAD_WORK = 100_000  # multiply-adds a thread, in `useful_threads`
@@ -45,7 +45,7 @@ class Shares:
 
 @dataclass(frozen=True)
 class Plan:
-    """What plan.pxi and pass.pxi make of a workload's shapes."""
+    """What plan.pxi and partition.pxi make of a workload's shapes."""
 
     w: Workload
     lanes: int

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import training
+from cbp import passes
 
 NETS = {
     "784-128-10": ([784, 128, 10], {}),
@@ -68,23 +68,23 @@ def test_columns_with_a_batch_that_weighs_nothing_and_a_short_one(output, shuffl
 def test_training_in_any_slices(monkeypatch, name, batch_size):
     whole = trained(name, 3001, batch_size=batch_size, n_threads=2, weighted=True)
     for budget, seconds in [(1.0, 0.0), (3e5, 1e-5), (1e12, 10.0)]:
-        monkeypatch.setattr(training, "FIRST_BUDGET", budget)
-        monkeypatch.setattr(training, "SLICE_SECONDS", seconds)
+        monkeypatch.setattr(passes, "FIRST_BUDGET", budget)
+        monkeypatch.setattr(passes, "SLICE_SECONDS", seconds)
         assert trained(name, 3001, batch_size=batch_size, n_threads=2, weighted=True) == whole
 
 
 def test_slices_end_inside_one_large_gradient(monkeypatch):
     # The smallest budget means one round of a batch at a time, of which a large batch has several.
-    monkeypatch.setattr(training, "FIRST_BUDGET", 1.0)
-    monkeypatch.setattr(training, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(passes, "FIRST_BUDGET", 1.0)
+    monkeypatch.setattr(passes, "SLICE_SECONDS", 0.0)
     for sizes, m in [([784, 128, 10], 9000), ([20, 90, 90, 3], 60000)]:
         net = cbp.Network(sizes, rng=0)
         X, Y = data(sizes, "softmax", m)
         ticks = []
         examples = net._examples(X, Y, None, None)
-        run = training.new_pass(net._engine, "gradient", examples, m, 1)
+        run = passes.new_pass(net._engine, "gradient", examples, m, 1)
         run.pack(1)
-        training.run_through(run, examples, 1, tick=ticks.append)
+        passes.run_through(run, examples, 1, tick=ticks.append)
         assert len(ticks) > 1
 
 

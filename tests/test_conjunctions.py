@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import reference, training
+from cbp import passes, reference
 
 DRAWS = 40  # of each way
 WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 31, 32, 33, 48, 49, 65, 130]
@@ -142,7 +142,7 @@ class Case:
         source = np.random.default_rng(len(self.X)).spawn(1)[0]
         for _ in range(epochs):
             if self.shuffle:
-                training.shuffle(order, int(source.integers(1 << 63)))
+                passes.shuffle(order, int(source.integers(1 << 63)))
             yield order.copy()
 
     def trained(self, epochs):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import faults, training
+from cbp import faults, passes
 
 RNG = np.random.default_rng(0)
 M = 1000
@@ -93,7 +93,7 @@ def test_the_first_fault_is_named(call, in_X, in_Y, message):
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize(("in_X", "in_Y", "message"), BAD.values(), ids=BAD)
 def test_in_mapped_arrays_too(tmp_path, monkeypatch, order, in_X, in_Y, message):
-    monkeypatch.setattr(training, "PART_BYTES", 1)  # the least: 192 rows
+    monkeypatch.setattr(passes, "PART_BYTES", 1)  # the least: 192 rows
     mapped = []
     for name, array in [("X", changed(X, *in_X)), ("Y", changed(ROWS, *in_Y))]:
         np.save(tmp_path / f"{name}.npy", np.asarray(array, order=order))

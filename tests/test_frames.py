@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import training
+from cbp import passes
 
 RNG = np.random.default_rng(0)
 NAMES = ("age", "height", "weight", "income")
@@ -306,7 +306,7 @@ def test_names_go_with_the_parameters_when_a_fit_is_cut_short(frame, monkeypatch
         net.fit(frame(X), LABELS, callbacks=[stop])
     assert net.feature_names == NAMES  # which the parameters are trained on by now
     calls = []
-    run_through = training.run_through
+    run_through = passes.run_through
 
     def diverge(*args, **options):
         calls.append(1)
@@ -314,7 +314,7 @@ def test_names_go_with_the_parameters_when_a_fit_is_cut_short(frame, monkeypatch
             raise FloatingPointError("the loss is no longer finite")
         return run_through(*args, **options)
 
-    monkeypatch.setattr(training, "run_through", diverge)
+    monkeypatch.setattr(passes, "run_through", diverge)
     with pytest.raises(FloatingPointError):
         net.fit(frame(X, ["a", "b", "c", "d"]), LABELS)
     assert net.feature_names == ("a", "b", "c", "d")

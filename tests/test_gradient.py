@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import _core, functions, reference, training
+from cbp import _core, functions, passes, reference
 
 HIDDEN = [*functions.HIDDEN, ("leaky_relu", 0.3), ("elu", 0.5)]
 PAIRS = [(output, loss) for loss, row in functions.LOSSES.items() for output in row.outputs]
@@ -223,8 +223,8 @@ def test_labels_are_probabilities_of_one():
 @pytest.fixture
 def no_long_way(monkeypatch):
     """Loss and gradient of ready arrays must do without what other input needs."""
-    monkeypatch.setattr(training, "loss", None)
-    monkeypatch.setattr(training, "gradient", None)
+    monkeypatch.setattr(passes, "loss", None)
+    monkeypatch.setattr(passes, "gradient", None)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

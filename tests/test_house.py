@@ -1,12 +1,36 @@
-"""The promise: kernels call downwards only, and each of their files says what it needs and gives."""
+"""The promise: the house has no circles: kernels and modules use what stands below them alone."""
 
+import ast
 import re
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-KERNELS = Path(__file__).parent.parent / "src" / "cbp" / "kernels"
+PACKAGE = Path(__file__).parent.parent / "src" / "cbp"
+KERNELS = PACKAGE / "kernels"
 MOST_LINES = 300
+# Longer, and why.
+LONGER = {"network": "what users call, of which three quarters are docstrings"}
+# The rooms of the Python side, the lowest first: a module may import those of lower rooms, and of its own
+# without a circle.
+ROOMS = {
+    "what needs nothing": "cgroups conversion files figures flops forks installation metadata runtimes "
+    "scalars",
+    "the algorithm in NumPy": "reference reference.functions reference.updates",
+    "rows: activations, losses, optimisers": "functions optimizers optimizers.adam optimizers.base "
+    "optimizers.kin optimizers.scaled optimizers.sgd",
+    "the machine": "kernels threads versions",
+    "what users give": "arguments arrays faults frames targets",
+    "what a network is, and where it lies": "architecture initialization layers layout persistence",
+    "training": "history passes progress steps training",
+    "a network": "gradients network scores structure",
+    "the package": "__init__ benchmark datasets",
+    "tables": "tabular tabular.choices tabular.examples tabular.forms tabular.inputs tabular.readers "
+    "tabular.targets",
+    "the command line": "__main__ cli cli.arguments cli.bench cli.commands cli.data cli.outputs cli.recipe "
+    "cli.report cli.trainer cli.values",
+}
 
 pytestmark = pytest.mark.skipif(not KERNELS.is_dir(), reason="for a checkout, which has the sources")
 
@@ -87,3 +111,67 @@ def test_a_planted_call_upwards_is_found():
 def test_structs_are_in_one_place():
     assert not [file for file, text in kernel_files().items() if re.search(r"^cdef struct", text, re.M)]
     assert len(re.findall(r"^cdef struct", (KERNELS / "types.pxd").read_text(), re.M)) > 10
+
+
+# --- modules ---------------------------------------------------------------------------------------------
+
+
+def module_files():
+    """The text of each Python module, by its name in the package."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        if not name.startswith(("_pyinstaller", "data.")):
+            found[name.removesuffix(".__init__")] = path.read_text(encoding="utf-8")
+    return found
+
+
+def imports_of(text, modules):
+    """The modules of the package that a text imports, wherever it does; compiled ones are no modules here."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "cbp":
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                is_name = name.removeprefix("cbp.") not in modules and not alias.name.startswith("_")
+                found.add(node.module if is_name else name)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {"__init__" if name == "cbp" else name.removeprefix("cbp.") for name in found} & set(modules)
+
+
+def module_faults(files):
+    """What is wrong with the modules, in words."""
+    rooms = {name: rank for rank, names in enumerate(ROOMS.values()) for name in names.split()}
+    found = [f"{name} is in no room" for name in files if name not in rooms]
+    found += [f"there is no {name}" for name in rooms if name not in files]
+    graph = {name: imports_of(text, files) - {name} for name, text in files.items()}
+    for name, text in files.items():
+        found += [
+            f"{name} imports {other}, which stands above it"
+            for other in sorted(graph[name])
+            if rooms.get(other, 0) > rooms.get(name, 0)
+        ]
+        first = (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
+        if not first.endswith((".", ":")):
+            found.append(f"{name} does not open with its idea in a line")
+        if text.count("\n") > MOST_LINES and name not in LONGER:
+            found.append(f"{name} has {text.count(chr(10))} lines")
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        found.append(f"a circle: {' -> '.join(error.args[1])}")
+    return found
+
+
+def test_modules_import_what_stands_below_them_alone():
+    assert module_faults(module_files()) == []
+
+
+def test_a_planted_import_upwards_and_a_circle_are_found():
+    files = module_files()
+    files["scalars"] += "\n\ndef planted():\n    from cbp.network import Network\n"
+    upwards, circle = module_faults(files)
+    assert upwards == "scalars imports network, which stands above it"
+    assert circle.startswith("a circle: ")
+    assert {"scalars", "network"} <= set(re.findall(r"\w+", circle))

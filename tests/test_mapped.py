@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import arrays, training
+from cbp import arrays, passes
 from cbp.conversion import is_mapped
 
 RNG = np.random.default_rng(0)
@@ -50,7 +50,7 @@ def fitted(x, y, sizes=SMALL, dtype="float32", sample_weight=None, n_threads=Non
     ("x_dtype", "order"), [("f8", "C"), ("u1", "C"), (">f4", "C"), ("f4", "F"), ("f2", "F")]
 )
 def test_minibatches(mapped, monkeypatch, x_dtype, order, batch_size, shuffle):
-    monkeypatch.setattr(training, "PART_BYTES", 1)  # the least: 192 rows
+    monkeypatch.setattr(passes, "PART_BYTES", 1)  # the least: 192 rows
     x, labels = np.abs(X[:1000]), LABELS[:1000]
     x = (x * 8 if x_dtype == "u1" else x).astype(x_dtype)
     weight = RNG.uniform(0, 2, size=1000)
@@ -65,7 +65,7 @@ def test_minibatches(mapped, monkeypatch, x_dtype, order, batch_size, shuffle):
 @pytest.mark.parametrize(("x_dtype", "y_dtype"), [("f8", "f8"), ("f8", "f4"), ("f4", "f8"), ("f4", "f4")])
 @pytest.mark.parametrize("both", [True, False])
 def test_targets_too(mapped, monkeypatch, x_dtype, y_dtype, both, shuffle):
-    monkeypatch.setattr(training, "PART_BYTES", 1)
+    monkeypatch.setattr(passes, "PART_BYTES", 1)
     x, y = X[:1000].astype(x_dtype), PROBABILITIES[:1000].astype("f4").astype(y_dtype)
     options = {"batch_size": 60, "shuffle": shuffle}
     on_disk = fitted(mapped(x) if both else x, mapped(y), **options)
@@ -77,7 +77,7 @@ def test_targets_too(mapped, monkeypatch, x_dtype, y_dtype, both, shuffle):
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_a_team_takes_wide_examples_by_columns(mapped, monkeypatch, dtype, shuffle):
-    monkeypatch.setattr(training, "PART_BYTES", 1)
+    monkeypatch.setattr(passes, "PART_BYTES", 1)
     x, sizes = np.tile(X[:1000], (1, 30)), [30 * N, 45, 3]
     options = {"batch_size": 60, "shuffle": shuffle}
     on_disk = fitted(mapped(x, dtype), LABELS[:1000], sizes, n_threads=3, **options)
@@ -109,7 +109,7 @@ def test_what_is_ready_is_read_where_it_is(mapped, sizes, batch_size):
 
 @pytest.mark.parametrize("sizes", [SMALL, LARGE])
 def test_batches_larger_than_a_part(mapped, monkeypatch, sizes):
-    monkeypatch.setattr(training, "PART_BYTES", PARTS_OF_4096)
+    monkeypatch.setattr(passes, "PART_BYTES", PARTS_OF_4096)
     x, labels = mapped(X, "f8"), LABELS
     for batch_size in (None, 7000):
         options = {"batch_size": batch_size, "dtype": "float32", "shuffle": False}
@@ -125,7 +125,7 @@ def test_batches_larger_than_a_part(mapped, monkeypatch, sizes):
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_losses_gradients_and_predictions(mapped, monkeypatch, weighted):
-    monkeypatch.setattr(training, "PART_BYTES", 2 * PARTS_OF_4096)
+    monkeypatch.setattr(passes, "PART_BYTES", 2 * PARTS_OF_4096)
     net = make(dtype="float64", l2=0.5)
     x, weight = X.astype("f4"), RNG.uniform(0, 2, size=M) if weighted else None
     for y in (LABELS, PROBABILITIES):
@@ -144,7 +144,7 @@ def test_losses_gradients_and_predictions(mapped, monkeypatch, weighted):
 
 @pytest.mark.parametrize("batch_size", [32, None])
 def test_no_more_than_a_part_is_converted(mapped, monkeypatch, batch_size):
-    monkeypatch.setattr(training, "PART_BYTES", PARTS_OF_4096)
+    monkeypatch.setattr(passes, "PART_BYTES", PARTS_OF_4096)
     x, labels = mapped(X, "f8"), mapped(LABELS, "i8")
     converted, convert = [], arrays.convert  # as `arrays` knows it
 
@@ -162,13 +162,13 @@ def test_no_more_than_a_part_is_converted(mapped, monkeypatch, batch_size):
 
 
 def test_wide_targets_count_too(mapped, monkeypatch):
-    monkeypatch.setattr(training, "PART_BYTES", 256 * 31 * 4)
+    monkeypatch.setattr(passes, "PART_BYTES", 256 * 31 * 4)
     net = cbp.Network([1, 30], output="identity", rng=0)
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(1000, 1)), rng.normal(size=(1000, 30))
     for x_bound, y_bound in [(mapped(x, "f8"), mapped(y, "f8")), (x.astype("f4"), mapped(y, "f8"))]:
-        assert 256 <= training.part_rows(net._examples(x_bound, y_bound, None, None)) < 270
-    assert training.part_rows(net._examples(x, y, None, None)) == 1000
+        assert 256 <= passes.part_rows(net._examples(x_bound, y_bound, None, None)) < 270
+    assert passes.part_rows(net._examples(x, y, None, None)) == 1000
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_mapping_without_numpy(tmp_path):
 @pytest.mark.parametrize("row", [0, 191, 192, 999])
 @pytest.mark.parametrize("which", ["X", "Y"])
 def test_faults_are_named_by_their_row_in_the_file(mapped, monkeypatch, which, row, shuffle):
-    monkeypatch.setattr(training, "PART_BYTES", 1)
+    monkeypatch.setattr(passes, "PART_BYTES", 1)
     x, y = X[:1000].copy(), PROBABILITIES[:1000].copy()
     {"X": x, "Y": y}[which][row, 2] = np.nan
     net = make()

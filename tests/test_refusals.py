@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import training
+from cbp import passes
 
 X = np.random.default_rng(0).normal(size=(10, 3))
 LABELS = np.arange(10) % 4
@@ -117,7 +117,7 @@ def test_the_first_bad_row_is_named(row, n_threads):
 
 
 def test_a_bad_row_far_down_is_named(monkeypatch):
-    monkeypatch.setattr(training, "forward_rows", lambda *sizes: 64)  # rows between two looks at Ctrl-C
+    monkeypatch.setattr(passes, "forward_rows", lambda *sizes: 64)  # rows between two looks at Ctrl-C
     net, x = make(), np.zeros((1000, 3))
     np.testing.assert_array_equal(net.predict(x), np.broadcast_to(net.predict(x[0]), (1000, 4)))
     x[700, 1] = np.nan

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import _core, training
+from cbp import _core, passes
 
 
 def orders(seed, *epochs, m=10, **options):
@@ -99,7 +99,7 @@ def test_what_belongs_together_stays_together(shuffle):
 
 
 def test_more_examples_than_can_be_numbered_are_refused(monkeypatch):
-    monkeypatch.setattr(training, "MOST_SHUFFLED", 3)
+    monkeypatch.setattr(passes, "MOST_SHUFFLED", 3)
     net = cbp.Network([1, 2], rng=0)
     net.fit([[0.0]] * 3, [0, 1, 1], epochs=1)
     net.fit([[0.0]] * 4, [0, 1, 1, 0], epochs=1, shuffle=False)
@@ -202,7 +202,7 @@ def test_each_order_comes_about_as_often_as_the_others(n):
 
 @pytest.mark.parametrize("part", [1, 2, 7, 998, 999, 1000])
 def test_a_shuffle_in_parts_is_the_whole_shuffle(monkeypatch, part):
-    monkeypatch.setattr(training, "SHUFFLE_PART", part)
+    monkeypatch.setattr(passes, "SHUFFLE_PART", part)
     order = np.arange(1000, dtype=np.uint32)
-    training.shuffle(order, 5)
+    passes.shuffle(order, 5)
     assert order.tolist() == shuffled(1000, 5)[0]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import training
+from cbp import passes
 from cbp.optimizers.base import OptimizerState
 from cbp.steps import Steps
 
@@ -391,7 +391,7 @@ def test_ctrl_c_keeps_the_steps_made_so_far(monkeypatch, optimizer):
     net, twin = make(), make()
     for network in (net, twin):
         network.partial_fit(*data(), optimizer=optimizer, batch_size=10, shuffle=False)
-    original, done = training.run_through, []
+    original, done = passes.run_through, []
 
     def run_through(*arguments, **options):
         def tick(n):
@@ -401,8 +401,8 @@ def test_ctrl_c_keeps_the_steps_made_so_far(monkeypatch, optimizer):
 
         return original(*arguments, **{**options, "tick": tick, "budget": 1.0})
 
-    monkeypatch.setattr(training, "run_through", run_through)
-    monkeypatch.setattr(training, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(passes, "run_through", run_through)
+    monkeypatch.setattr(passes, "SLICE_SECONDS", 0.0)
     X, Y = data(m=1000, seed=1)
     with pytest.raises(KeyboardInterrupt):
         net.partial_fit(X, Y, batch_size=10, shuffle=False)
@@ -421,7 +421,7 @@ def test_ctrl_c_keeps_the_steps_made_so_far(monkeypatch, optimizer):
 
 def copied_in_the_middle(monkeypatch, call):
     """A copy made when steps have been taken that do not stand yet."""
-    original, copies = training.run_through, []
+    original, copies = passes.run_through, []
 
     def run_through(*arguments, **options):
         result = original(*arguments, **options)
@@ -431,7 +431,7 @@ def copied_in_the_middle(monkeypatch, call):
     net = make()
     net.partial_fit(*data(), optimizer=cbp.Adam(0.01), shuffle=False)
     before = copy.deepcopy(net)
-    monkeypatch.setattr(training, "run_through", run_through)
+    monkeypatch.setattr(passes, "run_through", run_through)
     call(net)
     monkeypatch.undo()
     return before, copies, net
@@ -464,7 +464,7 @@ def test_a_child_of_fork_goes_on(monkeypatch, middle):
     for network in (net, twin):
         network.partial_fit(*data(), optimizer=cbp.Adam(0.01), batch_size=10, shuffle=False)
     receive, send = os.pipe()
-    original = training.run_through
+    original = passes.run_through
 
     def fork(*arguments, **options):
         monkeypatch.undo()
@@ -483,7 +483,7 @@ def test_a_child_of_fork_goes_on(monkeypatch, middle):
         os.close(send)
 
     if middle:
-        monkeypatch.setattr(training, "run_through", fork)
+        monkeypatch.setattr(passes, "run_through", fork)
         net.partial_fit(*data(seed=3), batch_size=10, shuffle=False)
     else:
         child()

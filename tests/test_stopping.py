@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import kernels, training
+from cbp import kernels, passes, training
 
 # Seconds until Ctrl-C is heard. Vectors of two registers, which only tests build, take several times as long.
 SOON = 0.5 if kernels.isa() == "wide" else 0.2
@@ -263,7 +263,7 @@ def interrupted_after(seconds, call):
 def test_an_epoch_whose_validation_is_cut_short_counts(monkeypatch, error):
     X, labels = data()
     net, twin, asked = make(), make(), []
-    loss = training.loss
+    loss = passes.loss
 
     def cut_short(*arguments):
         asked.append(1)
@@ -271,7 +271,7 @@ def test_an_epoch_whose_validation_is_cut_short_counts(monkeypatch, error):
             raise error
         return loss(*arguments)
 
-    monkeypatch.setattr(training, "loss", cut_short)
+    monkeypatch.setattr(passes, "loss", cut_short)
     with pytest.raises(error):
         net.fit(X, labels, epochs=5, validation_data=(X, labels))
     monkeypatch.undo()
@@ -290,7 +290,7 @@ def test_ctrl_c_keeps_the_steps_made_so_far(monkeypatch):
         if sum(done) > 12_000:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(training, "FIRST_BUDGET", 1e5)
+    monkeypatch.setattr(passes, "FIRST_BUDGET", 1e5)
     monkeypatch.setattr(training.Progress, "advance", advance)
     net, twin = make(), make()
     options = {"batch_size": 16, "shuffle": False, "optimizer": cbp.Adam()}
@@ -409,7 +409,7 @@ def test_an_error_within_an_epoch_keeps_the_state_that_belongs_to_the_parameters
     net = make().partial_fit(X, Y, shuffle=False)
     state, parameters = net._state, net.parameters.copy()
     monkeypatch.setattr(
-        training, "bind_part", lambda *arguments: (_ for _ in ()).throw(OSError("the file is gone"))
+        passes, "bind_part", lambda *arguments: (_ for _ in ()).throw(OSError("the file is gone"))
     )
     with pytest.raises(OSError, match="the file is gone"):
         net.partial_fit(X, Y, shuffle=False)
@@ -429,7 +429,7 @@ def test_ctrl_c_before_parameters_that_are_not_finite(monkeypatch):
         net.parameters[:] = before
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "run_through", interrupt)
+    monkeypatch.setattr(passes, "run_through", interrupt)
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, np.eye(4)[Y], epochs=1)
     np.testing.assert_array_equal(net.parameters, before)
@@ -441,8 +441,8 @@ def test_slices_of_the_tiniest_steps_are_short():
     net = cbp.Network([1, 2], rng=0)
     examples = net._examples(np.zeros((100_000, 1)), np.zeros(100_000), None, None)
     ticks = []
-    run = training.new_pass(net._engine, "train", examples, 1, 1)
+    run = passes.new_pass(net._engine, "train", examples, 1, 1)
     run.set_rule(rates=np.zeros(100_000))
     run.pack(1)
-    training.run_through(run, examples, 1, tick=ticks.append)
+    passes.run_through(run, examples, 1, tick=ticks.append)
     assert ticks[0] <= 5_000

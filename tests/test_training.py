@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import reference, training
+from cbp import passes, reference
 
 OPTIMIZERS = {
     "sgd": cbp.SGD(0.3),
@@ -302,7 +302,7 @@ def test_l2_set_in_a_callback_holds_from_the_next_epoch(batch_size):
 def test_n_threads_set_in_a_callback_holds_from_the_next_epoch(monkeypatch, numbers, way):
     sizes, used = [64, 90, 30, 5], []
     options = {"batch_size": 200, "optimizer": cbp.Adam(0.02)}
-    original = training.run_through
+    original = passes.run_through
 
     def run_through(run, examples, n_threads, **options):
         used.append(n_threads)
@@ -318,7 +318,7 @@ def test_n_threads_set_in_a_callback_holds_from_the_next_epoch(monkeypatch, numb
     twin = make(sizes, n_threads=1)
     twin.fit(*data(sizes, 1000), epochs=4, **options)
     net = make(sizes)
-    monkeypatch.setattr(training, "run_through", run_through)
+    monkeypatch.setattr(passes, "run_through", run_through)
     try:
         set_threads(2)
         callback = lambda epoch: set_threads([*numbers, None][epoch.number - 1])  # noqa: E731

@@ -1,4 +1,7 @@
-"""The network: what can be done with it. Each method arranges calls."""
+"""The network: what can be done with it. Each method arranges calls.
+
+Longer than other files, since three quarters of it are the docstrings that users read.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from cbp import (
     forks,
     frames,
     layout,
+    passes,
     persistence,
     scalars,
     scores,
@@ -193,7 +197,7 @@ class Network(Structure):
     def _forward(self, array: Array, out: list[Array | None]) -> None:
         """Forward propagation by parts, so that Ctrl-C is heard and a mapped array is not read whole."""
         m, n_threads = len(array), self._thread_count()
-        step = training.forward_rows(self.n_parameters, self._sizes[0] * self._dtype.itemsize)
+        step = passes.forward_rows(self.n_parameters, self._sizes[0] * self._dtype.itemsize)
         for start in range(0, m, step):
             part = array[start : start + step]
             to = [a if a is None or m <= step else a[start : start + step] for a in out]
@@ -329,7 +333,7 @@ class Network(Structure):
         if sample_weight is None and (J := self._at_once("loss", X, Y, None)) is not None:
             return J
         examples = self._examples(X, Y, sample_weight, self._feature_names)
-        return training.loss(self._engine, examples, self._thread_count(), self.l2)
+        return passes.loss(self._engine, examples, self._thread_count(), self.l2)
 
     def gradient(
         self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None, *, inputs: bool = False
@@ -354,7 +358,7 @@ class Network(Structure):
             return Gradient(D, J, None, self._sizes)
         examples = self._examples(X, Y, sample_weight, self._feature_names)
         to_inputs = np.empty((examples.m, self._sizes[0]), dtype=self._dtype) if inputs else None
-        J = training.gradient(self._engine, examples, self._thread_count(), self.l2, D, to_inputs)
+        J = passes.gradient(self._engine, examples, self._thread_count(), self.l2, D, to_inputs)
         return Gradient(D, J, to_inputs, self._sizes)
 
     def _at_once(self, mode: str, X: Any, Y: Any, D: Array | None) -> float | None:
@@ -388,7 +392,7 @@ class Network(Structure):
         examples = twin._examples(X, Y, sample_weight, twin._feature_names)
         return relative_difference(
             D,
-            lambda: training.loss(twin._engine, examples, twin._thread_count(), twin.l2),
+            lambda: passes.loss(twin._engine, examples, twin._thread_count(), twin.l2),
             twin._parameters,
             smooth=self._architecture.smooth,
         )
@@ -589,7 +593,7 @@ class Network(Structure):
         X, Y, sample_weight = arguments.validation_data(data)
         names = ("X of validation_data", "Y of validation_data", "sample_weight of validation_data")
         examples = self._examples(X, Y, sample_weight, columns, names)
-        return lambda: training.loss(self._engine, examples, self._thread_count(), 0.0)
+        return lambda: passes.loss(self._engine, examples, self._thread_count(), 0.0)
 
     def _examples(
         self,
@@ -638,7 +642,8 @@ class Network(Structure):
         TypeError, ValueError
             If `metadata` holds anything else; the error names it, and nothing is written.
         """
-        persistence.save(self, path)
+        parameters = self._copy_of_parameters()
+        persistence.save(path, self._architecture, parameters, self.metadata, self._feature_names)
 
 
 def load(path: str | os.PathLike[str], *, rng: int | np.random.Generator | None = None) -> Network:

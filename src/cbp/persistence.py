@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from cbp import metadata
+from cbp.architecture import Architecture
 from cbp.conversion import Array
 from cbp.files import write_whole
-
-if TYPE_CHECKING:
-    from cbp.network import Network
 
 FORMAT = "cbp network"
 VERSION = 1
@@ -24,20 +23,28 @@ class ModelFileError(ValueError):
     """A file that does not hold a network, or holds one that this version of cbp cannot read."""
 
 
-def save(network: Network, path: str | os.PathLike[str]) -> None:
-    """Write a network to a file. An existing file is replaced only once the new one is whole."""
-    if type(network.metadata) is not dict:
-        raise TypeError(f"metadata must be a dict, got {type(network.metadata).__name__}")
-    metadata.check(network.metadata)
+def save(
+    path: str | os.PathLike[str],
+    architecture: Architecture,
+    parameters: Array,
+    contents: Mapping[str, Any],
+    feature_names: Sequence[str] | None,
+) -> None:
+    """Write a network to a file. An existing file is replaced only once the new one is whole.
+
+    `contents` is the user's metadata.
+    """
+    if type(contents) is not dict:
+        raise TypeError(f"metadata must be a dict, got {type(contents).__name__}")
+    metadata.check(contents)
     description = {
         "format": FORMAT,
         "version": VERSION,
-        **network._architecture.to_dict(),
-        "metadata": network.metadata,
+        **architecture.to_dict(),
+        "metadata": contents,
     }
-    if (names := network.feature_names) is not None:
-        description["feature_names"] = names
-    parameters = network._copy_of_parameters()
+    if feature_names is not None:
+        description["feature_names"] = feature_names
     file = io.BytesIO()
     np.savez(file, description=np.array(json.dumps(description)), parameters=parameters)
     write_whole(path, file.getvalue())

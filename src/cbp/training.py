@@ -1,8 +1,7 @@
-"""Passes over examples: epochs of training, a gradient, a loss.
+"""Training: epochs, one after the other, on one set of examples.
 
-Every pass goes in slices of a few milliseconds, between which Python sees to Ctrl-C and progress; results
-have the same bits wherever the slices end. The parameters at rest are written at the end of an epoch, or when
-Ctrl-C ends it, so that a refusal or a loss that is no longer finite leaves those of the last good epoch.
+The parameters at rest are written at the end of an epoch, or when Ctrl-C ends it, so that a refusal or a loss
+that is no longer finite leaves those of the last good epoch.
 """
 
 from __future__ import annotations
@@ -11,141 +10,16 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from cbp import _core
+from cbp import _core, passes
 from cbp.arrays import Examples
-from cbp.conversion import Array
 from cbp.history import Epoch, History
 from cbp.optimizers.base import Optimizer, OptimizerState
 from cbp.progress import Progress
 from cbp.scalars import kind
 from cbp.steps import Extent, Steps, at_rest
-
-SLICE_SECONDS = 0.02
-FIRST_BUDGET = 2e7  # multiply-adds: less than a millisecond
-SHUFFLE_PART = 1 << 20  # examples: some milliseconds
-MOST_SHUFFLED = 2**32 - 1  # their numbers are uint32
-PART_BYTES = 1 << 24  # of X that is converted at a time …
-LEAST_PART = 256  # … and the least examples: LONGEST_CHAIN of kernels/pass.pxi
-
-
-def part_rows(examples: Examples) -> int:
-    """The most examples that are bound at a time: all, or a part where X or Y are converted by parts."""
-    width = examples.X.shape[1] if examples.X_by_parts else 0
-    if examples.Y is not None and examples.Y_by_parts:
-        width += examples.Y.shape[1]
-    if width == 0:
-        return examples.m
-    return int(max(LEAST_PART, PART_BYTES // (width * examples.dtype.itemsize)))
-
-
-def shuffle(order: Array, state: int) -> None:
-    """Shuffle in place by parts, so that Ctrl-C is heard."""
-    for stop in range(len(order), 1, -SHUFFLE_PART):
-        state = _core.shuffle(order, max(1, stop - SHUFFLE_PART), stop, state)
-
-
-def forward_rows(n_parameters: int, row_bytes: int) -> int:
-    """Examples to take through a network at a time: some milliseconds of work, and no more than a part."""
-    return max(LEAST_PART, min(int(4e8 / n_parameters), PART_BYTES // row_bytes))
-
-
-def new_pass(
-    engine: _core.Engine, mode: str, examples: Examples, batch: int, n_threads: int, **options: Any
-) -> _core.Pass:
-    """A pass for minibatches of `batch` of these examples."""
-    return _core.Pass(engine, _core.MODES[mode], batch, n_threads, bound=part_rows(examples), **options)
-
-
-def bind_part(
-    run: _core.Pass, examples: Examples, order: Array | None, inputs: Array | None, check: bool
-) -> None:
-    """Bind the examples, or the next part of those that are converted by parts."""
-    start, rows = run.position, part_rows(examples)
-    if rows < examples.m:
-        rows -= rows % run.stride  # what is left over would be converted twice
-    stop = min(start + rows, examples.m)
-    chosen = slice(start, stop) if order is None else order[start:stop]
-    X, Y = examples.X, examples.Y
-    X_by_parts, Y_by_parts = examples.X_by_parts, examples.Y_by_parts
-    run.bind(
-        examples.part(X, chosen) if X_by_parts else X,
-        examples.part(Y, chosen) if Y is not None and Y_by_parts else Y,
-        examples.labels,
-        examples.weights,
-        order,
-        examples.m,
-        inputs=inputs,
-        check=check,
-        X_gathered=X_by_parts,
-        Y_gathered=Y_by_parts,
-        offset=start,
-        available=stop,
-    )
-
-
-def run_through(
-    run: _core.Pass,
-    examples: Examples,
-    n_threads: int,
-    *,
-    order: Array | None = None,
-    inputs: Array | None = None,
-    check: bool = True,
-    tick: Callable[[int], object] = lambda n: None,
-    budget: float = FIRST_BUDGET,
-) -> float:
-    """Take all examples through a packed pass, in slices; `tick` hears of each slice how many it has done.
-
-    Returns the budget to start the next pass with.
-
-    Raises
-    ------
-    ValueError
-        If X or Y hold what they must not.
-    FloatingPointError
-        If a minibatch's loss is not finite.
-    """
-    bind_part(run, examples, order, inputs, check)
-    while True:
-        before, started = run.position, time.perf_counter()
-        run.advance(budget, n_threads)
-        seconds = time.perf_counter() - started
-        if run.fault is not None:
-            if run.fault[0] == "LOSS_NOT_FINITE":
-                raise FloatingPointError(f"the loss is no longer finite at step {run.step + 1}")
-            raise examples.refusal(*run.fault)
-        tick(run.position - before)
-        if run.finished:
-            return budget
-        if run.needs_data:
-            bind_part(run, examples, order, inputs, check)
-        else:
-            budget *= min(2.0, max(0.25, SLICE_SECONDS / max(seconds, 1e-6)))
-
-
-def loss(engine: _core.Engine, examples: Examples, n_threads: int, l2: float) -> float:
-    """J of all the examples."""
-    run = new_pass(engine, "loss", examples, examples.m, n_threads)
-    run.set_rule(l2=l2)
-    run.pack(n_threads)
-    run_through(run, examples, n_threads)
-    return float(run.loss)
-
-
-def gradient(
-    engine: _core.Engine, examples: Examples, n_threads: int, l2: float, D: Array, inputs: Array | None
-) -> float:
-    """J of all the examples, its gradient into D and, where wanted, dJ/dX into inputs."""
-    run = new_pass(engine, "gradient", examples, examples.m, n_threads, inputs=inputs is not None)
-    run.set_rule(l2=l2)
-    run.pack(n_threads)
-    run_through(run, examples, n_threads, inputs=inputs)
-    run.read_gradient(D)
-    return float(run.loss)
 
 
 class Training:
@@ -183,11 +57,11 @@ class Training:
         shuffler: np.random.Generator | None,
         restorable: bool,
     ) -> None:
-        if shuffler is not None and examples.m > MOST_SHUFFLED:
-            raise ValueError(f"shuffle=True is for at most {MOST_SHUFFLED} examples, got {examples.m}")
+        if shuffler is not None and examples.m > passes.MOST_SHUFFLED:
+            raise ValueError(f"shuffle=True is for at most {passes.MOST_SHUFFLED} examples, got {examples.m}")
         self.engine, self.examples, self.optimizer = engine, examples, optimizer
         self.batch = examples.m if batch_size is None else min(batch_size, examples.m)
-        self.bound = part_rows(examples)
+        self.bound = passes.part_rows(examples)
         self.settings, self.shuffler, self.restorable = settings, shuffler, restorable
         self.keep = keep
         self.l2, self.n_threads, self.lock = settings()
@@ -195,7 +69,7 @@ class Training:
         self.order = np.arange(examples.m, dtype=np.uint32) if shuffler is not None else None
         self.failed = False
         self.check = True
-        self.budget = FIRST_BUDGET
+        self.budget = passes.FIRST_BUDGET
         self.epochs_done = 0
 
     def steps_from(self, state: OptimizerState | Steps) -> Steps:
@@ -216,7 +90,7 @@ class Training:
         self.steps.set_rule(self.optimizer, self.l2, -(-self.examples.m // self.batch))
         try:
             self.begin()
-            self.budget = run_through(
+            self.budget = passes.run_through(
                 run,
                 self.examples,
                 n_threads,
@@ -247,7 +121,7 @@ class Training:
             state = None if self.shuffler is None else int(self.shuffler.integers(1 << 63))
             self.steps.run.pack(self.n_threads)
         if state is not None and self.order is not None:
-            shuffle(self.order, state)
+            passes.shuffle(self.order, state)
 
     def settle(self) -> bool:
         """Have the parameters and the optimiser's state stand, if they are finite."""

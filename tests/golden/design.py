@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 FACTORS = {
-    # The way of a minibatch through the kernels: see pass.pxi, and WAYS of trainings.py.
+    # The way of a minibatch through the kernels: see partition.pxi, and WAYS of trainings.py.
     "way": (
         "small",  # one tile, updated at once
         "one",  # a minibatch of one example

@@ -20,7 +20,7 @@ from design import Case, case_of
 from numpy.typing import NDArray
 
 import cbp
-from cbp import training
+from cbp import passes
 from cbp.optimizers.base import Optimizer
 
 
@@ -168,7 +168,7 @@ def set_part(case: Case, X: Array, Y: Array) -> None:
     """Let a part of what is converted by parts be a minibatch, or what divides it into rounds."""
     examples = PART_OF_ROUNDS if case["way"] == "rounds" else WAYS[case["way"]].batch
     columns = X.shape[1] + (Y.shape[1] if Y.ndim == 2 else 0)
-    training.PART_BYTES = examples * columns * np.dtype(case["dtype"]).itemsize
+    passes.PART_BYTES = examples * columns * np.dtype(case["dtype"]).itemsize
 
 
 def hash_of(*arrays: Array) -> str:

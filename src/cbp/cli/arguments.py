@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import math
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +10,7 @@ from cbp import functions
 from cbp.cli import commands, recipe
 from cbp.cli.bench import bench
 from cbp.cli.report import complain
+from cbp.cli.values import character, fraction, layer_sizes, names, positive, positive_real, real, whole
 from cbp.versions import package_version
 
 __all__ = ["build_parser"]
@@ -297,63 +296,3 @@ def add_bench(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument(
         "--seconds", metavar="X", type=positive_real, default=10.0, help="time to measure for (default: 10)"
     )
-
-
-def whole(text: str) -> int:
-    """Read a whole number from 0 up."""
-    with contextlib.suppress(ValueError):
-        if int(text) >= 0:
-            return int(text)
-    raise argparse.ArgumentTypeError(f"a whole number from 0 up is needed, not {text!r}")
-
-
-def positive(text: str) -> int:
-    """Read a whole number from 1 up."""
-    with contextlib.suppress(ValueError):
-        if int(text) >= 1:
-            return int(text)
-    raise argparse.ArgumentTypeError(f"a whole number from 1 up is needed, not {text!r}")
-
-
-def real(text: str) -> float:
-    """Read a finite number from 0 up."""
-    with contextlib.suppress(ValueError):
-        if 0 <= float(text) < math.inf:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"a number from 0 up is needed, not {text!r}")
-
-
-def positive_real(text: str) -> float:
-    """Read a finite number above 0."""
-    with contextlib.suppress(ValueError):
-        if 0 < float(text) < math.inf:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"a number above 0 is needed, not {text!r}")
-
-
-def fraction(text: str) -> float:
-    """Read a number from 0 to below 1."""
-    with contextlib.suppress(ValueError):
-        if 0 <= float(text) < 1:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"a number from 0 to below 1 is needed, not {text!r}")
-
-
-def layer_sizes(text: str) -> list[int]:
-    """Read the sizes of hidden layers, separated by commas; "none" is none."""
-    if text.strip().lower() in ("", "none"):
-        return []
-    return [positive(size) for size in text.split(",")]
-
-
-def character(text: str) -> str:
-    """Read a single character, or its name."""
-    found = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}.get(text, text)
-    if len(found) != 1:
-        raise argparse.ArgumentTypeError(f'a single character is needed, or "tab" or "space", not {text!r}')
-    return found
-
-
-def names(text: str) -> list[str]:
-    """Read names separated by commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]
