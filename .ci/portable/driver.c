@@ -35,7 +35,7 @@ typedef struct {
 
 #define CORE(name) __pyx_f_3cbp_7kernels_8backprop_##name
 #define STRUCT(name) struct __pyx_t_3cbp_7kernels_5table_##name
-#define MODE(name) __pyx_e_3cbp_7kernels_5table_##name
+#define CODE(name) __pyx_e_3cbp_7kernels_5table_##name
 #define TOLERANCE (sizeof(real) == 4 ? 2e-5 : 1e-12)
 
 static int failures;
@@ -60,10 +60,11 @@ static void compare(const Case *c, const char *what, int n_threads, const real *
     failures += !right;
 }
 
-static void all(void *pass, STRUCT(Data) *data, STRUCT(Rule) *rule, STRUCT(Cursor) *cursor, int n_threads)
+static void all(void *pass, STRUCT(Data) *data, STRUCT(Hyperparameters) *rule, const double *rates,
+                STRUCT(Cursor) *cursor, int n_threads)
 {
     while (cursor->first < data->m && cursor->fault.kind == 0)
-        CORE(advance)(pass, data, rule, cursor, 1e6, n_threads);
+        CORE(advance)(pass, data, rule, rates, cursor, 1e6, n_threads);
     if (cursor->fault.kind) printf("fault %d\n", cursor->fault.kind), failures++;
 }
 
@@ -74,7 +75,8 @@ static real *run(const Case *c, int n_threads)
     STRUCT(Spec) spec = {c->n_layers, c->sizes, c->activations, numbers, c->loss, 0};
     STRUCT(Fault) fault = {0};
     STRUCT(Data) data = {0};
-    STRUCT(Rule) rule = {0};
+    STRUCT(Hyperparameters) rule = {0};
+    double rates[4096]; /* of more steps than there are */
     STRUCT(Cursor) cursor = {0};
     Py_ssize_t n_in = c->sizes[0], n_out = c->sizes[c->n_layers];
     void *plan = CORE(new_plan)(&spec), *out[8] = {0}, *pass;
@@ -87,23 +89,24 @@ static real *run(const Case *c, int n_threads)
     compare(c, "outputs", n_threads, outputs, c->outputs, c->m * n_out);
 
     data.X = X, data.Y = Y, data.m = data.available = c->m, data.check = 1;
-    rule.optimizer = c->optimizer, rule.learning_rate = RATE, rule.l2 = L2, rule.nesterov = 1;
+    for (int i = 0; i < 4096; i++) rates[i] = RATE;
+    rule.optimizer = c->optimizer, rule.l2 = L2, rule.nesterov = 1;
     rule.momentum = MOMENTUM, rule.beta1 = BETA1, rule.beta2 = BETA2, rule.epsilon = EPSILON;
-    pass = CORE(new_pass)(plan, MODE(GRADIENT), c->optimizer, 0, c->m, 0, c->m, n_threads, 0);
+    pass = CORE(new_pass)(plan, CODE(GRADIENT), c->optimizer, 0, c->m, 0, c->m, n_threads, 0);
     CORE(pack)(pass, parameters, 0, n_threads);
-    all(pass, &data, &rule, &cursor, n_threads);
+    all(pass, &data, &rule, NULL, &cursor, n_threads);
     CORE(read_gradient)(pass, D, parameters, L2, cursor.weight);
     CORE(free_pass)(pass);
     J = (real)(cursor.loss / cursor.weight);
     compare(c, "loss", n_threads, &J, &c->J, 1);
     compare(c, "gradient", n_threads, D, c->gradient, c->n_parameters);
 
-    pass = CORE(new_pass)(plan, MODE(TRAIN), c->optimizer, 1, c->batch, 0, c->batch, n_threads, 0);
+    pass = CORE(new_pass)(plan, CODE(TRAIN), c->optimizer, c->optimizer == CODE(ADAM) ? 2 : 1, c->batch, 0, c->batch, n_threads, 0);
     CORE(pack)(pass, parameters, 0, n_threads);
     memset(&cursor, 0, sizeof cursor);
     for (int epoch = 0; epoch < EPOCHS; epoch++) {
         cursor.first = 0;
-        all(pass, &data, &rule, &cursor, n_threads);
+        all(pass, &data, &rule, rates, &cursor, n_threads);
     }
     CORE(unpack)(pass, parameters, n_threads);
     CORE(free_pass)(pass);

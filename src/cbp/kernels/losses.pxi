@@ -197,7 +197,7 @@ cdef void sum_of_outputs(real* e, real* y, const real* a, Py_ssize_t n, real num
 
 cdef inline LossRow loss_named(
     const char* name, void (*error)(real*, real*, const real*, Py_ssize_t, real) noexcept nogil,
-    bint squared=False, real least=-INFINITY, real most=INFINITY,
+    bint squared, real least, real most,
 ) noexcept nogil:
     cdef LossRow row
     row.name, row.error, row.squared, row.least, row.most = name, error, squared, least, most
@@ -207,26 +207,26 @@ cdef inline LossRow loss_named(
 cdef LossRow loss_row(int loss) noexcept nogil:
     """The row of a loss. One that fits certain outputs alone has no error, and pairs with those."""
     if loss == SQUARED_ERROR:
-        return loss_named("squared_error", squared_error, True)
+        return loss_named("squared_error", squared_error, True, -INFINITY, INFINITY)
     if loss == ABSOLUTE_ERROR:
-        return loss_named("absolute_error", absolute_error)
+        return loss_named("absolute_error", absolute_error, False, -INFINITY, INFINITY)
     if loss == HUBER:
-        return loss_named("huber", huber)
+        return loss_named("huber", huber, False, -INFINITY, INFINITY)
     if loss == LOG_COSH:
-        return loss_named("log_cosh", log_cosh)
+        return loss_named("log_cosh", log_cosh, False, -INFINITY, INFINITY)
     if loss == QUANTILE:
-        return loss_named("quantile", quantile)
+        return loss_named("quantile", quantile, False, -INFINITY, INFINITY)
     if loss == INNER_PRODUCT:
-        return loss_named("inner_product", inner_product)
+        return loss_named("inner_product", inner_product, False, -INFINITY, INFINITY)
     if loss == SUM_OF_OUTPUTS:
-        return loss_named("sum_of_outputs", sum_of_outputs)
+        return loss_named("sum_of_outputs", sum_of_outputs, False, -INFINITY, INFINITY)
     if loss == CROSS_ENTROPY:
         return loss_named("cross_entropy", NULL, False, 0, 1)
     if loss == POISSON:
-        return loss_named("poisson", NULL, False, 0)
+        return loss_named("poisson", NULL, False, 0, INFINITY)
     if loss == GAMMA:
-        return loss_named("gamma", NULL, False, SMALLEST)
-    return loss_named(NULL, NULL)
+        return loss_named("gamma", NULL, False, SMALLEST, INFINITY)
+    return loss_named(NULL, NULL, False, -INFINITY, INFINITY)
 
 
 cdef Pair pair_of(int g, int loss) noexcept nogil:
