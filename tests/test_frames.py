@@ -10,6 +10,7 @@ import pytest
 
 import cbp
 from cbp import passes
+from cbp.conversion import place
 
 RNG = np.random.default_rng(0)
 NAMES = ("age", "height", "weight", "income")
@@ -329,3 +330,11 @@ def test_faults_name_the_column(frame):
     net = fitted(frame(X))
     with pytest.raises(ValueError, match=r"X must be finite, got inf in row 3, column 2 \('weight'\)"):
         net.predict(in_other_order(frame, bad))
+
+
+@pytest.mark.parametrize("names", [["a", 5], [5, "b"], ["a", "b"], [5, 6], ["a"], None])
+def test_a_place_has_the_name_of_its_own_column(names):
+    for column in (0, 1):
+        known = names is not None and column < len(names) and isinstance(names[column], str)
+        called = f" ({names[column]!r})" if known else ""
+        assert place((3, column), names) == f"in row 3, column {column}{called}"
