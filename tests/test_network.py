@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import cbp
+from cbp import functions
 
 # --- construction ----------------------------------------------------------------------------------------
 
@@ -310,3 +311,62 @@ def test_from_thetas_shuffles_by_its_rng():
 def test_thetas_that_do_not_chain(thetas, message):
     with pytest.raises(ValueError, match=message):
         cbp.Network.from_thetas(thetas)
+
+
+# --- first weights ---------------------------------------------------------------------------------------
+
+
+VARIANCES = {"glorot": lambda n_in, n_out: 2 / (n_in + n_out), "he": lambda n_in, _: 2 / n_in}
+VARIANCES["lecun"] = lambda n_in, _: 1 / n_in
+
+
+@pytest.mark.parametrize("form", ["uniform", "normal"])
+@pytest.mark.parametrize("name", VARIANCES)
+def test_schemes_have_their_variance(name, form):
+    net = cbp.Network([300, 500, 200], init=f"{name}_{form}", dtype="float64", rng=0)
+    for W in net.weights:
+        variance = VARIANCES[name](*W.shape)
+        assert W.var() == pytest.approx(variance, rel=0.02)
+        assert abs(W.mean()) < 0.02 * variance**0.5
+        most = abs(W).max() / variance**0.5
+        assert 1.72 < most <= 3**0.5 if form == "uniform" else 3.5 < most
+    assert not any(b.any() for b in net.biases)
+
+
+def test_the_scheme_of_each_activation_is_its_default():
+    for hidden, row in functions.ACTIVATIONS.items():
+        if row.hidden:
+            nets = [cbp.Network([4, 5, 3], hidden=hidden, init=init, rng=7) for init in (None, row.initial)]
+            assert nets[0].weights[0].tolist() == nets[1].weights[0].tolist()
+
+
+def test_first_weights_of_ones_own():
+    asked = []
+
+    def init(source, shape):
+        asked.append((type(source), shape))
+        return np.full(shape, len(asked))
+
+    net = cbp.Network([2, 3, 4], init=init, rng=0)
+    assert asked == [(np.random.Generator, (2, 3)), (np.random.Generator, (3, 4))]
+    assert [W.mean() for W in net.weights] == [1, 2]
+    assert not cbp.Network([2, 3], init="zeros").parameters.any()
+
+
+@pytest.mark.parametrize(
+    ("init", "error", "message"),
+    [
+        ("he_unif", ValueError, "init must be one of 'glorot_uniform', .*; did you mean 'he_uniform'"),
+        (3, TypeError, "init must be one of .*, got 3"),
+        (lambda _, shape: np.ones(3), ValueError, r"init must return shape \(2, 3\) for weights\[0\]"),
+        (
+            lambda _, shape: np.full(shape, np.nan),
+            ValueError,
+            r"init returns for weights\[0\] must be finite",
+        ),
+        (lambda _, shape: "x", TypeError, r"what init returns for weights\[0\] must hold numbers"),
+    ],
+)
+def test_first_weights_that_are_none(init, error, message):
+    with pytest.raises(error, match=message):
+        cbp.Network([2, 3], init=init)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cbp.conversion import Array
+from cbp.arrays import finite
+from cbp.conversion import Array, numeric
 from cbp.functions import ACTIVATIONS, Named, name_of
 
 
@@ -42,19 +43,44 @@ def spawn(source: np.random.Generator) -> np.random.Generator:
         return source
 
 
-# The square of the limit up to which weights are uniform, three times their variance.
-SCHEMES: dict[str, Callable[[int, int], float]] = {
-    "glorot_uniform": lambda n_in, n_out: 6 / (n_in + n_out),  # Glorot and Bengio, 2010
-    "he_uniform": lambda n_in, n_out: 6 / n_in,  # He et al., 2015
-    "lecun_uniform": lambda n_in, n_out: 3 / n_in,  # LeCun et al., 1998
+# Three times the variance of a scheme's weights: the square of the limit between which they are uniform.
+SQUARES: dict[str, Callable[[int, int], float]] = {
+    "glorot": lambda n_in, n_out: 6 / (n_in + n_out),  # Glorot and Bengio, 2010
+    "he": lambda n_in, n_out: 6 / n_in,  # He et al., 2015
+    "lecun": lambda n_in, n_out: 3 / n_in,  # LeCun et al., 1998
 }
+SCHEMES = (*(f"{name}_{form}" for name in SQUARES for form in ("uniform", "normal")), "zeros")
+# What makes the weights of a layer: of a Generator and (s(l), s(l+1)), an array of that shape.
+Init = Callable[[Any, tuple[int, int]], Any]  # numpy.random itself would take long to import
 
 
-def draw_weights(weights: Sequence[Array], activations: Sequence[Named], source: np.random.Generator) -> None:
-    """Fill W(1), W(2), … with uniform draws in the limits of each activation's scheme.
+def drawn(scheme: str, source: np.random.Generator, shape: tuple[int, int]) -> Array:
+    """Weights by the name of a scheme, in double precision."""
+    if scheme == "zeros":
+        return np.zeros(shape)
+    name, _, form = scheme.partition("_")
+    square = SQUARES[name](*shape)
+    if form == "normal":
+        return source.normal(scale=math.sqrt(square / 3), size=shape)
+    limit = math.sqrt(square)
+    return source.uniform(-limit, limit, size=shape)
+
+
+def draw_weights(
+    weights: Sequence[Array],
+    activations: Sequence[Named],
+    source: np.random.Generator,
+    init: str | Init | None = None,
+) -> None:
+    """Fill W(1), W(2), … by a scheme, a function, or the scheme that goes with each activation.
 
     In double precision, so that a seed means the same weights in both.
     """
-    for W, g in zip(weights, activations, strict=True):
-        limit = math.sqrt(SCHEMES[ACTIVATIONS[name_of(g)].initial](*W.shape))
-        W[:] = source.uniform(-limit, limit, size=W.shape)
+    for i, (W, g) in enumerate(zip(weights, activations, strict=True)):
+        if callable(init):
+            array = numeric(init(source, W.shape), f"what init returns for weights[{i}]")
+            if array.shape != W.shape:
+                raise ValueError(f"init must return shape {W.shape} for weights[{i}], got {array.shape}")
+            W[:] = finite(array, f"what init returns for weights[{i}]")
+        else:
+            W[:] = drawn(init or ACTIVATIONS[name_of(g)].initial, source, W.shape)

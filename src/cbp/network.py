@@ -77,6 +77,10 @@ class Network(Structure):
         `dtype`, nor infinite.
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and computations.
+    init : str or callable, optional
+        First weights: "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform",
+        "lecun_normal" or "zeros", or a function of a Generator and a shape (s(l), s(l+1)) that returns an
+        array of that shape. Default: see Notes. Biases start at 0.
     rng : int or numpy.random.Generator, optional
         Seed or source of the initial weights and of shuffling. A Generator is used, not copied. Default:
         entropy from the operating system.

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, DTypeLike
 from cbp import _core, forks, frames, kernels, layout
 from cbp.architecture import Architecture
 from cbp.conversion import Array, numeric
-from cbp.functions import Named
+from cbp.functions import Named, known
 from cbp.history import History
-from cbp.initialization import draw_weights, generator, spawn
+from cbp.initialization import SCHEMES, Init, draw_weights, generator, spawn
 from cbp.layers import Layers
 from cbp.optimizers.base import OptimizerState
 from cbp.scalars import check_precision, count_or_none
@@ -44,13 +44,15 @@ class Structure:
         loss: Named | None = None,
         l2: float = 0.0,
         dtype: DTypeLike = "float32",
+        init: str | Init | None = None,
         rng: int | np.random.Generator | None = None,
         n_threads: int | None = None,
     ) -> None:
         self._start(Architecture(sizes, hidden=hidden, output=output, loss=loss, dtype=dtype), n_threads)
         self.l2 = l2
         source = generator(rng)
-        draw_weights(self._weights, self._architecture.activations, source)
+        scheme = init if init is None or callable(init) else known(init, SCHEMES, "init")
+        draw_weights(self._weights, self._architecture.activations, source, scheme)
         self._shuffler = spawn(source)
 
     @classmethod
