@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from workloads import Workload
 
-# As in plan.pxi, partition.pxi and products.pxi, which explain them: who changes them there changes them here.
+# As in plan.pxi, partition.pxi and layouts.pxi, which explain them: who changes them there changes them here.
 TILE = 96
 STRIP = 6
 THREAD_WORK = 100_000  # multiply-adds a thread, in `useful_threads`
