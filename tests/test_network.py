@@ -370,3 +370,23 @@ def test_first_weights_of_ones_own():
 def test_first_weights_that_are_none(init, error, message):
     with pytest.raises(error, match=message):
         cbp.Network([2, 3], init=init)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden": ("leaky_relu", 1e-60)}, "slope of 'leaky_relu' must be 0 or from 1.4e-45 to 3.4e"),
+        ({"hidden": ["tanh", ("elu", 1e39)]}, "alpha of 'elu' must be .* got 1e\\+39, which is inf there"),
+        ({"output": ("elu", 1e39)}, "alpha of 'elu' must be"),
+        (
+            {"loss": ("huber", 1e-60)},
+            "delta of 'huber' must be from 1.4e-45 to .*, which is 0 there",
+        ),
+        ({"loss": ("quantile", 1 - 1e-12)}, "level of 'quantile' must be from .* to 0.99999994 in float32"),
+    ],
+)
+def test_numbers_that_single_precision_takes_for_others(options, message):
+    options = {"output": "identity", **options}
+    with pytest.raises(ValueError, match=message):
+        cbp.Network([2, 3, 3, 1], **options)
+    cbp.Network([2, 3, 3, 1], **options, dtype="float64")

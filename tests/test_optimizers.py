@@ -191,3 +191,16 @@ def test_l2_is_refused_when_it_is_set():
         ValueError, match="l2 must be 0 or from 4.9e-324 to 1.8e[+]308 in float64, got Fraction"
     ):
         cbp.Network([2, 2], l2=Fraction(1, 10**400), dtype="float64")
+
+
+@pytest.mark.parametrize("make", [lambda x: cbp.SGD(0.1, 0.5, x), lambda x: cbp.RMSprop(centered=x)])
+@pytest.mark.parametrize("value", ["no", 1, None])
+def test_flags_are_true_or_false(make, value):
+    with pytest.raises(TypeError, match="(nesterov|centered) must be True or False, got"):
+        make(value)
+    assert make(True) == make(np.True_)
+
+
+def test_what_is_loaded_later_is_told_and_found():
+    assert {"AdamW", "Nadam", "RMSprop", "Adagrad"} <= set(dir(cbp)) & set(cbp.__all__)
+    assert cbp.AdamW is cbp.AdamW

@@ -36,6 +36,9 @@ else:
             return getattr(import_module(f"cbp.optimizers.{_LATER[name]}"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "SGD",

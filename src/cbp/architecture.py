@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from cbp import arguments, layout
-from cbp.functions import ACTIVATIONS, LOSSES, Named, name_of, with_number
+from cbp.functions import ACTIVATIONS, LOSSES, Named, check_number, name_of, with_number
 from cbp.scalars import non_negative
 
 
@@ -56,16 +56,12 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
         dtype: Any = "float32",
     ) -> Self:
         found = arguments.sizes(sizes)
-        g = arguments.output(output, found[-1])
-        return super().__new__(
-            cls,
-            found,
-            arguments.hidden(hidden, len(found) - 2),
-            g,
-            arguments.loss(loss, g),
-            non_negative(l2, "l2"),
-            arguments.dtype(dtype),
-        )
+        inner, g = arguments.hidden(hidden, len(found) - 2), arguments.output(output, found[-1])
+        named, precision = arguments.loss(loss, g), arguments.dtype(dtype)
+        for each in (*inner, g):
+            check_number(each, ACTIVATIONS, precision)
+        check_number(named, LOSSES, precision)
+        return super().__new__(cls, found, inner, g, named, non_negative(l2, "l2"), precision)
 
     def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """What `copy` and `pickle` make another one of."""

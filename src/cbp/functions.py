@@ -12,8 +12,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from cbp.conversion import short
-from cbp.scalars import real
+from cbp.scalars import check_precision, real
 
 # A name, or a name and its number where that is not the default.
 Named = str | tuple[str, float]
@@ -180,3 +182,16 @@ def named(
     what = f"{argument}: {number.word} of {name!r}"
     found = real(value[1], what, least=number.least, below=number.below, above=number.above)
     return name if found == number.default else (name, found)
+
+
+def check_number(
+    named: Named, table: Mapping[str, Activation] | Mapping[str, Loss], dtype: np.dtype[Any]
+) -> None:
+    """Refuse a number that a network of this dtype would take for another."""
+    if isinstance(named, str):
+        return
+    number = table[named[0]].number
+    if number is not None:
+        below_1 = number.below == 1
+        what = f"{number.word} of {named[0]!r}"
+        check_precision(named[1], what, dtype, below_1=below_1, may_be_0=not number.above)

@@ -40,6 +40,8 @@ class Optimizer:
     def __post_init__(self) -> None:
         for name, value in self.rule().items():
             if name in FLAGS:
+                if not isinstance(value, (bool, np.bool_)):
+                    raise TypeError(f"{name} must be True or False, got {kind(value)}")
                 continue
             number = non_negative(value, name, got=kind, **({"below": 1} if name in SHARES else {}))
             if name == "epsilon" and number == 0:
