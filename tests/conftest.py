@@ -39,7 +39,7 @@ class Kernels:
 
     isa: str
     dtype: str
-    strip = 6  # rows of a tile, as kernels/products.pxi has them
+    strip = 6  # rows of a tile, as kernels/layouts.pxi has them
 
     @cached_property
     def table(self) -> Any:

@@ -35,7 +35,7 @@ LEFT_OUT = (
     "flops.py",
     "probes",
     "progress.py",
-    "reference.py",
+    "reference/",
     "singles.pxi",
     "versions.py",
 )

@@ -30,6 +30,8 @@ KERNEL_TESTS = [
     "test_training.py",
     "test_conjunctions.py",
     "test_bits.py",
+    "test_outside_steps.py",
+    "test_rows_of_activations.py",
 ]
 LONGEST = 900  # seconds of a run of the suite: a mistake can make a loop endless
 

@@ -44,9 +44,9 @@ cdef enum Optimizer:
 
 
 cdef enum Mode:
-    LOSS                # forward and the loss
-    GRADIENT            # … and Delta
-    TRAIN               # … and the optimiser's step
+    LOSS                                # forward and the loss
+    GRADIENT                            # … and Delta
+    TRAIN                               # … and the optimiser's step
 
 
 cdef enum Start:                        # what the sums of a product start from
@@ -132,7 +132,7 @@ ctypedef struct Cursor:                 # how far a pass has come; all zero at t
     double weight                       # sum of the weights of the minibatches completed
     double product                      # Nadam's, of the momenta so far …
     int64_t factors                     # … which are so many
-    bint needs_data                        # stopped because the examples at hand are used up
+    bint needs_data                     # stopped because the examples at hand are used up
     int team                            # the most threads so far
     Fault fault
 

@@ -130,7 +130,7 @@ cdef struct Plan:
 
 cdef struct Report:                     # of a thread
     Fault fault                         # the first that it has found
-    bint oversubscribed                        # it has waited for others too long
+    bint oversubscribed                 # it has waited for others too long
     bint infinite                       # a parameter of its share is no longer finite
 
 
@@ -138,7 +138,7 @@ cdef struct Pass:
     const Plan* plan
     int mode
     bint inputs
-    bint restorable                     # see `kept1`
+    bint restorable                     # see `kept`
     int most_threads
     Py_ssize_t batch
     Py_ssize_t n_partials               # 0: by rows of W
