@@ -5,7 +5,7 @@ for narrow and wide layers. What is right on each alone may be wrong on two toge
 each way, the level of every factor at random.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -55,7 +55,7 @@ FACTORS = {
     "loss": [None, "squared_error"],
     "targets": ["matrix", "labels"],
     "weights": [None, "some", "one small"],
-    "l2": [0.0, 0.7],
+    "penalty": ["none", "l2", "l1", "both, a layer"],
     "shuffle": [False, True],
     "form": ["ready", "strided", "Fortran", "other type"],
     "scale": [1, 30],  # of the last weights: far-out outputs, where they end in a limit
@@ -106,10 +106,19 @@ class Case:
     def __init__(self, sizes, m, batch, threads, factors):
         rng = np.random.default_rng([m, *sizes])
         f = factors
-        self.batch, self.l2, self.shuffle, self.optimizer = batch, f["l2"], f["shuffle"], f["optimizer"]
+        self.batch, self.shuffle = batch, f["shuffle"]
+        slow = 0.1 if f["output"] == "exp" else 1  # exponentials of outputs that move far overflow
+        self.optimizer = replace(f["optimizer"], learning_rate=slow * f["optimizer"].learning_rate)
+        numbers = np.linspace(0.1, 0.7, len(sizes) - 1)  # one a layer of weights
+        self.penalties = {
+            "none": {},
+            "l2": {"l2": 0.7},
+            "l1": {"l1": 0.2},
+            "both, a layer": {"l2": numbers.tolist(), "l1": numbers[::-1].tolist()},
+        }[f["penalty"]]
         self.net = cbp.Network(
-            sizes, hidden=f["hidden"], output=f["output"], loss=f["loss"] or OUTPUTS[f["output"]], l2=f["l2"],
-            dtype=f["dtype"], rng=m, n_threads=threads,
+            sizes, hidden=f["hidden"], output=f["output"], loss=f["loss"] or OUTPUTS[f["output"]],
+            dtype=f["dtype"], rng=m, n_threads=threads, **self.penalties,
         )  # fmt: skip
         self.net.parameters = rng.uniform(-1, 1, self.net.n_parameters) / np.sqrt(max(sizes[:-1]))
         self.net.biases[-1][:] += rng.uniform(-1, 1, sizes[-1])
@@ -123,7 +132,7 @@ class Case:
         self.weights = None
         if f["weights"]:
             self.weights = rng.integers(0, 4, m) / 2 + (rng.uniform(size=m) < 0.5)
-            self.weights[0] = 1.5 if f["weights"] == "some" else 1e-30 if batch != 1 else 1e-3
+            self.weights[0] = 1.5 if f["weights"] == "some" else 1e-30 if batch is None else 1e-3
 
     @staticmethod
     def targets(rng, m, n, f):
@@ -154,7 +163,7 @@ class Case:
 
     def trained(self, epochs):
         """The parameters and the losses that the reference gets to."""
-        run = reference.Training(*self.for_reference, l2=self.l2)
+        run = reference.Training(*self.for_reference, **self.penalties)
         how = (self.X, self.Y, self.batch, self.optimizer.kernel, self.optimizer.rule())
         losses = [run.epoch(*how, order=order, sample_weight=self.weights) for order in self.orders(epochs)]
         return run.parameters, losses
@@ -172,7 +181,7 @@ def test_as_the_reference(sizes, m, batch, threads, factors):
     tolerance = 1e-11 if factors["dtype"] == "float64" else 3e-5
 
     J, D_W, D_b, D_X = reference.gradient(
-        *case.for_reference, case.X, case.Y, l2=case.l2, sample_weight=case.weights
+        *case.for_reference, case.X, case.Y, **case.penalties, sample_weight=case.weights
     )
     D = net.gradient(case.given_X, case.given_Y, case.weights, inputs=True)
     for found, expected in zip([*D.weights, *D.biases, D.inputs], [*D_W, *D_b, D_X], strict=True):

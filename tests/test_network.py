@@ -1,6 +1,8 @@
 """Network: construction, initial weights, parameters, the textbook's form."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -390,3 +392,56 @@ def test_numbers_that_single_precision_takes_for_others(options, message):
     with pytest.raises(ValueError, match=message):
         cbp.Network([2, 3, 3, 1], **options)
     cbp.Network([2, 3, 3, 1], **options, dtype="float64")
+
+
+# --- penalties -------------------------------------------------------------------------------------------
+
+
+def test_a_penalty_for_each_layer():
+    net = cbp.Network([2, 3, 1], output="identity", l2=[0.5, 0.25], l1=(0, 0.125), rng=0)
+    assert (net.l2, net.l1) == ((0.5, 0.25), (0.0, 0.125))
+    assert "l2=[0.5, 0.25], l1=[0.0, 0.125]" in repr(net)
+    net.l2, net.l1 = [0.5, 0.5], 0.0
+    assert (net.l2, net.l1) == (0.5, 0.0)
+    assert "l2=0.5, dtype" in repr(net)
+
+
+@pytest.mark.parametrize("name", ["l2", "l1"])
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        ([0.5], ValueError, "must be one number, or one for each of 2 layers of weights, got 1"),
+        ([0.5, -1], ValueError, r"\[1\] must be at least 0 and finite, got -1"),
+        ("0.5", TypeError, "must be a number, got '0.5'"),
+        ([0.5, 1e-60], ValueError, "must be 0 or from 1.4e-45 to .* in float32, got 1e-60"),
+    ],
+)
+def test_penalties_that_are_none(name, value, error, message):
+    with pytest.raises(error, match=name + message if message.startswith("\\") else f"{name} {message}"):
+        cbp.Network([2, 3, 1], output="identity", **{name: value})
+    net = cbp.Network([2, 3, 1], output="identity")
+    with pytest.raises(error):
+        setattr(net, name, value)
+    assert getattr(net, name) == 0
+
+
+def test_a_lasso_by_hand():
+    """J = ((3 + 0.5 b - y)^2) / 2 + 2 |3| + 2 |-1| over one example; D of W has the sign of W besides."""
+    net = cbp.Network([2, 1], output="identity", l1=2.0, dtype="float64")
+    net.parameters = [3, -1, 0]
+    D = net.gradient([[1, 1]], [0])
+    assert D.loss == 2 + 2 * 4
+    assert D.weights[0].ravel().tolist() == [2 + 2, 2 - 2]
+    assert D.biases[0].tolist() == [2]
+    net.parameters = [0, -1, 1]
+    assert net.gradient([[1, 1]], [0]).weights[0].ravel().tolist() == [0, -2]
+
+
+def test_files_and_copies_keep_penalties(tmp_path):
+    for penalties in ({"l2": 0.5}, {"l1": 0.25}, {"l2": [0.5, 0], "l1": [0, 0.125]}):
+        net = cbp.Network([2, 3, 1], output="identity", rng=0, **penalties)
+        net.save(tmp_path / "net.npz")
+        for twin in (cbp.load(tmp_path / "net.npz"), copy.copy(net), pickle.loads(pickle.dumps(net))):
+            assert (twin.l2, twin.l1) == (net.l2, net.l1)
+            assert repr(twin) == repr(net)
+            assert twin.loss([[1, 2]], [3]) == net.loss([[1, 2]], [3])

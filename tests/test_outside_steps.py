@@ -31,15 +31,16 @@ CASES = {
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 def test_the_same_bits(optimizer, sizes, m, n_threads, dtype):
     rng = np.random.default_rng(1)
-    net = cbp.Network(sizes, hidden="tanh", l2=0.7, dtype=dtype, rng=2, n_threads=n_threads)
-    twin = cbp.Network(sizes, hidden="tanh", l2=0.7, dtype=dtype, rng=2, n_threads=n_threads)
+    penalties = {"l2": [0.7, *[0.3] * (len(sizes) - 2)], "l1": [0.0, *[0.2] * (len(sizes) - 2)]}
+    options = {"hidden": "tanh", **penalties, "dtype": dtype, "rng": 2, "n_threads": n_threads}
+    net, twin = cbp.Network(sizes, **options), cbp.Network(sizes, **options)
     X, Y = rng.normal(size=(m, sizes[0])).astype(dtype), rng.integers(0, sizes[-1], size=m)
     state = at_rest(twin._state_for(optimizer))
     steps = Steps(twin._engine, state, optimizer, twin.dtype, Extent(m, m, n_threads, restorable=True))
     for _ in range(3):
         net.partial_fit(X, Y, batch_size=None, optimizer=optimizer, shuffle=False)
         D = twin.gradient(X, Y).parameters
-        steps.set_rule(optimizer, 0.0, 1)
+        steps.set_rule(optimizer, None, 1)
         steps.run.pack(n_threads)
         steps.run.update(D, optimizer.learning_rate, n_threads)
         assert steps.run.unpack(n_threads)
@@ -62,7 +63,7 @@ def test_a_step_that_fails_leaves_everything_alone():
         Extent(1, 1, 1, restorable=True),
     )
     before = net.parameters.copy()
-    steps.set_rule(cbp.Adam(), 0.0, 1)
+    steps.set_rule(cbp.Adam(), None, 1)
     steps.run.pack(1)
     steps.run.update(np.full(net.n_parameters, np.nan, "float32"), 0.1, 1)
     assert not steps.run.unpack(1)

@@ -32,8 +32,7 @@ def floor(kernel):
 
 def step(kernel, name, W, moments, Delta, **options):
     """A step of the kernel, in place."""
-    rule = dict.fromkeys(_core.hyperparameters(), 0) | {"l2": options.pop("l2", 0.0)}
-    rule |= OPTIMIZERS[name].rule()
+    rule = dict.fromkeys(_core.hyperparameters(), 0) | OPTIMIZERS[name].rule()
     rate = rule.pop("learning_rate")
     kind = OPTIMIZERS[name].kernel
     _probes.step(kernel.table, kernel.itemsize, kind, W, moments, Delta, rule, learning_rate=rate, **options)

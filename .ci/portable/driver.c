@@ -77,6 +77,7 @@ static real *run(const Case *c, int n_threads)
     STRUCT(Data) data = {0};
     STRUCT(Hyperparameters) rule = {0};
     double rates[4096]; /* of more steps than there are */
+    double none[8] = {0}, l2[8] = {L2, L2, L2, L2, L2, L2, L2, L2};
     STRUCT(Cursor) cursor = {0};
     Py_ssize_t n_in = c->sizes[0], n_out = c->sizes[c->n_layers];
     void *plan = CORE(new_plan)(&spec), *out[8] = {0}, *pass;
@@ -90,18 +91,20 @@ static real *run(const Case *c, int n_threads)
 
     data.X = X, data.Y = Y, data.m = data.available = c->m, data.check = 1;
     for (int i = 0; i < 4096; i++) rates[i] = RATE;
-    rule.optimizer = c->optimizer, rule.l2 = L2, rule.nesterov = 1;
+    rule.optimizer = c->optimizer, rule.nesterov = 1;
     rule.momentum = MOMENTUM, rule.beta1 = BETA1, rule.beta2 = BETA2, rule.epsilon = EPSILON;
     pass = CORE(new_pass)(plan, CODE(GRADIENT), c->optimizer, 0, c->m, 0, c->m, n_threads, 0);
+    CORE(set_penalties)(pass, none, l2);
     CORE(pack)(pass, parameters, 0, n_threads);
     all(pass, &data, &rule, NULL, &cursor, n_threads);
-    CORE(read_gradient)(pass, D, parameters, L2, cursor.weight);
+    CORE(read_gradient)(pass, D, parameters, cursor.weight);
     CORE(free_pass)(pass);
     J = (real)(cursor.loss / cursor.weight);
     compare(c, "loss", n_threads, &J, &c->J, 1);
     compare(c, "gradient", n_threads, D, c->gradient, c->n_parameters);
 
     pass = CORE(new_pass)(plan, CODE(TRAIN), c->optimizer, c->optimizer == CODE(ADAM) ? 2 : 1, c->batch, 0, c->batch, n_threads, 0);
+    CORE(set_penalties)(pass, none, l2);
     CORE(pack)(pass, parameters, 0, n_threads);
     memset(&cursor, 0, sizeof cursor);
     for (int epoch = 0; epoch < EPOCHS; epoch++) {

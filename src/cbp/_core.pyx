@@ -11,7 +11,7 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from numpy import dtype, ndarray
+from numpy import dtype, ndarray, zeros
 
 from cbp.kernels cimport table as t
 
@@ -41,8 +41,8 @@ include "_shuffle.pxi"
 
 
 def hyperparameters():
-    """The names that `Pass.set_rule` takes, but for the penalty."""
-    return tuple(name for name in NO_RULE if name not in ("optimizer", "l2"))
+    """The names that `Pass.set_rule` takes, by name."""
+    return tuple(name for name in NO_RULE if name not in ("optimizer",))
 
 
 def describe(object capsule):

@@ -69,18 +69,30 @@ cdef class Pass:
         if self.table != NULL:
             self.table.free_pass(self.state)
 
-    def set_rule(self, *, double l2=0, object rates=None, **numbers):
-        """The penalty and the optimiser's hyper-parameters for the steps to come; those not named are 0.
+    def set_rule(self, object penalties=None, object rates=None, **numbers):
+        """The penalties and the optimiser's hyper-parameters for the steps to come; those not named are 0.
 
-        rates: float64, the learning rate of each step of a pass.
+        penalties: (2, n_layers) of float64, l1 and l2 a layer of weights; rates: float64, the learning rate of each
+        step of a pass.
         """
         cdef dict rule = NO_RULE.copy()
         rule.update(numbers)
         if len(rule) > len(NO_RULE):
             raise TypeError(f"expected hyper-parameters among {', '.join(NO_RULE)}, got {', '.join(numbers)}")
-        rule["optimizer"], rule["l2"] = self.rule.optimizer, l2
+        rule["optimizer"] = self.rule.optimizer
         self.rule = rule
         self.rates = Array(rates, sizeof(double))
+        self._set_penalties(penalties)
+
+    cdef int _set_penalties(self, object penalties) except -1:
+        """(2, n_layers), float64: l1 and l2 a layer of weights; None for none."""
+        cdef Py_ssize_t n = self.engine.n_layers
+        cdef Array found = Array(penalties, sizeof(double))
+        if found.at == NULL:
+            found = Array(zeros(2 * n), sizeof(double))
+        found.expect(2 * n)
+        self.table.set_penalties(self.state, <const double*> found.at, <const double*> found.at + n)
+        return 0
 
     def bind(self, object X, object Y, object labels, object weights, object order, Py_ssize_t m, *,
              object inputs=None, bint check=True, bint X_gathered=False, bint Y_gathered=False,
@@ -161,7 +173,7 @@ cdef class Pass:
         call.cursor, call.budget, call.n_threads = &self.cursor, budget, n_threads
         dispatch(advance_here, &call, &call.n_threads, min(budget, work))
 
-    def evaluate(self, object X, object Y, object gradient, double l2):
+    def evaluate(self, object X, object Y, object gradient, object penalties):
         """J of one batch, (m, s(1)) and (m, s(L)), or (m,) for one output, in one go; in mode GRADIENT also D, at rest.
 
         Returns None where X or Y needs conversion, or holds what it must not.
@@ -186,14 +198,14 @@ cdef class Pass:
             memset(&self.cursor, 0, sizeof(self.cursor))
             self.data.X, self.data.Y, self.data.m, self.data.available = x.buf, y.buf, self.batch, self.batch
             self.data.check = True
-            self.rule.l2 = l2
+            self._set_penalties(penalties)
             with nogil:
                 self.table.pack(self.state, engine.parameters.at, False, 1)
                 while self.cursor.fault.kind == t.NONE and self.cursor.first < self.batch:
                     self.go_on(1e300, self.n_threads)
                 fits = self.cursor.fault.kind == t.NONE
                 if fits and D.at != NULL:
-                    self.table.read_gradient(self.state, D.at, engine.parameters.at, l2, self.cursor.weight)
+                    self.table.read_gradient(self.state, D.at, engine.parameters.at, self.cursor.weight)
             memset(&self.data, 0, sizeof(self.data))
         PyBuffer_Release(&x)
         PyBuffer_Release(&y)
@@ -204,8 +216,7 @@ cdef class Pass:
         cdef Array D = Array(gradient, self.engine.itemsize, True)
         D.expect(self.engine.n_parameters)
         with nogil:
-            self.engine.table.read_gradient(self.state, D.at, self.engine.parameters.at, self.rule.l2,
-                                            self.cursor.weight)
+            self.engine.table.read_gradient(self.state, D.at, self.engine.parameters.at, self.cursor.weight)
 
     def read_state(self, list moments):
         """The optimiser's state as it was when settled: its moments, at rest, and the number of updates, returned.

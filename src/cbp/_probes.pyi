@@ -71,6 +71,7 @@ def step(
     rule: dict[str, Any],
     *,
     learning_rate: float = 0.0,
+    l2: float = 0.0,
     updates: int = 0,
     m: float = 1.0,
     are_weights: bool = True,

@@ -105,7 +105,7 @@ def times_derivative(object capsule, Py_ssize_t itemsize, str g, object delta, o
 
 
 def step(object capsule, Py_ssize_t itemsize, str optimizer, object W, list moments, object Delta, dict rule, *,
-         double learning_rate=0, int64_t updates=0, double m=1, bint are_weights=True, Py_ssize_t back=0,
+         double learning_rate=0, double l2=0, int64_t updates=0, double m=1, bint are_weights=True, Py_ssize_t back=0,
          Py_ssize_t at=0):
     """An optimiser's step for each of Delta, with all `Hyperparameters` in the rule. Moments are written from `at` on,
     and read `back` from there."""
@@ -115,7 +115,8 @@ def step(object capsule, Py_ssize_t itemsize, str optimizer, object W, list mome
     cdef int i
     memset(&of, 0, sizeof(of))
     of.rule = {**rule, "optimizer": code_of(table_of(capsule).optimizer_name, optimizer, "optimizer")}
-    of.learning_rate, of.updates, of.m, of.are_weights, of.back = learning_rate, updates, m, are_weights, back
+    of.learning_rate, of.l2, of.updates, of.m = learning_rate, l2, updates, m
+    of.are_weights, of.back = are_weights, back
     of.W, of.Delta, of.n = w.at, D.at, D.length
     for i in range(min(len(arrays), t.MOST_MOMENTS)):
         of.moments[i] = <char*> (<Array> arrays[i]).at + at * itemsize

@@ -9,11 +9,11 @@ from typing import Any, Self
 import numpy as np
 
 from cbp import arguments, layout
+from cbp.conversion import Array
 from cbp.functions import ACTIVATIONS, LOSSES, Named, check_number, name_of, with_number
-from cbp.scalars import non_negative
 
 
-class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "loss", "l2", "dtype"))):
+class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "loss", "l2", "dtype", "l1"))):
     """Shapes, functions and numbers of a network, checked; two that are equal make equal networks.
 
     Parameters
@@ -26,8 +26,8 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
         Activation of the outputs.
     loss : Named, optional
         Default: what matches the output.
-    l2 : float
-        λ.
+    l2, l1 : float or sequence of float
+        λ of Σ W² / 2 and of Σ |W|, or one for each layer of weights.
     dtype : dtype-like
 
     Raises
@@ -42,8 +42,9 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
     hidden: tuple[Named, ...]
     output: Named
     loss: Named
-    l2: float
+    l2: float | tuple[float, ...]
     dtype: np.dtype[Any]
+    l1: float | tuple[float, ...]
 
     def __new__(  # noqa: D102
         cls,
@@ -54,6 +55,7 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
         loss: Any = None,
         l2: Any = 0.0,
         dtype: Any = "float32",
+        l1: Any = 0.0,
     ) -> Self:
         found = arguments.sizes(sizes)
         inner, g = arguments.hidden(hidden, len(found) - 2), arguments.output(output, found[-1])
@@ -61,7 +63,9 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
         for each in (*inner, g):
             check_number(each, ACTIVATIONS, precision)
         check_number(named, LOSSES, precision)
-        return super().__new__(cls, found, inner, g, named, non_negative(l2, "l2"), precision)
+        n = len(found) - 1
+        ridge, lasso = arguments.penalty(l2, "l2", n), arguments.penalty(l1, "l1", n)
+        return super().__new__(cls, found, inner, g, named, ridge, precision, lasso)
 
     def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """What `copy` and `pickle` make another one of."""
@@ -86,7 +90,13 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
     def smooth(self) -> bool:
         """Whether J has no kinks."""
         rows = [ACTIVATIONS[name_of(g)] for g in self.activations]
-        return all(row.smooth for row in rows) and LOSSES[name_of(self.loss)].smooth
+        return all(row.smooth for row in rows) and LOSSES[name_of(self.loss)].smooth and not self.l1
+
+    @property
+    def penalties(self) -> Array:
+        """l1 and l2 of each layer of weights, (2, L - 1), float64."""
+        n = len(self.sizes) - 1
+        return np.array([value if isinstance(value, tuple) else [value] * n for value in (self.l1, self.l2)])
 
     @property
     def for_kernels(self) -> tuple[tuple[tuple[str, float], ...], tuple[str, float]]:
@@ -95,7 +105,10 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
 
     def to_dict(self) -> dict[str, Any]:
         """The arguments that make it again, in values that JSON has."""
-        return {**self._asdict(), "dtype": self.dtype.name}
+        values = {**self._asdict(), "dtype": self.dtype.name}
+        if not self.l1:  # which earlier versions do not know
+            del values["l1"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Architecture:
@@ -106,7 +119,7 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
         TypeError, ValueError
             If a value is missing, unknown or not as it should be.
         """
-        if missing := [name for name in cls._fields if name not in values]:
+        if missing := [name for name in cls._fields if name not in values and name != "l1"]:
             raise ValueError(f"there is no {missing[0]}")
         if unknown := [name for name in values if name not in cls._fields]:
             raise ValueError(f"{unknown[0]!r} is unknown; there are {', '.join(cls._fields)}")
@@ -118,6 +131,7 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
         parts = [str(list(self.sizes))]
         parts += [f"hidden={(self.hidden[0] if alike else list(self.hidden))!r}"] if self.hidden else []
         parts += [f"output={self.output!r}", f"loss={self.loss!r}"]
-        parts += [f"l2={self.l2:g}"] if self.l2 else []
+        for name, value in (("l2", self.l2), ("l1", self.l1)):
+            parts += [f"{name}={list(value) if isinstance(value, tuple) else f'{value:g}'}"] if value else []
         parts += [f"dtype={self.dtype.name!r}"]
         return ", ".join(parts)

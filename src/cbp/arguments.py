@@ -18,7 +18,7 @@ from cbp.functions import (
     named,
 )
 from cbp.optimizers.base import Optimizer
-from cbp.scalars import count
+from cbp.scalars import count, non_negative
 
 # What to use where the outputs are numbers.
 INSTEAD = {
@@ -80,6 +80,18 @@ def loss(value: Any, output: Named) -> Named:
             f"loss {name!r} needs output {outputs}, got {on!r}; loss='squared_error' fits every output"
         )
     return found
+
+
+def penalty(value: Any, name: str, n_layers: int) -> float | tuple[float, ...]:
+    """One number for all layers of weights, or one for each that are not all the same."""
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        return non_negative(value, name)
+    found = tuple(non_negative(each, f"{name}[{i}]") for i, each in enumerate(value))
+    if len(found) != n_layers:
+        raise ValueError(
+            f"{name} must be one number, or one for each of {n_layers} layers of weights, got {len(found)}"
+        )
+    return found[0] if len(set(found)) == 1 else found
 
 
 def dtype(value: Any) -> np.dtype[Any]:

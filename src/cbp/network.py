@@ -71,10 +71,11 @@ class Network(Structure):
         "absolute_error", ("huber", delta), by default 1, "log_cosh", ("quantile", level), 0.5, or for exp
         "poisson" and "gamma". Summed over the outputs. Default: cross_entropy for sigmoid and softmax,
         poisson for exp, else squared_error.
-    l2 : float, default 0.0
-        λ of the penalty λ/(2m) Σ W², at least 0; biases are exempt. In a minibatch step m is the size of the
-        minibatch, so that a λ weighs more the smaller the batches are. One that is not 0 must not become 0 in
-        `dtype`, nor infinite.
+    l2, l1 : float or sequence of float, default 0.0
+        λ of the penalties λ/(2m) Σ W² and λ/m Σ |W|, one for all layers of weights or one for each, at least
+        0; biases are exempt. The derivative of |W| is taken to be the sign of W, and 0 for 0 (a subgradient).
+        In a minibatch step m is the size of the minibatch, so that a λ weighs more the smaller the batches
+        are. One that is not 0 must not become 0 in `dtype`, nor infinite.
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and computations.
     init : str or callable, optional
@@ -337,7 +338,7 @@ class Network(Structure):
         if sample_weight is None and (J := self._at_once("loss", X, Y, None)) is not None:
             return J
         examples = self._examples(X, Y, sample_weight, self._feature_names)
-        return passes.loss(self._engine, examples, self._thread_count(), self.l2)
+        return passes.loss(self._engine, examples, self._thread_count(), self._penalties)
 
     def gradient(
         self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None, *, inputs: bool = False
@@ -362,7 +363,7 @@ class Network(Structure):
             return Gradient(D, J, None, self._sizes)
         examples = self._examples(X, Y, sample_weight, self._feature_names)
         to_inputs = np.empty((examples.m, self._sizes[0]), dtype=self._dtype) if inputs else None
-        J = passes.gradient(self._engine, examples, self._thread_count(), self.l2, D, to_inputs)
+        J = passes.gradient(self._engine, examples, self._thread_count(), self._penalties, D, to_inputs)
         return Gradient(D, J, to_inputs, self._sizes)
 
     def _at_once(self, mode: str, X: Any, Y: Any, D: Array | None) -> float | None:
@@ -379,7 +380,7 @@ class Network(Structure):
         run = self._passes.pop(mode, None)  # from here on no other thread's
         if run is None or (run.batch, run.n_threads) != (m, n_threads):
             run = _core.Pass(self._engine, _core.MODES[mode], m, n_threads)
-        J: float | None = run.evaluate(X, Y, D, self.l2)
+        J: float | None = run.evaluate(X, Y, D, self._penalties)
         self._passes[mode] = run
         return J
 
@@ -396,7 +397,7 @@ class Network(Structure):
         examples = twin._examples(X, Y, sample_weight, twin._feature_names)
         return relative_difference(
             D,
-            lambda: passes.loss(twin._engine, examples, twin._thread_count(), twin.l2),
+            lambda: passes.loss(twin._engine, examples, twin._thread_count(), twin._penalties),
             twin._parameters,
             smooth=self._architecture.smooth,
         )
@@ -571,7 +572,7 @@ class Network(Structure):
                 start,
                 wanted or start.optimizer,
                 batch_size=size,
-                settings=lambda: (self.l2, self._thread_count(), self._rest_lock()),
+                settings=lambda: (self._penalties, self._thread_count(), self._rest_lock()),
                 keep=self._set_state,
                 shuffler=self._shuffler if shuffle else None,
                 restorable=going_on,
@@ -597,7 +598,7 @@ class Network(Structure):
         X, Y, sample_weight = arguments.validation_data(data)
         names = ("X of validation_data", "Y of validation_data", "sample_weight of validation_data")
         examples = self._examples(X, Y, sample_weight, columns, names)
-        return lambda: passes.loss(self._engine, examples, self._thread_count(), 0.0)
+        return lambda: passes.loss(self._engine, examples, self._thread_count(), None)
 
     def _examples(
         self,
@@ -677,7 +678,9 @@ def load(path: str | os.PathLike[str], *, rng: int | np.random.Generator | None 
     """
     description, parameters = persistence.read(path)
     try:
-        what = Architecture.from_dict({name: description[name] for name in Architecture._fields})
+        what = Architecture.from_dict(
+            {name: description[name] for name in Architecture._fields if name in description}
+        )
         if parameters.shape != (what.n_parameters,):  # before memory is taken for as many
             raise ValueError(
                 f"sizes {list(what.sizes)} make {what.n_parameters} parameters, "

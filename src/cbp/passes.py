@@ -116,21 +116,26 @@ def run_through(
             budget *= min(2.0, max(0.25, SLICE_SECONDS / max(seconds, 1e-6)))
 
 
-def loss(engine: _core.Engine, examples: Examples, n_threads: int, l2: float) -> float:
+def loss(engine: _core.Engine, examples: Examples, n_threads: int, penalties: Array | None) -> float:
     """J of all the examples."""
     run = new_pass(engine, "loss", examples, examples.m, n_threads)
-    run.set_rule(l2=l2)
+    run.set_rule(penalties)
     run.pack(n_threads)
     run_through(run, examples, n_threads)
     return float(run.loss)
 
 
 def gradient(
-    engine: _core.Engine, examples: Examples, n_threads: int, l2: float, D: Array, inputs: Array | None
+    engine: _core.Engine,
+    examples: Examples,
+    n_threads: int,
+    penalties: Array | None,
+    D: Array,
+    inputs: Array | None,
 ) -> float:
     """J of all the examples, its gradient into D and, where wanted, dJ/dX into inputs."""
     run = new_pass(engine, "gradient", examples, examples.m, n_threads, inputs=inputs is not None)
-    run.set_rule(l2=l2)
+    run.set_rule(penalties)
     run.pack(n_threads)
     run_through(run, examples, n_threads, inputs=inputs)
     run.read_gradient(D)

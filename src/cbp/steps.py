@@ -52,7 +52,7 @@ class Steps:
         self._n_parameters, self._dtype = engine.n_parameters, dtype
         self._process = forks.depth
         self._rates = np.empty(0)
-        self._rule: tuple[Optimizer, float, int] | None = None  # the last that was set
+        self._rule: tuple[Optimizer, Array | None, int] | None = None  # the last that was set
         self.run = _core.Pass(
             engine,
             _core.MODES["train"],
@@ -67,17 +67,18 @@ class Steps:
             state.updates, [state.moments.get(name, self._zeros()) for name in optimizer.moments]
         )
 
-    def set_rule(self, optimizer: Optimizer, l2: float, n_steps: int) -> None:
-        """Hyper-parameters, penalty and the learning rate of each step, for a pass of so many steps."""
-        if self._rule is not None and self._rule[0] is optimizer and self._rule[1:] == (l2, n_steps):
+    def set_rule(self, optimizer: Optimizer, penalties: Array | None, n_steps: int) -> None:
+        """Hyper-parameters, penalties and the learning rate of each step, for a pass of so many steps."""
+        last = self._rule
+        if last is not None and last[0] is optimizer and last[1] is penalties and last[2] == n_steps:
             return
-        self._rule = optimizer, l2, n_steps
+        self._rule = optimizer, penalties, n_steps
         rule = optimizer.rule()
         rate = rule.pop("learning_rate")
         if len(self._rates) < n_steps or self._rates[0] != rate:
             self._rates = np.empty(n_steps)
             self._rates.fill(rate)
-        self.run.set_rule(l2=l2, rates=self._rates, **rule)
+        self.run.set_rule(penalties, self._rates, **rule)
 
     def serves(self, optimizer: Optimizer, extent: Extent) -> bool:
         """Whether an epoch may go on with this pass, to the same bits as with a new one."""

@@ -24,7 +24,17 @@ from cbp.steps import Steps, at_rest
 # The attributes that `Structure._build` makes, which no copy takes over as they are.
 BUILT = frozenset(
     (
-        *("_sizes", "_dtype", "_parameters", "_weights", "_biases", "_table", "_engine", "_state"),
+        *(
+            "_sizes",
+            "_dtype",
+            "_penalties",
+            "_parameters",
+            "_weights",
+            "_biases",
+            "_table",
+            "_engine",
+            "_state",
+        ),
         *("_passes", "_locks", "_rests"),
     ),
 )
@@ -42,14 +52,15 @@ class Structure:
         hidden: Named | Sequence[Named] = "sigmoid",
         output: Named = "softmax",
         loss: Named | None = None,
-        l2: float = 0.0,
+        l2: float | Sequence[float] = 0.0,
+        l1: float | Sequence[float] = 0.0,
         dtype: DTypeLike = "float32",
         init: str | Init | None = None,
         rng: int | np.random.Generator | None = None,
         n_threads: int | None = None,
     ) -> None:
         self._start(Architecture(sizes, hidden=hidden, output=output, loss=loss, dtype=dtype), n_threads)
-        self.l2 = l2
+        self.l2, self.l1 = l2, l1
         source = generator(rng)
         scheme = init if init is None or callable(init) else known(init, SCHEMES, "init")
         draw_weights(self._weights, self._architecture.activations, source, scheme)
@@ -74,7 +85,7 @@ class Structure:
         """Everything that follows from shapes: the vector at rest, its views, the core's handle."""
         what = self._architecture
         # By themselves as well, for calls that take less than a microsecond.
-        self._sizes, self._dtype = what.sizes, what.dtype
+        self._sizes, self._dtype, self._penalties = what.sizes, what.dtype, what.penalties
         self._parameters, storage = layout.allocate(what.n_parameters, what.dtype)
         self._weights, self._biases = layout.views(self._parameters, what.sizes)
         self._table = kernels.table(what.dtype.name)
@@ -120,15 +131,30 @@ class Structure:
         return self._dtype
 
     @property
-    def l2(self) -> float:
-        """λ, at least 0; may be set."""
+    def l2(self) -> float | tuple[float, ...]:
+        """λ of Σ W² / 2, or one for each layer of weights; at least 0; may be set."""
         return self._architecture.l2
 
     @l2.setter
-    def l2(self, value: float) -> None:
-        found = self._architecture.changed(l2=value)
-        check_precision(value, "l2", found.dtype)
+    def l2(self, value: float | Sequence[float]) -> None:
+        self._set_penalty("l2", value)
+
+    @property
+    def l1(self) -> float | tuple[float, ...]:
+        """λ of Σ |W|, or one for each layer of weights; at least 0; may be set."""
+        return self._architecture.l1
+
+    @l1.setter
+    def l1(self, value: float | Sequence[float]) -> None:
+        self._set_penalty("l1", value)
+
+    def _set_penalty(self, name: str, value: float | Sequence[float]) -> None:
+        found = self._architecture.changed(**{name: value})
+        numbers = getattr(found, name)
+        for each in numbers if isinstance(numbers, tuple) else (value if np.ndim(value) == 0 else numbers,):
+            check_precision(each, name, found.dtype)
         self._architecture = found
+        self._penalties = found.penalties
 
     @property
     def n_threads(self) -> int | None:
@@ -260,7 +286,7 @@ def of_earlier_version(
     attributes: dict[str, Any], state: Any
 ) -> tuple[dict[str, Any], OptimizerState | None]:
     """A pickle's contents as they are now: the architecture was in parts, and moments in a list."""
-    names = ("sizes", "hidden", "output", "loss", "l2", "dtype")
+    names = ("sizes", "hidden", "output", "loss", "l2", "dtype")  # there was no l1
     found = {name: value for name, value in attributes.items() if name.lstrip("_") not in names}
     found["_architecture"] = Architecture.from_dict({name: attributes[f"_{name}"] for name in names})
     if state is not None:

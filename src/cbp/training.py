@@ -15,6 +15,7 @@ import numpy as np
 
 from cbp import _core, passes
 from cbp.arrays import Examples
+from cbp.conversion import Array
 from cbp.history import Epoch, History
 from cbp.optimizers.base import Optimizer, OptimizerState
 from cbp.progress import Progress
@@ -35,8 +36,8 @@ class Training:
         Of the same class as the state's.
     batch_size : int or None
     settings : callable
-        Returns, for each epoch anew, l2, the number of threads and the lock for what other threads may copy:
-        the parameters at rest and the optimiser's state.
+        Returns, for each epoch anew, the penalties, the number of threads and the lock for what other threads
+        may copy: the parameters at rest and the optimiser's state.
     keep : callable
         Is given the steps at the end of each epoch, under the lock.
     shuffler : Generator or None
@@ -52,7 +53,7 @@ class Training:
         optimizer: Optimizer,
         *,
         batch_size: int | None,
-        settings: Callable[[], tuple[float, int, AbstractContextManager[object]]],
+        settings: Callable[[], tuple[Array, int, AbstractContextManager[object]]],
         keep: Callable[[Steps], object],
         shuffler: np.random.Generator | None,
         restorable: bool,
@@ -64,7 +65,7 @@ class Training:
         self.bound = passes.part_rows(examples)
         self.settings, self.shuffler, self.restorable = settings, shuffler, restorable
         self.keep = keep
-        self.l2, self.n_threads, self.lock = settings()
+        self.penalties, self.n_threads, self.lock = settings()
         self.steps = self.steps_from(state)
         self.order = np.arange(examples.m, dtype=np.uint32) if shuffler is not None else None
         self.failed = False
@@ -84,10 +85,10 @@ class Training:
         """One epoch: the parameters at rest change at its end, or when Ctrl-C cuts it short."""
         started = time.perf_counter()
         if self.epochs_done > 0:  # a callback may have set them, or forked
-            self.l2, self.n_threads, self.lock = self.settings()
+            self.penalties, self.n_threads, self.lock = self.settings()
             self.steps = self.steps_from(self.steps)
         run, n_threads = self.steps.run, self.n_threads
-        self.steps.set_rule(self.optimizer, self.l2, -(-self.examples.m // self.batch))
+        self.steps.set_rule(self.optimizer, self.penalties, -(-self.examples.m // self.batch))
         try:
             self.begin()
             self.budget = passes.run_through(
@@ -106,7 +107,9 @@ class Training:
             raise
         except FloatingPointError as error:
             self.failed = True
-            raise FloatingPointError(f"epoch {number}: {error}; {remedy(self.optimizer, self.l2)}") from None
+            raise FloatingPointError(
+                f"epoch {number}: {error}; {remedy(self.optimizer, self.penalties)}"
+            ) from None
         except BaseException:
             self.failed = True
             raise
@@ -154,9 +157,10 @@ class Training:
         return self.settled() if self.restorable else self.settled().at_rest()
 
 
-def remedy(optimizer: Optimizer, l2: float) -> str:
+def remedy(optimizer: Optimizer, penalties: Array) -> str:
     """What to try where numbers have grown beyond all bounds."""
-    tries = {"a learning_rate": float(optimizer.learning_rate), "an l2": l2}
+    l1, l2 = penalties.max(axis=1).tolist()
+    tries = {"a learning_rate": float(optimizer.learning_rate), "an l2": l2, "an l1": l1}
     smaller = [f"{name} below {value:g}, " for name, value in tries.items() if value > 0]
     return f"try {''.join(smaller)}{'or ' if smaller else ''}X and Y scaled to a range of about 1"
 

@@ -103,7 +103,7 @@ def describe_training(recipe: Recipe, trained: Trained) -> None:
     """Say how the network was trained, and what decided when to stop."""
     rule, net = recipe.optimizer, trained.net
     steps = f"{type(rule).__name__.lower()} {rule.learning_rate:g}, batches of {recipe.batch_size:,}"
-    penalty = f", l2 {net.l2:g}" if net.l2 else ""
+    penalty = f", l2 {net.l2:g}" if isinstance(net.l2, float) and net.l2 else ""
     epochs = counted(trained.epochs, "epoch")
     if not trained.finished:
         epochs += " until it was interrupted"

@@ -102,6 +102,7 @@ table.unpack = unpack
 table.settle = settle
 table.read_moment = read_moment
 table.write_moment = write_moment
+table.set_penalties = set_penalties
 table.read_gradient = read_gradient
 table.advance = advance
 table.update = update_outside

@@ -52,6 +52,39 @@ cdef double sum_of_squares(const real* W, Py_ssize_t n) noexcept nogil:
     return result
 
 
+cdef double sum_of_magnitudes(const real* W, Py_ssize_t n) noexcept nogil:
+    cdef real[64] lane
+    cdef vec total = broadcast(0)
+    cdef double result = 0
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        total = total + magnitude(load(W + i))
+    store(lane, total)
+    for i in range(LANES):
+        result += lane[i]
+    return result
+
+
+cdef inline double penalty_of(const real* W, Py_ssize_t n, double l1, double l2) noexcept nogil:
+    """lambda / 2 sum W^2 + lambda_1 sum |W|"""
+    cdef double total = 0
+    if l2 != 0:
+        total = l2 / 2 * sum_of_squares(W, n)
+    if l1 != 0:
+        total += l1 * sum_of_magnitudes(W, n)
+    return total
+
+
+cdef void add_subgradient(real* Delta, const real* W, real l1, Py_ssize_t n) noexcept nogil:
+    """Delta += lambda_1 sign W, which is 0 for a weight of 0."""
+    cdef Py_ssize_t i
+    cdef vec W_i
+    for i from 0 <= i < n by LANES:
+        W_i = load(W + i)
+        W_i = where_positive(W_i, broadcast(l1), where_less(W_i, broadcast(0), broadcast(-l1)))
+        store(Delta + i, load(Delta + i) + W_i)
+
+
 cdef void reduce_Delta(real* Delta, Py_ssize_t partial, Py_ssize_t n_partials, Py_ssize_t n) noexcept nogil:
     """Add n reals of the partial sums up in order, by eights; from one sum to the next it is `partial`."""
     cdef Py_ssize_t i, p, q
@@ -86,7 +119,9 @@ cdef void finish_part(
     cdef Py_ssize_t j = part.left, p = 0, s, width, at, n, n_bias
     cdef Py_ssize_t strips = strip_count(layer.n_in + 1)
     cdef real* D
-    cdef double* squares = run.squares + layer.first_strip + j // (2 * LANES) * strips + part.first // STRIP
+    cdef double* penalties = run.penalties + layer.first_strip + j // (2 * LANES) * strips + part.first // STRIP
+    cdef Py_ssize_t l = layer - run.plan.layers
+    cdef real l1 = <real> run.l1[l] if step.penalised else 0, l2 = <real> run.l2[l] if step.penalised else 0
     while j < part.right:
         width = panel_width(layer.n_out - j)
         D = Delta.at + p * Delta.panel + (part.first - Delta.first) * width
@@ -94,15 +129,17 @@ cdef void finish_part(
         n, n_bias = rows_of_W * width, (part.last - part.first - rows_of_W) * width
         if n_partials > 1 and run.mode != LOSS:
             reduce_Delta(D, run.plan.packed_size, n_partials, n + n_bias)
-        if step.l2 != 0:                # strip by strip: what a thread has of them must not show in the sum
+        if step.penalised:              # strip by strip: what a thread has of them must not show in the sum
             for s in range(strip_count(rows_of_W)):
-                squares[s] = sum_of_squares(run.W + at + s * STRIP * width,
-                                            min(STRIP, rows_of_W - s * STRIP) * width)
-            squares += strips
+                penalties[s] = penalty_of(run.W + at + s * STRIP * width, min(STRIP, rows_of_W - s * STRIP) * width,
+                                          run.l1[l] if l1 != 0 else 0, run.l2[l] if l2 != 0 else 0)
+            penalties += strips
         if run.mode == TRAIN and not step.by_part:
             update_run(run, step, D, at, 0, True, n + n_bias)
         elif run.mode == TRAIN:
-            update_run(run, step, D, at, step.l2, True, n)
+            if l1 != 0:
+                add_subgradient(D, run.W + at, l1, n)
+            update_run(run, step, D, at, l2, True, n)
             update_run(run, step, D + n, at + n, 0, False, n_bias)
         j += 2 * LANES
         p += 1

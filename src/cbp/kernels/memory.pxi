@@ -27,7 +27,9 @@ cdef Py_ssize_t lay_out(
     lay_out_moments(run.kept, &at, w_bytes, n_moments if restorable else 0)
     run.tiles = <real*> aligned(&at, run.most_threads * run.tile_size * sizeof(real))
     run.losses = <double*> aligned(&at, max(run.round, run.n_partials) * sizeof(double))
-    run.squares = <double*> aligned(&at, plan.n_strips * sizeof(double))
+    run.l1 = <double*> aligned(&at, plan.n_layers * sizeof(double))
+    run.l2 = <double*> aligned(&at, plan.n_layers * sizeof(double))
+    run.penalties = <double*> aligned(&at, plan.n_strips * sizeof(double))
     run.reports = <Report*> aligned(&at, run.most_threads * sizeof(Report))
     run.barrier = <Barrier*> aligned(&at, sizeof(Barrier))
     if run.mode != LOSS:

@@ -46,9 +46,8 @@ cdef void update_outside(
     """The optimiser's step against a gradient from outside, the penalty in it: to the same bits as in a pass that has
     come to that gradient itself."""
     cdef Pass* run = <Pass*> state
-    cdef Step step = step_constants(rule, rate, 1, cursor)
+    cdef Step step = step_constants(rule, False, rate, 1, cursor)
     cdef int team = copying_team(run, n_threads)
-    step.l2, step.by_part = 0, rule.weight_decay != 0
     if team > 1:
         with parallel(num_threads=team):
             update_noted(run, <const real*> D, &step, cursor, threadid(), team_size())

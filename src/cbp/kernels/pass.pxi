@@ -76,9 +76,9 @@ cdef inline void make_restorable(const Pass* run, Step* step, const Cursor* curs
 
 
 cdef void read_gradient(
-    void* state, void* gradient, const void* parameters, double l2, double weight,
+    void* state, void* gradient, const void* parameters, double weight,
 ) noexcept nogil:
-    """D = (Delta + lambda W) / m at rest, after a whole batch in mode GRADIENT."""
+    """D = (Delta + lambda_1 sign W + lambda W) / m at rest, after a whole batch in mode GRADIENT."""
     cdef Pass* run = <Pass*> state
     cdef const Layer* layer
     cdef real* D
@@ -90,6 +90,19 @@ cdef void read_gradient(
         D = <real*> gradient + layer.flat
         W = <const real*> parameters + layer.flat
         unpack_rows(layer, D, run.Delta + layer.packed, 0, layer.n_in + 1)
-        gradient_run(D, W, <real> l2, inverse_m, layer.n_in * layer.n_out)
+        if <real> run.l1[l] != 0:
+            for i in range(layer.n_in * layer.n_out):
+                D[i] += <real> run.l1[l] * ((W[i] > 0) - (W[i] < 0))
+        gradient_run(D, W, <real> run.l2[l], inverse_m, layer.n_in * layer.n_out)
         for i in range(layer.n_in * layer.n_out, (layer.n_in + 1) * layer.n_out):
             D[i] *= inverse_m
+
+
+cdef void set_penalties(void* state, const double* l1, const double* l2) noexcept nogil:
+    """A penalty that is 0 in this precision is none."""
+    cdef Pass* run = <Pass*> state
+    cdef Py_ssize_t l
+    run.penalised = False
+    for l in range(run.plan.n_layers):
+        run.l1[l], run.l2[l] = l1[l], l2[l]
+        run.penalised = run.penalised or <real> l1[l] != 0 or <real> l2[l] != 0

@@ -109,10 +109,10 @@ cdef bint step_as(const Update* of) noexcept nogil:
         return False
     memset(&cursor, 0, sizeof(cursor))
     cursor.updates = of.updates
-    step = step_constants(&of.rule, of.learning_rate, of.m, &cursor)
+    step = step_constants(&of.rule, of.l2 != 0, of.learning_rate, of.m, &cursor)
     step.back = of.back
     for i in range(MOST_MOMENTS):
         moments[i] = <real*> of.moments[i]
-    step.update(&step, <real*> of.W, moments, 0, <const real*> of.Delta, step.l2 if of.are_weights else 0,
+    step.update(&step, <real*> of.W, moments, 0, <const real*> of.Delta, <real> of.l2 if of.are_weights else 0,
                 of.are_weights, of.n)
     return True

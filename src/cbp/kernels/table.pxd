@@ -103,7 +103,6 @@ ctypedef struct Hyperparameters:        # of the optimiser, but for the learning
     double decay                        # RMSprop
     bint centered
     double momentum_decay               # Nadam
-    double l2
 
 
 ctypedef struct Data:                   # the examples of one call, each array C-contiguous
@@ -210,6 +209,7 @@ ctypedef struct Rearrangement:
 ctypedef struct Update:                 # of n reals, whole vectors
     Hyperparameters rule
     double learning_rate
+    double l2
     int64_t updates                     # before this one
     double m
     bint are_weights                    # not biases, which are exempt from penalty and decay
@@ -265,8 +265,9 @@ ctypedef struct Table:
     void (*settle)(void* state) noexcept nogil
     void (*read_moment)(void* state, int which, void* moment) noexcept nogil
     void (*write_moment)(void* state, int which, const void* moment) noexcept nogil
-    void (*read_gradient)(void* state, void* gradient, const void* parameters, double l2,
-                          double weight) noexcept nogil
+    # (n_layers,) each: of |W| and of W^2 / 2
+    void (*set_penalties)(void* state, const double* l1, const double* l2) noexcept nogil
+    void (*read_gradient)(void* state, void* gradient, const void* parameters, double weight) noexcept nogil
     # rates: the learning rate of each step of the pass; NULL but in mode TRAIN
     void (*advance)(void* state, const Data* data, const Hyperparameters* rule, const double* rates, Cursor* cursor,
                     double budget, int n_threads) noexcept nogil

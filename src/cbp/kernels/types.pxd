@@ -60,6 +60,7 @@ cdef struct Step:                       # one update's constants, the bias corre
     bint nesterov
     bint centered
     bint by_part                        # weights and biases are not stepped alike
+    bint penalised                      # by the penalties of the pass
     real learning_rate
     real momentum
     real beta1
@@ -71,7 +72,6 @@ cdef struct Step:                       # one update's constants, the bias corre
     real gradient_rate                  # Nadam's two, of D and of m
     real moment_rate
     real shrink                         # AdamW's 1 - eta times the weight decay
-    real l2                             # lambda
     real inverse_m                      # 1 / m, or 1 / (the sum of the weights)
     Py_ssize_t back                     # a moment is read so many reals from where it is written
     bint* infinite                      # set where a parameter is no longer finite; or NULL, where nobody asks yet
@@ -166,7 +166,10 @@ cdef struct Pass:
     real* z                             # by columns: (round, ld_out), z(2) of a round
     real* x                             # by columns: (2, round, x_size), where this and the next round are gathered
     double* losses                      # by rows: (round,), one an example; else (n_partials,)
-    double* squares                     # (n_strips,), sum of W^2 a strip of a panel
+    double* l1                          # (n_layers,) penalties …
+    double* l2                          # … of |W| and of W^2 / 2
+    bint penalised                      # whether any is not 0
+    double* penalties                   # (n_strips,), of a strip of a panel
     Report* reports                     # (most_threads,)
     Barrier* barrier
     void* memory

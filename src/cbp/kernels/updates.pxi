@@ -268,13 +268,16 @@ cdef const char* optimizer_name(int optimizer) noexcept nogil:
     return optimizer_row(optimizer).name
 
 
-cdef Step step_constants(const Hyperparameters* rule, double rate, double m, Cursor* cursor) noexcept nogil:
+cdef Step step_constants(
+    const Hyperparameters* rule, bint penalised, double rate, double m, Cursor* cursor,
+) noexcept nogil:
     """The constants of the update after `cursor.updates` others, on examples that weigh m."""
     cdef OptimizerRow row = optimizer_row(rule.optimizer)
     cdef Step step
     step.update = row.update
     step.nesterov, step.centered = rule.nesterov, rule.centered
-    step.by_part = <real> rule.l2 != 0 or rule.weight_decay != 0
+    step.penalised = penalised
+    step.by_part = penalised or rule.weight_decay != 0
     step.learning_rate = <real> rate
     step.momentum = <real> rule.momentum
     step.beta1 = <real> rule.beta1
@@ -284,7 +287,6 @@ cdef Step step_constants(const Hyperparameters* rule, double rate, double m, Cur
     step.epsilon = <real> rule.epsilon
     step.v_correction = step.gradient_rate = step.moment_rate = 1
     step.shrink = <real> (1 - rate * rule.weight_decay)
-    step.l2 = <real> rule.l2
     step.inverse_m = <real> (1 / m)
     step.back, step.infinite = 0, NULL
     if row.prepare != NULL:

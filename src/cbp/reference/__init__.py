@@ -57,7 +57,8 @@ def gradient(
     X: ArrayLike,
     Y: ArrayLike,
     *,
-    l2: float = 0.0,
+    l2: float | Sequence[float] = 0.0,
+    l1: float | Sequence[float] = 0.0,
     sample_weight: ArrayLike | None = None,
 ) -> tuple[float, list[Array], list[Array], Array]:
     """J, [D_W(1), …], [D_b(1), …] and dJ/dX, by forward propagation and the delta recursion.
@@ -81,15 +82,20 @@ def gradient(
     m = w.sum()
 
     zs, a = forward(weights, biases, activations, inputs)
-    J = (w @ losses(activations[-1], loss, zs[-1], targets) + l2 / 2 * sum((W**2).sum() for W in weights)) / m
+    ridge, lasso = (np.broadcast_to(value, len(weights)) for value in (l2, l1))
+    penalty = sum(
+        r / 2 * (W**2).sum() + s * np.abs(W).sum() for r, s, W in zip(ridge, lasso, weights, strict=True)
+    )
+    J = (w @ losses(activations[-1], loss, zs[-1], targets) + penalty) / m
 
     delta = output_delta(activations[-1], loss, zs[-1], a[-1], targets) * w[:, None]
     D_W: list[Array] = []
     D_b: list[Array] = []
     for layer in range(len(weights) - 1, -1, -1):
-        D_W.insert(0, (a[layer].T @ delta + l2 * weights[layer]) / m)
+        W = weights[layer]
+        D_W.insert(0, (a[layer].T @ delta + ridge[layer] * W + lasso[layer] * np.sign(W)) / m)
         D_b.insert(0, delta.sum(axis=0) / m)
-        delta = delta @ weights[layer].T
+        delta = delta @ W.T
         if layer > 0:
             delta = times_derivative(activations[layer - 1], delta, zs[layer - 1], a[layer])
     return float(J), D_W, D_b, delta / m
@@ -114,11 +120,12 @@ class Training:
         activations: Sequence[Named],
         loss: Named,
         *,
-        l2: float = 0.0,
+        l2: float | Sequence[float] = 0.0,
+        l1: float | Sequence[float] = 0.0,
     ) -> None:
         self.weights = [np.array(W, dtype=np.float64) for W in weights]
         self.biases = [np.array(b, dtype=np.float64) for b in biases]
-        self.activations, self.loss, self.l2 = activations, loss, l2
+        self.activations, self.loss, self.l2, self.l1 = activations, loss, l2, l1
         self.moments = [[np.zeros_like(theta) for _ in range(3)] for theta in self._layers]
         self.t = 0  # updates
 
@@ -158,6 +165,7 @@ class Training:
             J, D_W, D_b, _ = gradient(
                 *(self.weights, self.biases, self.activations, self.loss, X[batch], Y[batch]),
                 l2=self.l2,
+                l1=self.l1,
                 sample_weight=w[batch],
             )
             total += J * float(w[batch].sum())
