@@ -16,6 +16,7 @@ NETS = {
     # With batches of 32 and several threads the first layer goes by columns, which no team shares evenly.
     "211-100-20-7": ([211, 100, 20, 7], {"hidden": ["tanh", "sigmoid"]}),
     "64-32-10": ([64, 32, 10], {}),
+    "200-97-5": ([200, 97, 5], {"bias": False}),
 }
 SIZES = [[1, 1], [3, 7, 2], [5, 8, 9, 3], [17, 33, 4], [31, 64, 15, 10], [784, 128, 10]]
 

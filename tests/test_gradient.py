@@ -162,6 +162,15 @@ def test_larger_networks_and_batches(sizes, m, dtype):
     assert_agree(net, *draw(net, m, rng, labels=softmax, weighted=m != 97))
 
 
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_check_gradient_without_biases(hidden):
+    rng = np.random.default_rng(4)
+    net = network([4, 5, 3, 2], hidden=hidden, output="identity", l2=0.3, bias=False)
+    assert net.n_parameters == 4 * 5 + 5 * 3 + 3 * 2
+    X = draw_X(net, 12, rng, margin=1e-2)
+    assert net.check_gradient(X, draw_Y(net, X, rng, margin=1e-2)) < 1e-8
+
+
 def test_different_activations_layer_by_layer():
     rng = np.random.default_rng(2)
     for hidden in itertools.permutations(["sigmoid", "tanh", "relu", "gelu", "elu"], 3):

@@ -26,13 +26,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("dtype", "bias"), [("float32", True), ("float64", False)])
 @pytest.mark.parametrize(("sizes", "m", "n_threads"), CASES.values(), ids=CASES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
-def test_the_same_bits(optimizer, sizes, m, n_threads, dtype):
+def test_the_same_bits(optimizer, sizes, m, n_threads, dtype, bias):
     rng = np.random.default_rng(1)
     penalties = {"l2": [0.7, *[0.3] * (len(sizes) - 2)], "l1": [0.0, *[0.2] * (len(sizes) - 2)]}
-    options = {"hidden": "tanh", **penalties, "dtype": dtype, "rng": 2, "n_threads": n_threads}
+    options = {"hidden": "tanh", **penalties, "bias": bias, "dtype": dtype, "rng": 2, "n_threads": n_threads}
     net, twin = cbp.Network(sizes, **options), cbp.Network(sizes, **options)
     X, Y = rng.normal(size=(m, sizes[0])).astype(dtype), rng.integers(0, sizes[-1], size=m)
     state = at_rest(twin._state_for(optimizer))

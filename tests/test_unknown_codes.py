@@ -15,7 +15,9 @@ def engine(hidden="tanh", output="sigmoid", loss="cross_entropy", dtype="float32
     itemsize = np.dtype(dtype).itemsize
     parameters = np.zeros(9 + 12 + 8 + 128 // itemsize, dtype)
     activations = (("relu", 0.0), (hidden, 0.0), (output, 0.0))
-    return _core.Engine(kernels.table(dtype), itemsize, (2, 3, 3, 2), activations, (loss, 0.5), parameters)
+    return _core.Engine(
+        kernels.table(dtype), itemsize, (2, 3, 3, 2), activations, (loss, 0.5), True, parameters
+    )
 
 
 # --- plans

@@ -72,7 +72,7 @@ static void all(void *pass, STRUCT(Data) *data, STRUCT(Hyperparameters) *rule, c
 static real *run(const Case *c, int n_threads)
 {
     static const double numbers[8]; /* of activations that have none */
-    STRUCT(Spec) spec = {c->n_layers, c->sizes, c->activations, numbers, c->loss, 0};
+    STRUCT(Spec) spec = {c->n_layers, c->sizes, c->activations, numbers, c->loss, 0, 1};
     STRUCT(Fault) fault = {0};
     STRUCT(Data) data = {0};
     STRUCT(Hyperparameters) rule = {0};

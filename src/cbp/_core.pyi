@@ -35,6 +35,7 @@ class Engine:
         sizes: tuple[int, ...],
         activations: tuple[tuple[str, float], ...],
         loss: tuple[str, float],
+        bias: bool,
         parameters: _Array,
     ) -> Engine: ...
     def note_write(self) -> None: ...

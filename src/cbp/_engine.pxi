@@ -15,6 +15,8 @@ cdef class Engine:
         Of layers 2 … L: the name, and the number that goes with it, such as the slope of leaky_relu.
     loss : (str, float)
         Likewise.
+    bias : bool
+        Whether layers have biases.
     parameters : array
         The flat vector at rest, and at least 128 bytes more than it needs, which kernels read and never use.
     """
@@ -29,7 +31,7 @@ cdef class Engine:
     cdef readonly Py_ssize_t n_layers, n_in, n_out, n_parameters
 
     def __cinit__(self, object capsule, Py_ssize_t itemsize, tuple sizes, tuple activations, tuple loss,
-                  object parameters):
+                  bint bias, object parameters):
         cdef t.Spec spec
         cdef Py_ssize_t l
         self.capsule = capsule
@@ -48,9 +50,10 @@ cdef class Engine:
             for l in range(self.n_layers):
                 name, c_numbers[l] = activations[l]
                 c_activations[l] = code_of(self.table.activation_name, name, "activation")
-                self.n_parameters += (c_sizes[l] + 1) * c_sizes[l + 1]
+                self.n_parameters += (c_sizes[l] + bias) * c_sizes[l + 1]
             spec.n_layers, spec.sizes, spec.activations, spec.numbers = self.n_layers, c_sizes, c_activations, c_numbers
             name, spec.loss_number = loss
+            spec.bias = bias
             spec.loss = code_of(self.table.loss_name, name, "loss")
             self.parameters = Array(parameters, itemsize, True)
             self.parameters.expect(self.n_parameters + 128 // itemsize)

@@ -11,9 +11,15 @@ import numpy as np
 from cbp import arguments, layout
 from cbp.conversion import Array
 from cbp.functions import ACTIVATIONS, LOSSES, Named, check_number, name_of, with_number
+from cbp.scalars import flag
+
+# Entries of `to_dict` that may be missing, and what they are then.
+OPTIONAL = {"l1": 0.0, "bias": True}
 
 
-class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "loss", "l2", "dtype", "l1"))):
+class Architecture(
+    namedtuple("Architecture", ("sizes", "hidden", "output", "loss", "l2", "dtype", "l1", "bias"))
+):
     """Shapes, functions and numbers of a network, checked; two that are equal make equal networks.
 
     Parameters
@@ -29,6 +35,8 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
     l2, l1 : float or sequence of float
         λ of Σ W² / 2 and of Σ |W|, or one for each layer of weights.
     dtype : dtype-like
+    bias : bool
+        Whether layers have biases.
 
     Raises
     ------
@@ -45,6 +53,7 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
     l2: float | tuple[float, ...]
     dtype: np.dtype[Any]
     l1: float | tuple[float, ...]
+    bias: bool
 
     def __new__(  # noqa: D102
         cls,
@@ -56,6 +65,7 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
         l2: Any = 0.0,
         dtype: Any = "float32",
         l1: Any = 0.0,
+        bias: Any = True,
     ) -> Self:
         found = arguments.sizes(sizes)
         inner, g = arguments.hidden(hidden, len(found) - 2), arguments.output(output, found[-1])
@@ -65,7 +75,7 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
         check_number(named, LOSSES, precision)
         n = len(found) - 1
         ridge, lasso = arguments.penalty(l2, "l2", n), arguments.penalty(l1, "l1", n)
-        return super().__new__(cls, found, inner, g, named, ridge, precision, lasso)
+        return super().__new__(cls, found, inner, g, named, ridge, precision, lasso, flag(bias, "bias"))
 
     def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """What `copy` and `pickle` make another one of."""
@@ -84,7 +94,7 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
     @property
     def n_parameters(self) -> int:
         """The number of weights and biases; ValueError where no machine could address them."""
-        return layout.n_parameters(self.sizes, self.dtype)
+        return layout.n_parameters(self.sizes, self.dtype, self.bias)
 
     @property
     def smooth(self) -> bool:
@@ -106,9 +116,10 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
     def to_dict(self) -> dict[str, Any]:
         """The arguments that make it again, in values that JSON has."""
         values = {**self._asdict(), "dtype": self.dtype.name}
-        if not self.l1:  # which earlier versions do not know
-            del values["l1"]
-        return values
+        # Earlier versions do not know the optional ones.
+        return {
+            name: value for name, value in values.items() if name not in OPTIONAL or value != OPTIONAL[name]
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Architecture:
@@ -119,7 +130,7 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
         TypeError, ValueError
             If a value is missing, unknown or not as it should be.
         """
-        if missing := [name for name in cls._fields if name not in values and name != "l1"]:
+        if missing := [name for name in cls._fields if name not in values and name not in OPTIONAL]:
             raise ValueError(f"there is no {missing[0]}")
         if unknown := [name for name in values if name not in cls._fields]:
             raise ValueError(f"{unknown[0]!r} is unknown; there are {', '.join(cls._fields)}")
@@ -133,5 +144,6 @@ class Architecture(namedtuple("Architecture", ("sizes", "hidden", "output", "los
         parts += [f"output={self.output!r}", f"loss={self.loss!r}"]
         for name, value in (("l2", self.l2), ("l1", self.l1)):
             parts += [f"{name}={list(value) if isinstance(value, tuple) else f'{value:g}'}"] if value else []
+        parts += [] if self.bias else ["bias=False"]
         parts += [f"dtype={self.dtype.name!r}"]
         return ", ".join(parts)

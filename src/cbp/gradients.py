@@ -24,27 +24,30 @@ class Gradient:
         dJ/dX, where it was asked for.
     sizes : tuple of int
         s(1) … s(L).
+    bias : bool
+        Whether the network has biases.
     """
 
     parameters: Array
     loss: float
     inputs: Array | None
     sizes: tuple[int, ...]
+    bias: bool = True
 
     @property
     def weights(self) -> Layers:
         """(D_W(1), …), writable views, each (s(l), s(l+1)); to assign to one copies into it."""
-        return views(self.parameters, self.sizes)[0]
+        return views(self.parameters, self.sizes, self.bias)[0]
 
     @property
     def biases(self) -> Layers:
-        """(D_b(1), …), writable views, each (s(l+1),); to assign to one copies into it."""
-        return views(self.parameters, self.sizes)[1]
+        """(D_b(1), …), writable views, each (s(l+1),), or ()."""
+        return views(self.parameters, self.sizes, self.bias)[1]
 
     @property
     def thetas(self) -> list[Array]:
         """The textbook form [D_b | D_W^T], copies."""
-        return thetas(*views(self.parameters, self.sizes))
+        return thetas(*views(self.parameters, self.sizes, self.bias))
 
 
 def relative_difference(D: Array, J: Callable[[], float], parameters: Array, *, smooth: bool) -> float:

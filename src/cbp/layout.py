@@ -1,6 +1,7 @@
 """Where parameters lie: one flat vector W(1), b(1), W(2), b(2), …, each row-major; all else is a view of it.
 
-W(l), (s(l), s(l+1)), and b(l), (s(l+1),), together are one matrix whose last row is the bias.
+W(l), (s(l), s(l+1)), and b(l), (s(l+1),), together are one matrix whose last row is the bias. Without
+biases there are the weights alone.
 """
 
 import sys
@@ -18,9 +19,9 @@ MOST_UNITS = 2**31 - 1  # kernels take labels for int32
 SLACK_BYTES = 128  # kernels read up to two vectors past the end, and use nothing of it
 
 
-def n_parameters(sizes: Sequence[int], dtype: DTypeLike) -> int:
+def n_parameters(sizes: Sequence[int], dtype: DTypeLike, bias: bool = True) -> int:
     """The number of parameters; ValueError where no machine could address them."""
-    n = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+    n = sum((n_in + bias) * n_out for n_in, n_out in pairwise(sizes))
     if n * np.dtype(dtype).itemsize * 8 > sys.maxsize:
         raise ValueError(f"sizes {list(sizes)} make more parameters than can be addressed")
     if max(sizes) > MOST_UNITS:
@@ -37,22 +38,33 @@ def allocate(n: int, dtype: DTypeLike) -> tuple[Array, Array]:
     return storage[:n], storage
 
 
-def views(flat: Array, sizes: Sequence[int]) -> tuple[Layers, Layers]:
-    """(W(1), W(2), …) and (b(1), b(2), …) as views of the flat vector."""
+def views(flat: Array, sizes: Sequence[int], bias: bool = True) -> tuple[Layers, Layers]:
+    """(W(1), W(2), …) and (b(1), b(2), …), without biases (), as views of the flat vector."""
     weights: list[Array] = []
     biases: list[Array] = []
     start = 0
     for n_in, n_out in pairwise(sizes):
-        layer = flat[start : start + (n_in + 1) * n_out].reshape(n_in + 1, n_out)
-        weights.append(layer[:-1])
-        biases.append(layer[-1])
+        layer = flat[start : start + (n_in + bias) * n_out].reshape(n_in + bias, n_out)
+        weights.append(layer[:n_in])
+        biases.extend(layer[n_in:])
         start += layer.size
     return Layers(weights, "weights"), Layers(biases, "biases")
 
 
 def thetas(weights: Sequence[Array], biases: Sequence[Array]) -> list[Array]:
-    """The textbook form, copies: Theta(l) = [b(l) | W(l)^T], (s(l+1), 1 + s(l))."""
-    return [np.column_stack([b, W.T]) for W, b in zip(weights, biases, strict=True)]
+    """The textbook form, copies: Theta(l) = [b(l) | W(l)^T], (s(l+1), 1 + s(l)); without biases b = 0."""
+    columns = biases or [np.zeros(W.shape[1], W.dtype) for W in weights]
+    return [np.column_stack([b, W.T]) for W, b in zip(weights, columns, strict=True)]
+
+
+def check_biases(matrices: Sequence[Array], bias: bool) -> None:
+    """Refuse textbook matrices with biases for a network that has none."""
+    for i, theta in enumerate(matrices):
+        first = int((theta[:, 0] != 0).argmax())
+        if not bias and theta[first, 0] != 0:
+            raise ValueError(
+                f"thetas[{i}][{first}, 0] must be 0 with bias=False, got {float(theta[first, 0]):g}"
+            )
 
 
 def sizes_of(given: Sequence[Any]) -> tuple[list[Array], list[int]]:

@@ -76,6 +76,9 @@ class Network(Structure):
         0; biases are exempt. The derivative of |W| is taken to be the sign of W, and 0 for 0 (a subgradient).
         In a minibatch step m is the size of the minibatch, so that a λ weighs more the smaller the batches
         are. One that is not 0 must not become 0 in `dtype`, nor infinite.
+    bias : bool, default True
+        Whether layers have biases b(l). Without them `biases` is empty, and `parameters` holds weights
+        alone.
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and computations.
     init : str or callable, optional
@@ -123,7 +126,7 @@ class Network(Structure):
         thetas : sequence of array-like
             One matrix a layer of weights; each has one column more than the one before it has rows.
         **options
-            As for `Network`, with the same defaults.
+            As for `Network`, with the same defaults. With ``bias=False`` the first columns must be 0.
 
         Examples
         --------
@@ -138,7 +141,9 @@ class Network(Structure):
         network = cls(sizes, rng=0, **options)
         network._shuffler = spawn(generator(rng))
         network.weights = [theta[:, 1:].T for theta in matrices]
-        network.biases = [theta[:, 0] for theta in matrices]
+        layout.check_biases(matrices, network._bias)
+        if network._bias:
+            network.biases = [theta[:, 0] for theta in matrices]
         return network
 
     # Forward
@@ -360,11 +365,11 @@ class Network(Structure):
         """
         D = np.empty(len(self._parameters), self._dtype)
         if sample_weight is None and not inputs and (J := self._at_once("gradient", X, Y, D)) is not None:
-            return Gradient(D, J, None, self._sizes)
+            return Gradient(D, J, None, self._sizes, self._bias)
         examples = self._examples(X, Y, sample_weight, self._feature_names)
         to_inputs = np.empty((examples.m, self._sizes[0]), dtype=self._dtype) if inputs else None
         J = passes.gradient(self._engine, examples, self._thread_count(), self._penalties, D, to_inputs)
-        return Gradient(D, J, to_inputs, self._sizes)
+        return Gradient(D, J, to_inputs, self._sizes, self._bias)
 
     def _at_once(self, mode: str, X: Any, Y: Any, D: Array | None) -> float | None:
         """J, and D its gradient, of ready arrays and little work, where all else would take longer than that.

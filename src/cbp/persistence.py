@@ -1,4 +1,4 @@
-"""Networks in files: NumPy's .npz with the flat parameters and a description in JSON, never a pickle."""
+"""Networks at rest: in files, NumPy's .npz with the parameters and a description in JSON; in old pickles."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cbp import metadata
 from cbp.architecture import Architecture
 from cbp.conversion import Array
 from cbp.files import write_whole
+from cbp.optimizers.base import OptimizerState
 
 FORMAT = "cbp network"
 VERSION = 1
@@ -78,3 +79,16 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Array]:
             f"{name} has version {description.get('version')!r} of the format; this cbp reads {VERSION}"
         )
     return description, parameters
+
+
+def of_earlier_version(
+    attributes: dict[str, Any], state: Any
+) -> tuple[dict[str, Any], OptimizerState | None]:
+    """A pickle's contents as they are now: the architecture was in parts, and moments in a list."""
+    names = ("sizes", "hidden", "output", "loss", "l2", "dtype")  # there was no l1
+    found = {name: value for name, value in attributes.items() if name.lstrip("_") not in names}
+    found["_architecture"] = Architecture.from_dict({name: attributes[f"_{name}"] for name in names})
+    if state is not None:
+        moments = dict(zip(state.optimizer.moments, state.moments, strict=True))
+        state = OptimizerState(state.optimizer, state.updates, moments)
+    return found, state

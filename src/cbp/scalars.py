@@ -1,4 +1,4 @@
-"""Checks of single numbers: how many of something there are, or how large a quantity is."""
+"""Checks of single values: counts, quantities and flags."""
 
 import math
 import numbers
@@ -57,6 +57,13 @@ def non_negative(
     if not (0 <= number < below and math.isfinite(number)):
         raise ValueError(f"{argument} must be at least 0 and {limit}, got {value!r}")
     return number
+
+
+def flag(value: Any, argument: str) -> bool:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{argument} must be True or False, got {kind(value)}")
+    return bool(value)
 
 
 def real(value: Any, argument: str, *, least: float, below: float = math.inf, above: bool = False) -> float:

@@ -53,8 +53,8 @@ def refuse_not_finite(a: Array, weights: Sequence[Array], biases: Sequence[Array
 
 def refuse_parameters(weights: Sequence[Array], biases: Sequence[Array]) -> None:
     """Refuse parameters that are not finite, naming the first."""
-    for layer, pair in enumerate(zip(weights, biases, strict=True)):
-        for name, array in zip(("weights", "biases"), pair, strict=True):
+    for name, arrays in (("weights", weights), ("biases", biases)):
+        for layer, array in enumerate(arrays):
             bad = ~np.isfinite(array)
             if bad.any():
                 first = np.unravel_index(bad.argmax(), bad.shape)

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from cbp import _core, forks, frames, kernels, layout
+from cbp import _core, forks, frames, kernels, layout, persistence
 from cbp.architecture import Architecture
 from cbp.conversion import Array, numeric
 from cbp.functions import Named, known
@@ -22,22 +22,10 @@ from cbp.scalars import check_precision, count_or_none
 from cbp.steps import Steps, at_rest
 
 # The attributes that `Structure._build` makes, which no copy takes over as they are.
-BUILT = frozenset(
-    (
-        *(
-            "_sizes",
-            "_dtype",
-            "_penalties",
-            "_parameters",
-            "_weights",
-            "_biases",
-            "_table",
-            "_engine",
-            "_state",
-        ),
-        *("_passes", "_locks", "_rests"),
-    ),
-)
+BUILT = frozenset((
+    "_sizes", "_bias", "_dtype", "_penalties", "_parameters", "_weights", "_biases", "_table", "_engine",
+    "_state", "_passes", "_locks", "_rests",
+))  # fmt: skip
 
 
 class Structure:
@@ -54,12 +42,15 @@ class Structure:
         loss: Named | None = None,
         l2: float | Sequence[float] = 0.0,
         l1: float | Sequence[float] = 0.0,
+        bias: bool = True,
         dtype: DTypeLike = "float32",
         init: str | Init | None = None,
         rng: int | np.random.Generator | None = None,
         n_threads: int | None = None,
     ) -> None:
-        self._start(Architecture(sizes, hidden=hidden, output=output, loss=loss, dtype=dtype), n_threads)
+        self._start(
+            Architecture(sizes, hidden=hidden, output=output, loss=loss, bias=bias, dtype=dtype), n_threads
+        )
         self.l2, self.l1 = l2, l1
         source = generator(rng)
         scheme = init if init is None or callable(init) else known(init, SCHEMES, "init")
@@ -85,11 +76,18 @@ class Structure:
         """Everything that follows from shapes: the vector at rest, its views, the core's handle."""
         what = self._architecture
         # By themselves as well, for calls that take less than a microsecond.
-        self._sizes, self._dtype, self._penalties = what.sizes, what.dtype, what.penalties
+        self._sizes, self._bias, self._dtype, self._penalties = (
+            what.sizes,
+            what.bias,
+            what.dtype,
+            what.penalties,
+        )
         self._parameters, storage = layout.allocate(what.n_parameters, what.dtype)
-        self._weights, self._biases = layout.views(self._parameters, what.sizes)
+        self._weights, self._biases = layout.views(self._parameters, what.sizes, what.bias)
         self._table = kernels.table(what.dtype.name)
-        self._engine = _core.Engine(self._table, what.dtype.itemsize, what.sizes, *what.for_kernels, storage)
+        self._engine = _core.Engine(
+            self._table, what.dtype.itemsize, what.sizes, *what.for_kernels, what.bias, storage
+        )
         self._state: OptimizerState | Steps | None = None
         self._passes: dict[str, _core.Pass] = {}  # of loss and gradient
         # By process, as `forks.depth`: what was held in the parent of a fork is not held in the child.
@@ -155,6 +153,11 @@ class Structure:
             check_precision(each, name, found.dtype)
         self._architecture = found
         self._penalties = found.penalties
+
+    @property
+    def bias(self) -> bool:
+        """Whether layers have biases."""
+        return self._bias
 
     @property
     def n_threads(self) -> int | None:
@@ -225,7 +228,10 @@ class Structure:
 
     @property
     def biases(self) -> Layers:
-        """(b(1), …), writable views of `parameters`, each (s(l+1),); assignment as for `weights`."""
+        """(b(1), …), writable views of `parameters`, each (s(l+1),); assignment as for `weights`.
+
+        Without biases it is empty.
+        """
         self._engine.expose()
         return self._biases
 
@@ -237,7 +243,7 @@ class Structure:
 
     @property
     def thetas(self) -> list[Array]:
-        """[Θ(1), …], copies in the textbook's form [b(l) ǀ W(l)ᵀ], each (s(l+1), 1 + s(l))."""
+        """[Θ(1), …], copies in the textbook's form [b(l) ǀ W(l)ᵀ], each (s(l+1), 1 + s(l)); b may be 0."""
         with self._rest_lock():
             return layout.thetas(self._weights, self._biases)
 
@@ -273,23 +279,10 @@ class Structure:
         attributes = dict(attributes)
         parameters, optimizer_state = attributes.pop("parameters"), attributes.pop("_state")
         if "_architecture" not in attributes:
-            attributes, optimizer_state = of_earlier_version(attributes, optimizer_state)
+            attributes, optimizer_state = persistence.of_earlier_version(attributes, optimizer_state)
         self.__dict__.update(attributes)
         for name, value in slots.items():
             setattr(self, name, value)
         self._build()
         self._parameters[:] = parameters
         self._state = optimizer_state
-
-
-def of_earlier_version(
-    attributes: dict[str, Any], state: Any
-) -> tuple[dict[str, Any], OptimizerState | None]:
-    """A pickle's contents as they are now: the architecture was in parts, and moments in a list."""
-    names = ("sizes", "hidden", "output", "loss", "l2", "dtype")  # there was no l1
-    found = {name: value for name, value in attributes.items() if name.lstrip("_") not in names}
-    found["_architecture"] = Architecture.from_dict({name: attributes[f"_{name}"] for name in names})
-    if state is not None:
-        moments = dict(zip(state.optimizer.moments, state.moments, strict=True))
-        state = OptimizerState(state.optimizer, state.updates, moments)
-    return found, state

@@ -140,7 +140,8 @@ cdef void finish_part(
             if l1 != 0:
                 add_subgradient(D, run.W + at, l1, n)
             update_run(run, step, D, at, l2, True, n)
-            update_run(run, step, D + n, at + n, 0, False, n_bias)
+            if run.plan.bias:
+                update_run(run, step, D + n, at + n, 0, False, n_bias)
         j += 2 * LANES
         p += 1
     if run.mode == TRAIN and layer.flat > 0:    # the first layer has no use for its transpose

@@ -87,7 +87,7 @@ cdef void advance_share(
             break
         if cursor.done == 0:
             cursor.m = weight_of(data, cursor.first, batch)
-        step = step_constants(rule, run.penalised, rate_of(rates, &cursor), cursor.m, &cursor)
+        step = step_constants(rule, run.penalised, run.plan.bias, rate_of(rates, &cursor), cursor.m, &cursor)
         make_restorable(run, &step, &cursor, me)
         examples_phase(run, data, &cursor, batch, me, team)
         waited += wait_for_team(run.barrier, team, &stop)
@@ -143,7 +143,7 @@ cdef void advance_small(
             accumulate_tile(run, run.Delta, &tile, x, n_rows, ZERO, NULL, 0)
             if by_time or cursor.m != m or rates[cursor.step] != rate:
                 m, rate = cursor.m, rates[cursor.step]
-                step = step_constants(rule, run.penalised, rate, m, cursor)
+                step = step_constants(rule, run.penalised, run.plan.bias, rate, m, cursor)
             make_restorable(run, &step, cursor, 0)
             finish_all(run, &step)
         budget -= run.work * n_rows + STEP_WORK

@@ -26,7 +26,8 @@ cdef void update_share(
                 for i in range(part.first, part.last):
                     for k in range(width):
                         Delta.at[(i - Delta.first) * width + k] = (
-                            D[part.layer.flat + i * part.layer.n_out + j + k] if j + k < part.layer.n_out else 0)
+                            D[part.layer.flat + i * part.layer.n_out + j + k]
+                            if j + k < part.layer.n_out and i < part.layer.n_rows else 0)
                 Delta.at += Delta.panel
             Delta.at -= panel_count(part.layer.n_out) * Delta.panel
             finish_part(run, part, Delta, 0, step)
@@ -46,7 +47,7 @@ cdef void update_outside(
     """The optimiser's step against a gradient from outside, the penalty in it: to the same bits as in a pass that has
     come to that gradient itself."""
     cdef Pass* run = <Pass*> state
-    cdef Step step = step_constants(rule, False, rate, 1, cursor)
+    cdef Step step = step_constants(rule, False, run.plan.bias, rate, 1, cursor)
     cdef int team = copying_team(run, n_threads)
     if team > 1:
         with parallel(num_threads=team):

@@ -89,12 +89,12 @@ cdef void read_gradient(
         layer = &run.plan.layers[l]
         D = <real*> gradient + layer.flat
         W = <const real*> parameters + layer.flat
-        unpack_rows(layer, D, run.Delta + layer.packed, 0, layer.n_in + 1)
+        unpack_rows(layer, D, run.Delta + layer.packed, 0, layer.n_rows)
         if <real> run.l1[l] != 0:
             for i in range(layer.n_in * layer.n_out):
                 D[i] += <real> run.l1[l] * ((W[i] > 0) - (W[i] < 0))
         gradient_run(D, W, <real> run.l2[l], inverse_m, layer.n_in * layer.n_out)
-        for i in range(layer.n_in * layer.n_out, (layer.n_in + 1) * layer.n_out):
+        for i in range(layer.n_in * layer.n_out, layer.n_rows * layer.n_out):
             D[i] *= inverse_m
 
 

@@ -17,6 +17,7 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
         free(plan)
         return NULL
     plan.n_layers = spec.n_layers
+    plan.bias = spec.bias
     plan.loss = spec.loss
     plan.loss_row = loss_row(spec.loss)
     plan.loss_number = <real> spec.loss_number
@@ -25,6 +26,7 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
     for l in range(spec.n_layers):
         layer = &plan.layers[l]
         layer.n_in, layer.n_out = spec.sizes[l], spec.sizes[l + 1]
+        layer.n_rows = layer.n_in + spec.bias
         layer.g = spec.activations[l]
         layer.activation = activation_row(layer.g)
         layer.number = <real> spec.numbers[l]
@@ -40,7 +42,7 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
         layer.panels = plan.block_size + strip_count(layer.n_in + 1) * STRIP
         layer.first_strip = plan.n_strips
         layer.strips_before = plan.packed_strips
-        plan.n_parameters += (layer.n_in + 1) * layer.n_out
+        plan.n_parameters += layer.n_rows * layer.n_out
         plan.packed_size += (layer.n_in + 1) * padded(layer.n_out)
         if l > 0:
             plan.transposed_size += layer.n_out * padded(layer.n_in)

@@ -29,11 +29,11 @@ cdef void forward_rows(
         if packed:
             weights = packed_panels(<real*> W + layer.packed, layer.n_in + 1)
             multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
-        elif n_rows == 1:
+        elif n_rows == 1 and plan.bias:
             multiply_row_at_rest(z.at, inputs.at, W + layer.flat, layer.n_out, layer.n_out, layer.n_in)
         else:
             weights = row_panels(<real*> W + layer.flat, layer.n_out)
-            multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
+            multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS if plan.bias else ZERO)
         if layer.g == SOFTMAX:
             softmax_rows(z.at, workspace + (l + 1) % 2 * n_rows * plan.widest, z.row, n_rows, layer.n_out)
         else:

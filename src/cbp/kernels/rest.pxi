@@ -88,7 +88,7 @@ cdef void pack_vector(const Plan* plan, real* packed, const real* flat) noexcept
     cdef Py_ssize_t l
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
-        pack_rows(layer, packed + layer.packed, flat + layer.flat, 0, layer.n_in + 1)
+        pack_rows(layer, packed + layer.packed, flat + layer.flat, 0, layer.n_rows)
 
 
 cdef void unpack_vector(const Plan* plan, real* flat, const real* packed) noexcept nogil:
@@ -97,7 +97,7 @@ cdef void unpack_vector(const Plan* plan, real* flat, const real* packed) noexce
     cdef Py_ssize_t l
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
-        unpack_rows(layer, flat + layer.flat, packed + layer.packed, 0, layer.n_in + 1)
+        unpack_rows(layer, flat + layer.flat, packed + layer.packed, 0, layer.n_rows)
 
 
 cdef void pack_share(Pass* run, const real* parameters, bint only_changed, int me, int team) noexcept nogil:
@@ -106,7 +106,7 @@ cdef void pack_share(Pass* run, const real* parameters, bint only_changed, int m
     cdef Py_ssize_t l, first, last
     for l in range(run.plan.n_layers):
         layer = &run.plan.layers[l]
-        first, last = (layer.n_in + 1) * me // team, (layer.n_in + 1) * (me + 1) // team
+        first, last = layer.n_rows * me // team, layer.n_rows * (me + 1) // team
         if only_changed and not rows_differ(layer, run.W + layer.packed, parameters + layer.flat, first, last):
             continue
         pack_rows(layer, run.W + layer.packed, parameters + layer.flat, first, last)
@@ -121,7 +121,7 @@ cdef void unpack_share(const Pass* run, real* parameters, int me, int team) noex
     for l in range(run.plan.n_layers):
         layer = &run.plan.layers[l]
         unpack_rows(layer, parameters + layer.flat, run.W + layer.packed,
-                    (layer.n_in + 1) * me // team, (layer.n_in + 1) * (me + 1) // team)
+                    layer.n_rows * me // team, layer.n_rows * (me + 1) // team)
 
 
 cdef int copying_team(const Pass* run, int n_threads) noexcept nogil:

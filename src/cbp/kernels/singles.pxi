@@ -59,7 +59,7 @@ cdef bint rearrange(const Rearrangement* of, bint* differ) noexcept nogil:
     cdef const real* source = <const real*> of.source
     cdef Py_ssize_t n_rows = of.last - of.first
     memset(&layer, 0, sizeof(layer))
-    layer.n_in, layer.n_out = of.n_rows - 1, of.n_columns
+    layer.n_in, layer.n_out, layer.n_rows = of.n_rows - 1, of.n_columns, of.n_rows
     if of.move == PACK_ROWS:
         pack_rows(&layer, to, source, of.first, of.last)
     elif of.move == UNPACK_ROWS:
@@ -109,7 +109,7 @@ cdef bint step_as(const Update* of) noexcept nogil:
         return False
     memset(&cursor, 0, sizeof(cursor))
     cursor.updates = of.updates
-    step = step_constants(&of.rule, of.l2 != 0, of.learning_rate, of.m, &cursor)
+    step = step_constants(&of.rule, of.l2 != 0, True, of.learning_rate, of.m, &cursor)
     step.back = of.back
     for i in range(MOST_MOMENTS):
         moments[i] = <real*> of.moments[i]

@@ -86,6 +86,7 @@ ctypedef struct Spec:                   # the network
     const double* numbers               # (n_layers,) what they are named with, such as the slope of leaky_relu
     int loss
     double loss_number                  # what the loss is named with, such as the delta of huber
+    bint bias                           # whether layers have biases
 
 
 cdef enum:

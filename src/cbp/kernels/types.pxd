@@ -92,14 +92,15 @@ cdef struct OptimizerRow:
 cdef struct Layer:                      # of weights, from a(l) to a(l+1)
     Py_ssize_t n_in
     Py_ssize_t n_out
+    Py_ssize_t n_rows                   # at rest: of W, and one of b where there are biases
     int g                               # activation of the outputs
     ActivationRow activation            # its row …
     real number                         # … and its number
     Py_ssize_t ld_in                    # row length of a(l) in a tile, in reals
     Py_ssize_t ld_out                   # … and of z(l+1), a(l+1), delta(l+1)
     # Offsets, in reals:
-    Py_ssize_t flat                     # of W, then b, in the parameters at rest: (n_in + 1, n_out)
-    Py_ssize_t packed                   # of W, then b, in panels: (n_in + 1, n_out)
+    Py_ssize_t flat                     # of W, then b, in the parameters at rest: (n_rows, n_out)
+    Py_ssize_t packed                   # of W, then b, in panels: (n_in + 1, n_out); 0 for a b that is not there
     Py_ssize_t transposed               # of W^T in panels: (n_out, n_in)
     Py_ssize_t z_tile                   # of z(l+1) in a tile, …
     Py_ssize_t a_tile                   # … and of a(l+1): in its place, where nobody needs z any more
@@ -111,6 +112,7 @@ cdef struct Layer:                      # of weights, from a(l) to a(l+1)
 
 cdef struct Plan:
     Py_ssize_t n_layers
+    bint bias                           # whether layers have biases
     int loss
     LossRow loss_row                    # its row, …
     real loss_number                    # … its number, …

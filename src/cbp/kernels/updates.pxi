@@ -269,7 +269,7 @@ cdef const char* optimizer_name(int optimizer) noexcept nogil:
 
 
 cdef Step step_constants(
-    const Hyperparameters* rule, bint penalised, double rate, double m, Cursor* cursor,
+    const Hyperparameters* rule, bint penalised, bint bias, double rate, double m, Cursor* cursor,
 ) noexcept nogil:
     """The constants of the update after `cursor.updates` others, on examples that weigh m."""
     cdef OptimizerRow row = optimizer_row(rule.optimizer)
@@ -277,7 +277,7 @@ cdef Step step_constants(
     step.update = row.update
     step.nesterov, step.centered = rule.nesterov, rule.centered
     step.penalised = penalised
-    step.by_part = penalised or rule.weight_decay != 0
+    step.by_part = penalised or rule.weight_decay != 0 or not bias
     step.learning_rate = <real> rate
     step.momentum = <real> rule.momentum
     step.beta1 = <real> rule.beta1

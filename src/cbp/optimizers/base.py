@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cbp.scalars import check_precision, kind, non_negative
+from cbp.scalars import check_precision, flag, kind, non_negative
 
 # Hyper-parameters that are shares: from 0 to less than 1.
 SHARES = ("momentum", "beta1", "beta2", "decay")
@@ -40,8 +40,7 @@ class Optimizer:
     def __post_init__(self) -> None:
         for name, value in self.rule().items():
             if name in FLAGS:
-                if not isinstance(value, (bool, np.bool_)):
-                    raise TypeError(f"{name} must be True or False, got {kind(value)}")
+                flag(value, name)
                 continue
             number = non_negative(value, name, got=kind, **({"below": 1} if name in SHARES else {}))
             if name == "epsilon" and number == 0:

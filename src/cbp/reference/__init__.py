@@ -1,13 +1,15 @@
 """The whole algorithm in NumPy: the specification of the kernels, and the oracle of their tests.
 
 Written to be read, in double precision, one example matrix at a time. Notation: `weights[l]` is W, (s(l),
-s(l+1)); `biases[l]` is b, (s(l+1),); `activations[l]` names g of layer l + 1, the last one the output's.
+s(l+1)); `biases[l]` is b, (s(l+1),), and the list is empty where there are no biases; `activations[l]` names
+g of layer l + 1, the last one the output's.
 
 Source: D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by back-propagating errors",
 1986.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -43,7 +45,7 @@ def forward(
     """[z(2), …, z(L)] and [a(1), …, a(L)]."""
     zs: list[Array] = []
     a = [X]
-    for W, b, g in zip(weights, biases, activations, strict=True):
+    for W, b, g in zip(weights, biases or [np.zeros(1)] * len(weights), activations, strict=True):
         zs.append(a[-1] @ W + b)
         a.append(activate(g, zs[-1]))
     return zs, a
@@ -75,8 +77,9 @@ def gradient(
     """
     inputs = np.asarray(X, dtype=np.float64)
     targets = np.asarray(Y)
-    if targets.ndim == 1 and len(biases[-1]) > 1:
-        targets = one_hot(targets.astype(np.int64), len(biases[-1]))
+    n_outputs = weights[-1].shape[1]
+    if targets.ndim == 1 and n_outputs > 1:
+        targets = one_hot(targets.astype(np.int64), n_outputs)
     targets = targets.reshape(len(inputs), -1).astype(np.float64)
     w = np.ones(len(inputs)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     m = w.sum()
@@ -94,7 +97,7 @@ def gradient(
     for layer in range(len(weights) - 1, -1, -1):
         W = weights[layer]
         D_W.insert(0, (a[layer].T @ delta + ridge[layer] * W + lasso[layer] * np.sign(W)) / m)
-        D_b.insert(0, delta.sum(axis=0) / m)
+        D_b[:0] = [delta.sum(axis=0) / m] if biases else []
         delta = delta @ W.T
         if layer > 0:
             delta = times_derivative(activations[layer - 1], delta, zs[layer - 1], a[layer])
@@ -136,8 +139,8 @@ class Training:
     @property
     def parameters(self) -> Array:
         """W(1), b(1), W(2), … as one vector."""
-        pairs = zip(self.weights, self.biases, strict=True)
-        return np.concatenate([part.ravel() for pair in pairs for part in pair])
+        layers = zip_longest(self.weights, self.biases, fillvalue=np.zeros(0))
+        return np.concatenate([part.ravel() for layer in layers for part in layer])
 
     def epoch(
         self,
