@@ -23,7 +23,7 @@ ROOMS = {
     "the machine": "kernels threads versions",
     "what users give": "arguments arrays faults frames targets",
     "what a network is, and where it lies": "architecture initialization layers layout persistence",
-    "training": "history passes progress steps training",
+    "training": "history passes progress state steps training",
     "a network": "gradients network scores structure",
     "the package": "__init__ benchmark datasets",
     "tables": "tabular tabular.choices tabular.examples tabular.forms tabular.inputs tabular.readers "

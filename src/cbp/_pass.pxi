@@ -230,8 +230,32 @@ cdef class Pass:
         if self.moving and not self.restorable:
             return None
         for which in range(self.n_moments):
-            self.table.read_moment(self.state, which, (<Array> arrays[which]).at)
+            self.table.read_moment(self.state, which, True, (<Array> arrays[which]).at)
         return self.updates
+
+    def read_place(self, object parameters, list moments):
+        """Where training stands between two steps: parameters and moments, into arrays laid out as at rest, and what
+        `write_place` takes, returned: the first example of the next minibatch, the number of steps in the pass and
+        since the state was fresh, and the losses and weights summed up.
+
+        None, with nothing written, inside a minibatch.
+        """
+        cdef Array W = Array(parameters, self.engine.itemsize, True)
+        cdef list arrays = [Array(moment, self.engine.itemsize, True) for moment in moments]
+        cdef int which
+        self._check_moments(arrays)
+        W.expect(self.engine.n_parameters)
+        if self.cursor.done != 0:
+            return None
+        self.table.read_parameters(self.state, W.at)
+        for which in range(self.n_moments):     # the first step reads them where they are settled
+            self.table.read_moment(self.state, which, self.cursor.weight == 0, (<Array> arrays[which]).at)
+        return (self.cursor.first, self.cursor.step, self.cursor.updates, self.cursor.loss, self.cursor.weight)
+
+    def write_place(self, Py_ssize_t first, Py_ssize_t step, int64_t updates, double loss, double weight):
+        """Go on from a place in the middle of a pass, after `pack`."""
+        self.cursor.first, self.cursor.step, self.cursor.updates = first, step, updates
+        self.cursor.loss, self.cursor.weight = loss, weight
 
     def write_state(self, int64_t updates, list moments):
         """Set the optimiser's state."""

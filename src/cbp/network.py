@@ -37,6 +37,7 @@ from cbp.history import Epoch, History
 from cbp.initialization import generator, spawn
 from cbp.optimizers.adam import Adam
 from cbp.optimizers.base import Optimizer, OptimizerState
+from cbp.state import TrainingState
 from cbp.steps import Steps
 from cbp.structure import Structure
 from cbp.targets import targets
@@ -560,8 +561,9 @@ class Network(Structure):
         shuffle: bool,
         *,
         going_on: bool,
+        state: TrainingState | None = None,
     ) -> Iterator[Training]:
-        """The one training that a network can be in at a time, with fresh state or going on with its own.
+        """The one training that a network can be in at a time: fresh, going on, or taking `state` up.
 
         It leaves its optimiser's state, if finite.
         """
@@ -570,12 +572,14 @@ class Network(Structure):
         if not lock.acquire(blocking=False):
             raise RuntimeError("this network is being trained already, by another call of fit or partial_fit")
         try:
-            start = self._state_for(wanted) if going_on else OptimizerState(wanted or Adam())
+            fresh = self._state_for(wanted) if going_on else OptimizerState(wanted or Adam())
+            rest = fresh if state is None else state.optimizer
             trainer = Training(
                 self._engine,
+                self._parameters,
                 examples,
-                start,
-                wanted or start.optimizer,
+                state or fresh,
+                wanted or rest.optimizer,
                 batch_size=size,
                 settings=lambda: (self._penalties, self._thread_count(), self._rest_lock()),
                 keep=self._set_state,

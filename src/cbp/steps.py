@@ -9,6 +9,7 @@ import numpy as np
 from cbp import _core, forks
 from cbp.conversion import Array
 from cbp.optimizers.base import Optimizer, OptimizerState
+from cbp.state import Place
 
 
 class Extent(NamedTuple):
@@ -100,6 +101,18 @@ class Steps:
         moments = {name: self._zeros() for name in self.optimizer.moments}
         updates = self.run.read_state(list(moments.values()))
         return None if updates is None else OptimizerState(self.optimizer, updates, moments)
+
+    def place(self) -> tuple[Array, OptimizerState, Place] | None:
+        """Within an epoch: copies of parameters and state as the last step has left them, and the place.
+
+        None inside a minibatch.
+        """
+        parameters, moments = self._zeros(), {name: self._zeros() for name in self.optimizer.moments}
+        place = self.run.read_place(parameters, list(moments.values()))
+        if place is None:
+            return None
+        found = Place(*place)
+        return parameters, OptimizerState(self.optimizer, found.updates, moments), found
 
     def _zeros(self) -> Array:
         return np.zeros(self._n_parameters, self._dtype)

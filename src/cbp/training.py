@@ -6,6 +6,7 @@ that is no longer finite leaves those of the last good epoch.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -20,6 +21,7 @@ from cbp.history import Epoch, History
 from cbp.optimizers.base import Optimizer, OptimizerState
 from cbp.progress import Progress
 from cbp.scalars import kind
+from cbp.state import Place, TrainingState
 from cbp.steps import Extent, Steps, at_rest
 
 
@@ -29,9 +31,11 @@ class Training:
     Parameters
     ----------
     engine : Engine
+    parameters : ndarray, (n_parameters,)
+        Those at rest.
     examples : Examples
-    state : OptimizerState or Steps
-        What to go on from.
+    state : OptimizerState, Steps or TrainingState
+        What to go on from; a `TrainingState` with its parameters, order and generator.
     optimizer : Optimizer
         Of the same class as the state's.
     batch_size : int or None
@@ -48,8 +52,9 @@ class Training:
     def __init__(
         self,
         engine: _core.Engine,
+        parameters: Array,
         examples: Examples,
-        state: OptimizerState | Steps,
+        state: OptimizerState | Steps | TrainingState,
         optimizer: Optimizer,
         *,
         batch_size: int | None,
@@ -60,18 +65,24 @@ class Training:
     ) -> None:
         if shuffler is not None and examples.m > passes.MOST_SHUFFLED:
             raise ValueError(f"shuffle=True is for at most {passes.MOST_SHUFFLED} examples, got {examples.m}")
-        self.engine, self.examples, self.optimizer = engine, examples, optimizer
+        self.engine, self.parameters, self.examples, self.optimizer = engine, parameters, examples, optimizer
         self.batch = examples.m if batch_size is None else min(batch_size, examples.m)
         self.bound = passes.part_rows(examples)
         self.settings, self.shuffler, self.restorable = settings, shuffler, restorable
         self.keep = keep
         self.penalties, self.n_threads, self.lock = settings()
-        self.steps = self.steps_from(state)
         self.order = np.arange(examples.m, dtype=np.uint32) if shuffler is not None else None
+        self.epochs_before = 0  # of the training that this one takes up
+        self.place: Place | None = None  # where to go on within the first epoch
+        if isinstance(state, TrainingState):
+            self.take_up(state)
+            state = state.optimizer
+        self.steps = self.steps_from(state)
         self.failed = False
         self.check = True
         self.budget = passes.FIRST_BUDGET
         self.epochs_done = 0
+        self.under_way = False
 
     def steps_from(self, state: OptimizerState | Steps) -> Steps:
         """Those with the state where they serve this training, or new ones that go on from it."""
@@ -119,12 +130,18 @@ class Training:
         return Epoch(number, float(run.loss), None, seconds, self.examples.m / seconds)
 
     def begin(self) -> None:
-        """Take the parameters over, and shuffle."""
+        """Take the parameters over, and shuffle, or go to where an epoch that was taken up stood."""
+        place, self.place = self.place, None
+        state = None
         with self.lock:
-            state = None if self.shuffler is None else int(self.shuffler.integers(1 << 63))
+            if self.shuffler is not None and place is None:
+                state = int(self.shuffler.integers(1 << 63))
             self.steps.run.pack(self.n_threads)
+        if place is not None:
+            self.steps.run.write_place(*place)
         if state is not None and self.order is not None:
             passes.shuffle(self.order, state)
+        self.under_way = True
 
     def settle(self) -> bool:
         """Have the parameters and the optimiser's state stand, if they are finite."""
@@ -132,7 +149,54 @@ class Training:
             finite = self.steps.run.unpack(self.n_threads)
             if finite:
                 self.keep(self.settled())
+        self.under_way = False
         return finite
+
+    def state(self) -> TrainingState | None:
+        """All that the training stands on, between two steps; None inside a minibatch, and after a failure.
+
+        For the thread that trains: between epochs, or in `tick` within one.
+        """
+        if self.failed:
+            return None
+        found = (
+            self.steps.place()
+            if self.under_way
+            else (self.parameters.copy(), self.steps.at_rest(), self.place)
+        )
+        if found is None or found[1] is None:
+            return None
+        return TrainingState(
+            parameters=found[0],
+            optimizer=found[1],
+            place=found[2],
+            batch=self.batch,
+            epochs=self.epochs_before + self.epochs_done,
+            order=None if self.order is None else self.order.copy(),
+            generator=None if self.shuffler is None else copy.deepcopy(self.shuffler.bit_generator.state),
+        )
+
+    def take_up(self, state: TrainingState) -> None:
+        """Begin where another training stood.
+
+        Raises
+        ------
+        ValueError
+            If it was one of other parameters, examples or minibatches.
+        """
+        m = self.examples.m if self.order is not None else None
+        mine = (len(self.parameters), self.batch, m)
+        its = (len(state.parameters), state.batch, None if state.order is None else len(state.order))
+        if mine != its:
+            words = "parameters, batch and shuffled examples"
+            raise ValueError(f"the training state is of {its} {words}, this training of {mine}")
+        with self.lock:
+            self.parameters[:] = state.parameters
+            self.engine.note_write()
+            if self.shuffler is not None and state.generator is not None:
+                self.shuffler.bit_generator.state = copy.deepcopy(state.generator)
+        self.order = None if state.order is None else state.order.copy()
+        self.place, self.epochs_before = state.place, state.epochs
 
     @property
     def undone(self) -> bool:

@@ -100,6 +100,7 @@ table.stride = stride
 table.pack = pack
 table.unpack = unpack
 table.settle = settle
+table.read_parameters = read_parameters
 table.read_moment = read_moment
 table.write_moment = write_moment
 table.set_penalties = set_penalties

@@ -189,11 +189,21 @@ cdef inline real* settled_moment(const Pass* run, int which) noexcept nogil:
     return run.kept[which] if run.kept[0] != NULL else run.moments[which]
 
 
-cdef void read_moment(void* state, int which, void* moment) noexcept nogil:
-    """One of the optimiser's moments, at rest, as it was when it was settled."""
-    unpack_vector((<Pass*> state).plan, <real*> moment, settled_moment(<Pass*> state, which))
+cdef void read_parameters(void* state, void* parameters) noexcept nogil:
+    """The parameters as the last step has left them, laid out as at rest."""
+    unpack_vector((<Pass*> state).plan, <real*> parameters, (<Pass*> state).W)
+
+
+cdef void read_moment(void* state, int which, bint settled, void* moment) noexcept nogil:
+    """One of the optimiser's moments, laid out as at rest: as it was when it was settled, or as the last step has left
+    it."""
+    cdef const Pass* run = <const Pass*> state
+    unpack_vector(run.plan, <real*> moment, settled_moment(run, which) if settled else run.moments[which])
 
 
 cdef void write_moment(void* state, int which, const void* moment) noexcept nogil:
-    """The way back of `read_moment`."""
-    pack_vector((<Pass*> state).plan, settled_moment(<Pass*> state, which), <const real*> moment)
+    """The way back of `read_moment`, to either place: the next step may be the first of a pass or a later one."""
+    cdef const Pass* run = <const Pass*> state
+    pack_vector(run.plan, run.moments[which], <const real*> moment)
+    if run.kept[which] != NULL:
+        pack_vector(run.plan, run.kept[which], <const real*> moment)

@@ -264,7 +264,8 @@ ctypedef struct Table:
     void (*pack)(void* state, const void* parameters, bint unchanged, int n_threads) noexcept nogil
     bint (*unpack)(void* state, void* parameters, int n_threads) noexcept nogil
     void (*settle)(void* state) noexcept nogil
-    void (*read_moment)(void* state, int which, void* moment) noexcept nogil
+    void (*read_parameters)(void* state, void* parameters) noexcept nogil
+    void (*read_moment)(void* state, int which, bint settled, void* moment) noexcept nogil
     void (*write_moment)(void* state, int which, const void* moment) noexcept nogil
     # (n_layers,) each: of |W| and of W^2 / 2
     void (*set_penalties)(void* state, const double* l1, const double* l2) noexcept nogil
