@@ -47,8 +47,8 @@ cdef void check_rows(
 
 cdef void check_range(const Plan* plan, const real* y, Py_ssize_t n, Py_ssize_t row, Fault* fault) noexcept nogil:
     """Report targets that the loss cannot have; those of softmax are probabilities that sum to 1."""
-    cdef bint softmax = plan.layers[plan.n_layers - 1].g == SOFTMAX
-    cdef real least = 0 if softmax else plan.loss_row.least, most = INFINITY if softmax else plan.loss_row.most
+    cdef real least = 0 if plan.probabilities else plan.loss_row.least
+    cdef real most = INFINITY if plan.probabilities else plan.loss_row.most
     cdef double total = 0
     cdef Py_ssize_t j
     for j in range(n):
@@ -56,7 +56,7 @@ cdef void check_range(const Plan* plan, const real* y, Py_ssize_t n, Py_ssize_t 
             report(fault, Y_OUT_OF_RANGE, row, j)
             return
         total += y[j]
-    if softmax and not -1e-3 <= total - 1 <= 1e-3:
+    if plan.probabilities and not -1e-3 <= total - 1 <= 1e-3:
         report(fault, Y_NOT_SUMMING_TO_ONE, row, 0)
 
 
@@ -72,7 +72,7 @@ cdef void check_targets(
     else:
         for i in range(n_rows):
             check_rows(targets_of(data, first + i, n), n, 1, n, Y_NOT_FINITE, data, first + i, fault)
-    if last.g == SOFTMAX or plan.loss_row.least > -INFINITY or plan.loss_row.most < INFINITY:
+    if plan.probabilities or plan.loss_row.least > -INFINITY or plan.loss_row.most < INFINITY:
         for i in range(n_rows):
             check_range(plan, targets_of(data, first + i, n), n, row_of(data, first + i), fault)
 

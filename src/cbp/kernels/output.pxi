@@ -49,7 +49,7 @@ cdef void softmax_delta(
     elif plan.loss == CROSS_ENTROPY:
         softmax_cross_entropies(plan, z, losses, data, first, n_rows, tile)
     else:
-        CHECK(False)
+        unpaired_softmax_deltas(plan, z, losses, data, first, n_rows, tile)
 
 
 cdef void softmax_squared_errors(
@@ -91,6 +91,27 @@ cdef void softmax_cross_entropies(
         store(others + i, vec_log1p(load(others + i)))
     for i in range(n_rows):
         losses[i] += others[i] if data.labels != NULL else tile.sums[i] * others[i]
+
+
+cdef void unpaired_softmax_deltas(
+    const Plan* plan, real* a, double* losses,          # (n_rows, ld): a(L), which becomes delta(L)
+    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile,
+) noexcept nogil:
+    """delta_j = a_j (e_j - sum_k e_k a_k) with the loss's error e."""
+    cdef const Layer* last = &plan.layers[plan.n_layers - 1]
+    cdef Py_ssize_t n = last.n_out, i, j
+    cdef real* e = tile.a_row
+    cdef real mean
+    for i in range(n_rows):
+        write_targets(tile.y, data, first + i, n)
+        plan.loss_row.error(e, tile.y, a, padded(n), plan.loss_number)
+        row_losses(plan.loss_row.squared, losses + i, tile.y, 1, n)
+        mean = 0
+        for j in range(n):
+            mean += e[j] * a[j]
+        for j in range(n):
+            a[j] *= e[j] - mean
+        a += last.ld_out
 
 
 cdef void unpaired_delta(

@@ -19,6 +19,8 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
     plan.n_layers = spec.n_layers
     plan.bias = spec.bias
     plan.loss = spec.loss
+    plan.probabilities = spec.activations[spec.n_layers - 1] == SOFTMAX and (
+        spec.loss == SQUARED_ERROR or spec.loss == CROSS_ENTROPY)
     plan.loss_row = loss_row(spec.loss)
     plan.loss_number = <real> spec.loss_number
     plan.pair = pair_of(spec.activations[spec.n_layers - 1], spec.loss)

@@ -6,7 +6,7 @@
 cdef inline bint is_loss_of(int g, int loss) noexcept nogil:
     """Whether an output of g can have the loss."""
     if g == SOFTMAX:
-        return loss == SQUARED_ERROR or loss == CROSS_ENTROPY
+        return loss == SQUARED_ERROR or loss == CROSS_ENTROPY or loss == INNER_PRODUCT
     return loss_row(loss).error != NULL or pair_of(g, loss) != NULL
 
 

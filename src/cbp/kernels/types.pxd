@@ -114,6 +114,7 @@ cdef struct Plan:
     Py_ssize_t n_layers
     bint bias                           # whether layers have biases
     int loss
+    bint probabilities                  # whether targets sum to 1
     LossRow loss_row                    # its row, …
     real loss_number                    # … its number, …
     void (*pair)(real* z, real* y, Py_ssize_t n) noexcept nogil     # … and that of it with the output, or NULL

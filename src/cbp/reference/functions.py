@@ -122,6 +122,9 @@ LOSSES: dict[str, Loss] = {
         lambda a, y, level: np.where(a < y, -level, np.where(a > y, 1 - level, 0)),
         number=0.5,
     ),
+    # For derivatives: the gradient of the first is the product of the vector y with the Jacobian of a.
+    "inner_product": Loss(lambda a, y, _: y * a, lambda a, y, _: y, (*ELEMENTWISE, "softmax")),
+    "sum_of_outputs": Loss(lambda a, y, _: a, lambda a, y, _: np.ones_like(a)),
 }  # fmt: skip
 
 
