@@ -46,11 +46,11 @@ def right(kernel, M, name):
     return laid, layout(name), ld
 
 
-def empty(kernel, before, name, first):
-    """A result in a layout, which holds what was there before; in panels from row `first` on alone."""
+def empty(kernel, before, name, start):
+    """A result in a layout, which holds what was there before; in panels from row `start` on alone."""
     if name == "panels":
-        laid = kernel.panels_of(before[first:], len(before) - first + 1, rest=MARK)
-        return laid, layout(name), len(before) - first + 1
+        laid = kernel.panels_of(before[start:], len(before) - start + 1, rest=MARK)
+        return laid, layout(name), len(before) - start + 1
     laid, ld = rows(kernel, np.vstack([before, np.full((1, before.shape[1]), MARK)]), MARK)
     return laid, layout(name), ld
 
@@ -61,46 +61,46 @@ def read(kernel, C, n, n_rows):
     return laid if code == layout("rows") else kernel.from_panels(laid, extent, n)
 
 
-def assert_product(kernel, found, A, B, start):
+def assert_product(kernel, found, A, B, initial):
     """Each element within what a chain of so many roundings may lose."""
-    A, B, start = (np.asarray(M, np.longdouble) for M in (A, B, start))
-    bound = (A.shape[1] + 2) * kernel.eps / 2 * (abs(A) @ abs(B) + abs(start))
-    np.testing.assert_array_less(abs(found - (start + A @ B)), bound + np.finfo(kernel.dtype).tiny)
+    A, B, initial = (np.asarray(M, np.longdouble) for M in (A, B, initial))
+    bound = (A.shape[1] + 2) * kernel.eps / 2 * (abs(A) @ abs(B) + abs(initial))
+    np.testing.assert_array_less(abs(found - (initial + A @ B)), bound + np.finfo(kernel.dtype).tiny)
 
 
-@pytest.mark.parametrize("start", _probes.STARTS)
+@pytest.mark.parametrize("initial", _probes.INITIALS)
 @pytest.mark.parametrize("C_layout", ["rows", "panels"])
 @pytest.mark.parametrize("B_layout", ["rows", "panels"])
 @pytest.mark.parametrize("A_layout", ["rows", "columns", "strips"])
-def test_tiles(kernel, A_layout, B_layout, C_layout, start):
+def test_tiles(kernel, A_layout, B_layout, C_layout, initial):
     rng = np.random.default_rng(1)
     for n in kernel.widths:
         M, n_k = rng.choice(HEIGHTS), rng.choice(LENGTHS)
-        first = kernel.strip * rng.integers(0, -(-M // kernel.strip))
-        last = rng.integers(first + 1, M + 1)
+        start = kernel.strip * rng.integers(0, -(-M // kernel.strip))
+        stop = rng.integers(start + 1, M + 1)
         A, B = random(kernel, rng, M, n_k), random(kernel, rng, n_k, n)
         bias, before = random(kernel, rng, 1, n), random(kernel, rng, M, n)
-        C = empty(kernel, before, C_layout, first if C_layout == "panels" else 0)
-        C_first = first if C_layout == "panels" else 0
+        C = empty(kernel, before, C_layout, start if C_layout == "panels" else 0)
+        C_first = start if C_layout == "panels" else 0
         untouched = read(kernel, C, n, M).copy()
         _probes.multiply(
             kernel.table,
             kernel.itemsize,
             _probes.WAYS["tiles"],
-            _probes.STARTS[start],
+            _probes.INITIALS[initial],
             C,
             left(kernel, A, A_layout),
-            right(kernel, np.vstack([B, bias]) if start == "bias" else B, B_layout),
-            first=first,
-            last=last,
+            right(kernel, np.vstack([B, bias]) if initial == "bias" else B, B_layout),
+            start=start,
+            stop=stop,
             n=n,
             n_k=n_k,
             chain=rng.choice([1, 2, 5, n_k, n_k + 1]),
             C_first=C_first,
         )
-        found, part = read(kernel, C, n, M), slice(first - C_first, last - C_first)
-        begin = {"zero": 0 * before, "bias": np.repeat(bias, M, axis=0), "add": before}[start][first:last]
-        assert_product(kernel, found[part, :n], A[first:last], B, begin)
+        found, part = read(kernel, C, n, M), slice(start - C_first, stop - C_first)
+        begin = {"zero": 0 * before, "bias": np.repeat(bias, M, axis=0), "add": before}[initial][start:stop]
+        assert_product(kernel, found[part, :n], A[start:stop], B, begin)
         # Whole vectors are written, and nothing else.
         found[part, : kernel.padded(n)] = untouched[part, : kernel.padded(n)]
         np.testing.assert_array_equal(found, untouched)
@@ -113,9 +113,9 @@ def test_columns_of_panels(kernel):
         at = panel * kernel.panel
         A, B = random(kernel, rng, 7, 5), random(kernel, rng, 6, at + n)
         C = empty(kernel, np.zeros((7, n)), "rows", 0)
-        codes = _probes.WAYS["tiles"], _probes.STARTS["bias"]
+        codes = _probes.WAYS["tiles"], _probes.INITIALS["bias"]
         operands = C, left(kernel, A, "rows"), right(kernel, B, "panels")
-        _probes.multiply(kernel.table, kernel.itemsize, *codes, *operands, last=7, left=at, n=n, n_k=5)
+        _probes.multiply(kernel.table, kernel.itemsize, *codes, *operands, stop=7, left=at, n=n, n_k=5)
         found = read(kernel, C, n, 7)
         assert_product(kernel, found[:7, :n], A, B[:5, at:], np.repeat(B[5:, at:], 7, axis=0))
 
@@ -138,9 +138,9 @@ def test_chains_go_through_k_in_order_and_are_added_in_order(kernel):
 
         def product(A, B, M=M, n=n, chain=0):
             C = empty(kernel, np.zeros((M, n)), "rows", 0)
-            codes = _probes.WAYS["tiles"], _probes.STARTS["zero"]
+            codes = _probes.WAYS["tiles"], _probes.INITIALS["zero"]
             operands = C, left(kernel, A, "strips"), right(kernel, B, "panels")
-            sizes = {"last": M, "n": n, "n_k": len(B), "chain": chain}
+            sizes = {"stop": M, "n": n, "n_k": len(B), "chain": chain}
             _probes.multiply(kernel.table, kernel.itemsize, *codes, *operands, **sizes)
             return read(kernel, C, n, M)[:M, :n]
 
@@ -156,11 +156,11 @@ def test_chains_go_through_k_in_order_and_are_added_in_order(kernel):
 
 
 @pytest.mark.parametrize(
-    ("way", "B_layout", "start"),
+    ("way", "B_layout", "initial"),
     [("one_row", *case) for case in itertools.product(["rows", "panels"], ["zero", "bias"])]
     + [("one_row_at_rest", "rows", "bias")],
 )
-def test_one_row_alone_has_the_bits_of_tiles(kernel, way, B_layout, start):
+def test_one_row_alone_has_the_bits_of_tiles(kernel, way, B_layout, initial):
     rng = np.random.default_rng(4)
     # At rest, tiles are up to 8 vectors wide.
     wide = [v * kernel.lanes + more for v in (7, 8, 9, 15, 21) for more in (-1, 0, 1)]
@@ -173,13 +173,13 @@ def test_one_row_alone_has_the_bits_of_tiles(kernel, way, B_layout, start):
                 kernel.table,
                 kernel.itemsize,
                 _probes.WAYS[name],
-                _probes.STARTS[start],
+                _probes.INITIALS[initial],
                 C,
                 left(kernel, A, "rows"),
                 right(kernel, np.vstack([B, bias]), B_layout)
-                if start == "bias"
+                if initial == "bias"
                 else right(kernel, B, B_layout),
-                last=1,
+                stop=1,
                 n=n,
                 n_k=n_k,
             )
@@ -187,7 +187,7 @@ def test_one_row_alone_has_the_bits_of_tiles(kernel, way, B_layout, start):
             assert (result[0, kernel.padded(n) :] == MARK).all()
             assert (result[1] == MARK).all()
             found.append(result[:1, :n])
-        assert_product(kernel, found[0], A, B, bias if start == "bias" else 0 * bias)
+        assert_product(kernel, found[0], A, B, bias if initial == "bias" else 0 * bias)
         np.testing.assert_array_equal(*found)
 
 
@@ -202,11 +202,11 @@ def test_outer_product(kernel):
             kernel.table,
             kernel.itemsize,
             _probes.WAYS["outer"],
-            _probes.STARTS["zero"],
+            _probes.INITIALS["zero"],
             C,
             (a, layout("rows"), n_in),
             right(kernel, delta, "rows"),
-            last=n_in,
+            stop=n_in,
             n=n,
         )
         found = read(kernel, C, n, n_in + 1)
@@ -218,8 +218,8 @@ def test_outer_product(kernel):
 
 
 @pytest.mark.parametrize("layout_of_rows", ["rows", "panels"])
-@pytest.mark.parametrize("start", ["zero", "add"])
-def test_sum_of_rows(kernel, start, layout_of_rows):
+@pytest.mark.parametrize("initial", ["zero", "add"])
+def test_sum_of_rows(kernel, initial, layout_of_rows):
     rng = np.random.default_rng(6)
     for n in kernel.widths:
         n_rows, chain, row = rng.choice([1, 2, 7, 30]), rng.choice([1, 2, 7, 29, 40]), rng.integers(0, 4)
@@ -230,16 +230,16 @@ def test_sum_of_rows(kernel, start, layout_of_rows):
             kernel.table,
             kernel.itemsize,
             _probes.WAYS["sum_of_rows"],
-            _probes.STARTS[start],
+            _probes.INITIALS[initial],
             C,
             (np.ones(1, kernel.dtype), layout("rows"), 1),
             right(kernel, M, layout_of_rows),
-            first=row,
+            start=row,
             n=n,
             n_k=n_rows,
             chain=chain,
         )
-        total = before[row] if start == "add" else np.zeros(n, kernel.dtype)
+        total = before[row] if initial == "add" else np.zeros(n, kernel.dtype)
         for k in range(0, n_rows, chain):
             part = np.zeros(n, kernel.dtype)
             for i in range(k, min(k + chain, n_rows)):

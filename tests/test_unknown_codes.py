@@ -76,13 +76,13 @@ def test_probes(code):
     x, table = np.zeros(64, np.float32), kernels.table("float32")
     M = x, _probes.LAYOUTS["rows"], 16
     unknown = x, code, 16
-    tiles, zero = _probes.WAYS["tiles"], _probes.STARTS["zero"]
+    tiles, zero = _probes.WAYS["tiles"], _probes.INITIALS["zero"]
     sizes = {"n_rows": 2, "n_columns": 2, "first": 0, "last": 2}
     asked = [
         ("FUNCTIONS", lambda: _probes.elementwise(table, 4, code, x, x)),
         ("PRODUCTS", lambda: _probes.product(table, code, 4, 1)),
         ("WAYS", lambda: _probes.multiply(table, 4, code, zero, M, M, M)),
-        ("STARTS", lambda: _probes.multiply(table, 4, tiles, code, M, M, M)),
+        ("INITIALS", lambda: _probes.multiply(table, 4, tiles, code, M, M, M)),
         *(
             ("LAYOUTS", lambda operands=operands: _probes.multiply(table, 4, tiles, zero, *operands))
             for operands in ([unknown, M, M], [M, unknown, M], [M, M, unknown])

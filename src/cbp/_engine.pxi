@@ -128,7 +128,7 @@ cdef class Engine:
             for l in range(self.n_layers - 1):
                 pointers[l] = NULL
             pointers[self.n_layers - 1] = y.buf
-            fault.kind = t.NONE
+            memset(&fault, 0, sizeof(fault))
             if m * self.n_parameters < LEAST_WORK:
                 done = self.table.forward(self.plan, pointers, self.parameters.at, x.buf, m, 1, &fault)
             else:

@@ -7,7 +7,7 @@ _Operand = tuple[_Array, int, int]
 
 FUNCTIONS: dict[str, int]
 PRODUCTS: dict[str, int]
-STARTS: dict[str, int]
+INITIALS: dict[str, int]
 LAYOUTS: dict[str, int]
 WAYS: dict[str, int]
 MOVES: dict[str, int]
@@ -20,13 +20,13 @@ def multiply(
     capsule: object,
     itemsize: int,
     way: int,
-    start: int,
+    initial: int,
     C: _Operand,
     A: _Operand,
     B: _Operand,
     *,
-    first: int = 0,
-    last: int = 0,
+    start: int = 0,
+    stop: int = 0,
     n: int = 0,
     n_k: int = 0,
     chain: int = 0,
@@ -42,8 +42,8 @@ def rearrange(
     *,
     n_rows: int,
     n_columns: int,
-    first: int,
-    last: int,
+    start: int,
+    stop: int,
     ld: int = 0,
 ) -> bool: ...
 def activate(

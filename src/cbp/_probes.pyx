@@ -13,7 +13,7 @@ FUNCTIONS = {
     "exp": t.EXPONENTIAL, "sigmoid": t.LOGISTIC, "tanh": t.HYPERBOLIC_TANGENT, "log1p_unit": t.LOG1P_UNIT,
 }
 PRODUCTS = {"forward": t.FORWARD, "accumulation": t.ACCUMULATION}
-STARTS = {"zero": t.ZERO, "bias": t.BIAS, "add": t.ADD}
+INITIALS = {"zero": t.ZERO, "bias": t.BIAS, "add": t.ADD}
 LAYOUTS = {"rows": t.ROWS, "columns": t.COLUMNS, "strips": t.STRIPS, "panels": t.PANELS}
 WAYS = {
     "tiles": t.TILES, "one_row": t.ONE_ROW, "one_row_at_rest": t.ONE_ROW_AT_REST, "outer": t.OUTER,
@@ -59,29 +59,29 @@ def product(object capsule, int kind, Py_ssize_t n, int64_t times):
     return least
 
 
-def multiply(object capsule, Py_ssize_t itemsize, int way, int start, tuple C, tuple A, tuple B, *,
-             Py_ssize_t first=0, Py_ssize_t last=0, Py_ssize_t n=0, Py_ssize_t n_k=0, Py_ssize_t chain=0,
+def multiply(object capsule, Py_ssize_t itemsize, int way, int initial, tuple C, tuple A, tuple B, *,
+             Py_ssize_t start=0, Py_ssize_t stop=0, Py_ssize_t n=0, Py_ssize_t n_k=0, Py_ssize_t chain=0,
              Py_ssize_t C_first=0, Py_ssize_t left=0):
-    """C = start + A B by one of WAYS and one of STARTS; each operand is (array, one of LAYOUTS, extent): see
+    """C = initial + A B by one of WAYS and one of INITIALS; each operand is (array, one of LAYOUTS, extent): see
     `Multiplication` in kernels/table.pxd. Chain: 0 for one chain over all of k."""
     cdef t.Multiplication of
     cdef Array c = Array(C[0], itemsize, True), a = Array(A[0], itemsize), b = Array(B[0], itemsize)
-    of.way, of.start = way, start
+    of.way, of.initial = way, initial
     of.C, of.A, of.B = operand(C, c), operand(A, a), operand(B, b)
-    of.first, of.last, of.n, of.n_k, of.chain = first, last, n, n_k, chain or max(n_k, 1)
+    of.start, of.stop, of.n, of.n_k, of.chain = start, stop, n, n_k, chain or max(n_k, 1)
     of.C_first, of.left = C_first, left
-    expect_known(table_of(capsule).probes.multiply(&of), "codes of WAYS, STARTS and LAYOUTS (for C, A, B)",
-                 (way, start, C[1], A[1], B[1]))
+    expect_known(table_of(capsule).probes.multiply(&of), "codes of WAYS, INITIALS and LAYOUTS (for C, A, B)",
+                 (way, initial, C[1], A[1], B[1]))
 
 
 def rearrange(object capsule, Py_ssize_t itemsize, int move, object to, object source, *,
-              Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t first, Py_ssize_t last, Py_ssize_t ld=0):
+              Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t ld=0):
     """One of MOVES: see `Rearrangement` in kernels/table.pxd. Returns whether rows that are compared differ."""
     cdef t.Rearrangement of
     cdef Array a = Array(to, itemsize, True), b = Array(source, itemsize)
     cdef bint differ = False
     of.move, of.to, of.source, of.ld = move, a.at, b.at, ld
-    of.n_rows, of.n_columns, of.first, of.last = n_rows, n_columns, first, last
+    of.n_rows, of.n_columns, of.start, of.stop = n_rows, n_columns, start, stop
     expect_known(table_of(capsule).probes.rearrange(&of, &differ), "a code of MOVES", move)
     return differ
 

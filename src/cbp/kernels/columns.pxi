@@ -56,9 +56,9 @@ cdef void accumulate_columns(Panels Delta, const Pass* run, Part part, Rows x, P
     cdef Panels delta = from_column(delta_in(run, part.layer), part.left)
     cdef Py_ssize_t n_in = part.layer.n_in, n = part.right - part.left
     CHECK(n_rows <= run.chain)          # as COLUMNS_BYTES has it: a batch by columns is one chain
-    multiply(Delta, transposed(x), delta, part.first, min(part.last, n_in), n, n_rows, ZERO)
-    if part.last > n_in:
-        sum_rows(Delta, n_in - part.first, delta, n_rows, n, run.chain, ZERO)
+    multiply(Delta, transposed(x), delta, part.start, min(part.stop, n_in), n, n_rows, ZERO)
+    if part.stop > n_in:
+        sum_rows(Delta, n_in - part.start, delta, n_rows, n, run.chain, ZERO)
 
 
 cdef void finish_columns(
@@ -66,10 +66,10 @@ cdef void finish_columns(
 ) noexcept nogil:
     """Delta of this thread's columns of the first W, and the update."""
     cdef Part part = columns_of(run, me, team)
-    cdef Py_ssize_t end = part.last, i
+    cdef Py_ssize_t end = part.stop, i
     cdef Panels Delta
     for i from 0 <= i < end by GROUP * STRIP:
-        part.first, part.last = i, min(i + GROUP * STRIP, end)
-        Delta = packed_panels(run.Delta + me * run.group_size, GROUP * STRIP, part.first)
+        part.start, part.stop = i, min(i + GROUP * STRIP, end)
+        Delta = packed_panels(run.Delta + me * run.group_size, GROUP * STRIP, part.start)
         accumulate_columns(Delta, run, part, x, n_rows)
         finish_part(run, part, Delta, 0, step)

@@ -33,7 +33,7 @@ cdef void check_rows(
     const real* x, Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n,     # (n_rows, n)
     int kind, const Data* data, Py_ssize_t first, Fault* fault,
 ) noexcept nogil:
-    """Report the first value that is not finite."""
+    """Report the first value that is not finite; without `data`, rows are numbered from `first` on."""
     cdef Py_ssize_t i, j
     if ld == n and all_finite(x, n_rows * n):
         return
@@ -41,7 +41,7 @@ cdef void check_rows(
         if not all_finite(x + i * ld, n):
             for j in range(n):
                 if not isfinite(x[i * ld + j]):
-                    report(fault, kind, row_of(data, first + i), j)
+                    report(fault, kind, first + i if data == NULL else row_of(data, first + i), j)
                     return
 
 

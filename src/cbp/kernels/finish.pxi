@@ -31,10 +31,10 @@ cdef void add_segment_of_part(
     const Pass* run, const Cursor* cursor, Part part, Panels Delta, bint complete,
 ) noexcept nogil:
     """`add_segment` for rows of W and b, panel by panel."""
-    cdef Py_ssize_t n_rows = part.last - part.first, p, width
+    cdef Py_ssize_t n_rows = part.stop - part.start, p, width
     for p in range(panel_count(part.layer.n_out)):
         width = panel_width(part.layer.n_out - p * 2 * LANES)
-        add_segment(run, cursor, Delta.at + p * Delta.panel + (part.first - Delta.first) * width, n_rows * width,
+        add_segment(run, cursor, Delta.at + p * Delta.panel + (part.start - Delta.first) * width, n_rows * width,
                     complete)
 
 
@@ -115,18 +115,18 @@ cdef void finish_part(
 ) noexcept nogil:
     """A part of W and b, once its Delta is complete: the sum of the partials, the penalty, the update."""
     cdef const Layer* layer = part.layer
-    cdef Py_ssize_t rows_of_W = min(part.last, layer.n_in) - part.first
+    cdef Py_ssize_t rows_of_W = min(part.stop, layer.n_in) - part.start
     cdef Py_ssize_t j = part.left, p = 0, s, width, at, n, n_bias
     cdef Py_ssize_t strips = strip_count(layer.n_in + 1)
     cdef real* D
-    cdef double* penalties = run.penalties + layer.first_strip + j // (2 * LANES) * strips + part.first // STRIP
+    cdef double* penalties = run.penalties + layer.first_strip + j // (2 * LANES) * strips + part.start // STRIP
     cdef Py_ssize_t l = layer - run.plan.layers
     cdef real l1 = <real> run.l1[l] if step.penalised else 0, l2 = <real> run.l2[l] if step.penalised else 0
     while j < part.right:
         width = panel_width(layer.n_out - j)
-        D = Delta.at + p * Delta.panel + (part.first - Delta.first) * width
-        at = layer.packed + j * (layer.n_in + 1) + part.first * width
-        n, n_bias = rows_of_W * width, (part.last - part.first - rows_of_W) * width
+        D = Delta.at + p * Delta.panel + (part.start - Delta.first) * width
+        at = layer.packed + j * (layer.n_in + 1) + part.start * width
+        n, n_bias = rows_of_W * width, (part.stop - part.start - rows_of_W) * width
         if n_partials > 1 and run.mode != LOSS:
             reduce_Delta(D, run.plan.packed_size, n_partials, n + n_bias)
         if step.penalised:              # strip by strip: what a thread has of them must not show in the sum
@@ -145,8 +145,8 @@ cdef void finish_part(
         j += 2 * LANES
         p += 1
     if run.mode == TRAIN and layer.flat > 0:    # the first layer has no use for its transpose
-        transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, part.first,
-                          min(part.last, layer.n_in))
+        transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, part.start,
+                          min(part.stop, layer.n_in))
 
 
 cdef inline void finish_all(const Pass* run, const Step* step) noexcept nogil:

@@ -13,7 +13,7 @@
 # partials up in order.
 
 cdef enum:
-    MOST_WAITED_MS = 1                  # that a thread should wait for others in a slice, unless the slice is long
+    MOST_WAITED_MS = 1                  # that a thread may wait for others in a slice; in a long slice more
 
 
 cdef inline double rate_of(const double* rates, const Cursor* cursor) noexcept nogil:
@@ -22,18 +22,18 @@ cdef inline double rate_of(const double* rates, const Cursor* cursor) noexcept n
 
 
 cdef inline bint too_long(double waited, double started) noexcept nogil:
-    """Whether a thread has waited so long since it started that it must be other programs that it waits for."""
+    """Whether a thread has waited so long, since it started, that other programs must have the processors."""
     return waited > 1e-3 * MOST_WAITED_MS and waited > (seconds() - started) / 4
 
 
 cdef inline bint sum_losses(const Pass* run, Py_ssize_t batch, Cursor* cursor) noexcept nogil:
-    """Add the round's losses up in order; False where training has come to a sum that is not finite."""
+    """Add the round's losses in order; False where training has come to a sum that is not finite."""
     cdef Py_ssize_t i
     if run.n_partials == 0:
-        for i in range(min(run.round, batch - cursor.done)):
+        for i in range(rows_of_round(run, cursor, batch)):
             cursor.batch_loss += run.losses[i]
-    elif cursor.done + run.round >= run.share:
-        for i in range((batch + run.share - 1) // run.share):
+    elif is_last_round(run, cursor, batch):
+        for i in range(partials_of(run, batch)):
             cursor.batch_loss += run.losses[i]
     if run.mode == TRAIN and not isfinite(cursor.batch_loss):
         cursor.fault.kind = LOSS_NOT_FINITE
@@ -41,7 +41,7 @@ cdef inline bint sum_losses(const Pass* run, Py_ssize_t batch, Cursor* cursor) n
 
 
 cdef inline void complete_batch(
-    const Pass* run, const Hyperparameters* rule, Py_ssize_t batch, Cursor* cursor,
+    const Pass* run, Py_ssize_t batch, Cursor* cursor,
 ) noexcept nogil:
     """Take the cursor past a minibatch."""
     cdef Py_ssize_t i
@@ -61,18 +61,18 @@ cdef inline void complete_batch(
     cursor.batch_loss = 0
 
 
-cdef void advance_share(
-    const Pass* run, const Data* data, const Hyperparameters* rule, const double* rates, const Cursor* start,
+cdef void run_rounds(
+    const Pass* run, const Data* data, const Hyperparameters* rule, const double* rates, const Cursor* begin,
     Cursor* end, double* budget, int me, int team,
 ) noexcept nogil:
-    """Rounds until the data or the budget is used up, or a thread has had to wait too long: every thread keeps the same
-    cursor and budget, the first hands them back."""
-    cdef Cursor cursor = start[0]
+    """Rounds until the data or the budget is used up, or a thread has had to wait too long. Every thread keeps the same
+    cursor and budget; the first one hands them back."""
+    cdef Cursor cursor = begin[0]
     cdef Step step
-    cdef Py_ssize_t batch, n
+    cdef Py_ssize_t batch
     cdef double left = budget[0], waited = 0, started = seconds()
     cdef int stop = False, i
-    cdef bint columns = by_columns(run, team)
+    cdef bint columns = by_columns(run, team), last
     cursor.needs_data = False
     cursor.team = max(cursor.team, team)
     if columns and cursor.first < data.m:
@@ -89,6 +89,7 @@ cdef void advance_share(
             cursor.m = weight_of(data, cursor.first, batch)
         step = step_constants(rule, run.penalised, run.plan.bias, rate_of(rates, &cursor), cursor.m, &cursor)
         make_restorable(run, &step, &cursor, me)
+        # forward, output, recursion: z(l), a(l), the losses and delta(l); by partial sums accumulation too
         examples_phase(run, data, &cursor, batch, me, team)
         waited += wait_for_team(run.barrier, team, &stop)
         if data.check:
@@ -96,20 +97,21 @@ cdef void advance_share(
                 keep_first(&cursor.fault, &run.reports[i].fault)
         if cursor.fault.kind != NONE or not sum_losses(run, batch, &cursor):
             break
-        if cursor.m != 0:               # a minibatch without weight has been looked at, and is skipped
+        # accumulation: Delta(l) of the round; after the last round gradient and update: D, the optimiser's step
+        if cursor.m != 0:               # a minibatch without weight has been checked, and is skipped
             weights_phase(run, &cursor, batch, &step, me, team)
             if columns:
                 finish_columns(run, batch_rows(run, data, cursor.first, cursor.step), batch, &step, me, team)
+        # forward: z(2) of the next minibatch, by the thread that has just updated its columns of W(1)
         if columns and cursor.first + batch < data.m:
             forward_columns(run, data, cursor.first + batch, cursor.step + 1, me, team)
         stop = too_long(waited, started)
         waited += wait_for_team(run.barrier, team, &stop)
-        n = min(run.round, batch - cursor.done) if run.n_partials == 0 else run.round * run.n_partials
-        left -= run.work * n + STEP_WORK
+        left -= work_of_round(run, &cursor, batch)
+        last = is_last_round(run, &cursor, batch)
         cursor.done += run.round
-        if cursor.done < (batch if run.n_partials == 0 else run.share):
-            continue
-        complete_batch(run, rule, batch, &cursor)
+        if last:
+            complete_batch(run, batch, &cursor)
         if cursor.fault.kind != NONE:
             break
     run.reports[me].oversubscribed = too_long(waited, started)
@@ -117,10 +119,10 @@ cdef void advance_share(
         end[0], budget[0] = cursor, left
 
 
-cdef void advance_small(
+cdef void run_small(
     const Pass* run, const Data* data, const Hyperparameters* rule, const double* rates, Cursor* cursor, double budget,
 ) noexcept nogil:
-    """The same on one thread, where a minibatch of a small network is a tile: there is nothing to share or to pack."""
+    """The same on one thread, where a minibatch of a small network is a tile: nothing needs sharing or packing."""
     cdef Tile tile = tile_of(run, 0)
     cdef Rows x
     cdef Step step
@@ -136,18 +138,21 @@ cdef void advance_small(
             return
         cursor.m = weight_of(data, cursor.first, n_rows)
         x = gather_tile(run, data, &tile, cursor.first, n_rows)
+        # forward and output: z(l), a(l), the losses and delta(L)
         forward_examples(run, data, &tile, x, cursor.first, n_rows, run.losses, &cursor.fault)
         if cursor.fault.kind != NONE or not sum_losses(run, n_rows, cursor):
             return
         if cursor.m != 0:
+            # recursion and accumulation: delta(l), Delta(l)
             accumulate_tile(run, run.Delta, &tile, x, n_rows, ZERO, NULL, 0)
             if by_time or cursor.m != m or rates[cursor.step] != rate:
                 m, rate = cursor.m, rates[cursor.step]
                 step = step_constants(rule, run.penalised, run.plan.bias, rate, m, cursor)
             make_restorable(run, &step, cursor, 0)
+            # gradient and update: D, the optimiser's step
             finish_all(run, &step)
-        budget -= run.work * n_rows + STEP_WORK
-        complete_batch(run, rule, n_rows, cursor)
+        budget -= run.multiply_adds * n_rows + ROUND_WORK
+        complete_batch(run, n_rows, cursor)
         if cursor.fault.kind != NONE:
             return
 
@@ -158,16 +163,17 @@ cdef void advance(
 ) noexcept nogil:
     """Go on with a pass from where the cursor stands, for about `budget` multiply-adds."""
     cdef const Pass* run = <const Pass*> state
-    cdef int team = useful_threads(run.work * min(run.batch, data.m), min(n_threads, run.most_threads))
+    cdef int team = useful_threads(run.multiply_adds * min(run.batch, data.m), min(n_threads, run.most_threads))
     cdef Cursor end
     cdef bint oversubscribed = False
     cdef int i
     team = 1 if is_backing_off() else granted(team)
     if team > 1:
+        end = cursor[0]
         for i in range(team):           # OpenMP may give fewer
             run.reports[i].oversubscribed = False
         with parallel(num_threads=team):
-            advance_share(run, data, rule, rates, cursor, &end, &budget, threadid(), team_size())
+            run_rounds(run, data, rule, rates, cursor, &end, &budget, threadid(), team_size())
         cursor[0] = end
         for i in range(team):
             oversubscribed = oversubscribed or run.reports[i].oversubscribed
@@ -175,7 +181,8 @@ cdef void advance(
         if budget <= 0 or cursor.first >= data.m or cursor.needs_data or cursor.fault.kind != NONE:
             return
     if run.small:
-        advance_small(run, data, rule, rates, cursor, budget)
+        run_small(run, data, rule, rates, cursor, budget)
     else:
-        advance_share(run, data, rule, rates, cursor, &end, &budget, 0, 1)
+        end = cursor[0]
+        run_rounds(run, data, rule, rates, cursor, &end, &budget, 0, 1)
         cursor[0] = end

@@ -1,57 +1,62 @@
 # Where the arrays of a pass lie in its memory.
 #
 # Needs: layouts, partition.
-# Gives: Delta_in, aligned, delta_in, lay_out, tile_of.
+# Gives: Delta_in, arena_in, delta_in, lay_out, take, tile_of.
 
-cdef void* aligned(char** at, Py_ssize_t n_bytes) noexcept nogil:
-    """Cut n_bytes off at a multiple of 64."""
-    cdef char* here = at[0]
-    at[0] = here + (n_bytes + 63) // 64 * 64
-    return here
+cdef Arena arena_in(void* memory) noexcept nogil:
+    """All of a block of memory, from its first multiple of 64 on; of NULL, what only counts bytes."""
+    cdef Arena arena
+    arena.memory, arena.used = <char*> memory, 0
+    if memory != NULL:
+        arena.memory += (64 - <size_t> memory % 64) % 64
+    return arena
 
 
-cdef Py_ssize_t lay_out(
-    Pass* run, char* memory, int n_moments, bint restorable,
-) noexcept nogil:
-    """Place the arrays in memory, which may be NULL to learn how many bytes they need."""
+cdef void* take(Arena* arena, Py_ssize_t n_bytes) noexcept nogil:
+    """The next n_bytes, at a multiple of 64; NULL where bytes are only counted."""
+    cdef Py_ssize_t here = arena.used
+    arena.used += (n_bytes + 63) // 64 * 64
+    return arena.memory + here if arena.memory != NULL else NULL
+
+
+cdef void lay_out(Pass* run, Arena* arena, int n_moments, bint restorable) noexcept nogil:
+    """Place the arrays of a pass."""
     cdef const Plan* plan = run.plan
-    cdef char* at = memory
     cdef Py_ssize_t w_bytes = plan.packed_size * sizeof(real)
     cdef Py_ssize_t t_size = plan.transposed_size, Delta_bytes
     cdef Py_ssize_t summed = run.share if run.n_partials else run.batch
     if run.inputs:
         t_size += plan.layers[0].n_out * padded(plan.layers[0].n_in)
-    run.W = <real*> aligned(&at, w_bytes)
-    run.W_T = <real*> aligned(&at, t_size * sizeof(real))
-    lay_out_moments(run.moments, &at, w_bytes, n_moments)
-    lay_out_moments(run.kept, &at, w_bytes, n_moments if restorable else 0)
-    run.tiles = <real*> aligned(&at, run.most_threads * run.tile_size * sizeof(real))
-    run.losses = <double*> aligned(&at, max(run.round, run.n_partials) * sizeof(double))
-    run.l1 = <double*> aligned(&at, plan.n_layers * sizeof(double))
-    run.l2 = <double*> aligned(&at, plan.n_layers * sizeof(double))
-    run.penalties = <double*> aligned(&at, plan.n_strips * sizeof(double))
-    run.reports = <Report*> aligned(&at, run.most_threads * sizeof(Report))
-    run.barrier = <Barrier*> aligned(&at, sizeof(Barrier))
+    run.W = <real*> take(arena, w_bytes)
+    run.W_T = <real*> take(arena, t_size * sizeof(real))
+    lay_out_moments(run.moments, arena, w_bytes, n_moments)
+    lay_out_moments(run.kept, arena, w_bytes, n_moments if restorable else 0)
+    run.tiles = <real*> take(arena, run.most_threads * run.tile_size * sizeof(real))
+    run.losses = <double*> take(arena, max(run.round, run.n_partials) * sizeof(double))
+    run.l1 = <double*> take(arena, plan.n_layers * sizeof(double))
+    run.l2 = <double*> take(arena, plan.n_layers * sizeof(double))
+    run.penalties = <double*> take(arena, plan.n_strips * sizeof(double))
+    run.reports = <Report*> take(arena, run.most_threads * sizeof(Report))
+    run.barrier = <Barrier*> take(arena, sizeof(Barrier))
     if run.mode != LOSS:
         Delta_bytes = run.most_threads * run.group_size * <Py_ssize_t> sizeof(real) if run.direct else 0
         if run.small or not run.direct:
             Delta_bytes = max(Delta_bytes, max(1, run.n_partials) * w_bytes)
-        run.Delta = <real*> aligned(&at, Delta_bytes)
+        run.Delta = <real*> take(arena, Delta_bytes)
         if summed > run.segment * run.round:
-            run.sums = <real*> aligned(&at, Delta_bytes)
-            run.rests = <real*> aligned(&at, Delta_bytes)
+            run.sums = <real*> take(arena, Delta_bytes)
+            run.rests = <real*> take(arena, Delta_bytes)
         if run.n_partials == 0:
-            run.block = <real*> aligned(&at, run.round * plan.block_size * sizeof(real))
+            run.block = <real*> take(arena, run.round * plan.block_size * sizeof(real))
         if run.columns:
-            run.z = <real*> aligned(&at, run.round * plan.layers[0].ld_out * sizeof(real))
-            run.x = <real*> aligned(&at, 2 * run.round * plan.x_size * sizeof(real))
-    return at - memory
+            run.z = <real*> take(arena, run.round * plan.layers[0].ld_out * sizeof(real))
+            run.x = <real*> take(arena, 2 * run.round * plan.x_size * sizeof(real))
 
 
-cdef void lay_out_moments(real** moments, char** at, Py_ssize_t n_bytes, int n_moments) noexcept nogil:
+cdef void lay_out_moments(real** moments, Arena* arena, Py_ssize_t n_bytes, int n_moments) noexcept nogil:
     cdef int i
     for i in range(MOST_MOMENTS):
-        moments[i] = <real*> aligned(at, n_bytes) if i < n_moments else NULL
+        moments[i] = <real*> take(arena, n_bytes) if i < n_moments else NULL
 
 
 cdef Tile tile_of(const Pass* run, int thread) noexcept nogil:

@@ -8,22 +8,22 @@ cdef void update_share(
 ) noexcept nogil:
     """This thread's rows of each W and b, against a gradient from outside."""
     cdef real* packed = run.Delta + (me * run.group_size if run.direct else 0)
-    cdef Py_ssize_t l, s, i, j, k, width, stop
+    cdef Py_ssize_t l, s, i, j, k, width, strips
     cdef Panels Delta
     cdef Part part
     for l in range(run.plan.n_layers):
         part = whole(&run.plan.layers[l])
-        stop = strip_count(part.layer.n_in + 1)
-        for s from stop * me // team <= s < stop * (me + 1) // team by GROUP:
-            part.first = s * STRIP
-            part.last = min((s + GROUP) * STRIP, min(stop * (me + 1) // team * STRIP, part.layer.n_in + 1))
+        strips = strip_count(part.layer.n_in + 1)
+        for s from strips * me // team <= s < strips * (me + 1) // team by GROUP:
+            part.start = s * STRIP
+            part.stop = min((s + GROUP) * STRIP, min(strips * (me + 1) // team * STRIP, part.layer.n_in + 1))
             if run.direct:
-                Delta = packed_panels(packed, GROUP * STRIP, part.first)
+                Delta = packed_panels(packed, GROUP * STRIP, part.start)
             else:
                 Delta = Delta_in(run.Delta, part.layer)
             for j from 0 <= j < part.layer.n_out by 2 * LANES:
                 width = panel_width(part.layer.n_out - j)
-                for i in range(part.first, part.last):
+                for i in range(part.start, part.stop):
                     for k in range(width):
                         Delta.at[(i - Delta.first) * width + k] = (
                             D[part.layer.flat + i * part.layer.n_out + j + k]

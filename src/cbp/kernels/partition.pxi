@@ -1,9 +1,9 @@
 # Who does what: tiles, rounds, chains and partial sums, rows and columns of W, threads.
 #
 # Needs: layouts.
-# Gives: CHAIN, COLUMNS_BYTES, COLUMNS_FROM, COPY_WORK, GROUP, LONGEST_CHAIN, SMALL_NETWORK, STEP_WORK, TILE,
-# UNIT_WORK, by_columns, columns_of, plan_rounds, round_end, round_of_segment, share_of, start_of_round, tile_count,
-# useful_threads, whole.
+# Gives: CHAIN, COLUMNS_BYTES, COLUMNS_FROM, COPY_WORK, GROUP, LONGEST_CHAIN, ROUND_WORK, SMALL_NETWORK, TILE,
+# UNIT_WORK, by_columns, columns_of, initial_of_round, is_last_round, partials_of, plan_rounds, round_end,
+# round_of_segment, rows_of_round, share_of, tile_count, useful_threads, whole, work_of_round.
 #
 # All but the number of threads depends on shapes alone, and so do the bits.
 #
@@ -32,7 +32,7 @@ cdef enum:
     BLOCK_BYTES = 8 * 1024 * 1024       # bound on a round's activations and deltas
     LANE_WORK = 200_000_000             # … and on its multiply-adds a lane, some 30 ms: Python waits for no more
     UNIT_WORK = 50                      # what a unit costs besides its products, in multiply-adds: about 1 ns
-    STEP_WORK = 10_000                  # what a round costs besides, in multiply-adds: 0.2 us
+    ROUND_WORK = 10_000                  # what a round costs besides, in multiply-adds: 0.2 us
     COPY_WORK = 4                       # what copying a parameter to or from rest costs, likewise
 
 
@@ -61,13 +61,13 @@ cdef void plan_rounds(Pass* run, Py_ssize_t bound) noexcept nogil:
         while run.n_partials * PARTIAL_LEAST > run.batch:
             run.n_partials //= 2
         run.share = strip_count((run.batch + run.n_partials - 1) // run.n_partials) * STRIP
-        fit = <Py_ssize_t> (most_work / 10 / (run.work * run.n_partials))
+        fit = <Py_ssize_t> (most_work / 10 / (run.multiply_adds * run.n_partials))
         run.round = min(run.share, max(1, min(fit, SEGMENT) // TILE) * TILE)
         run.segment = SEGMENT // run.round
         return
     run.n_partials = 0
     fit = min(bound, min(SEGMENT, BLOCK_BYTES // (plan.block_size * <Py_ssize_t> sizeof(real))))
-    fit = max(LONGEST_CHAIN, min(fit, <Py_ssize_t> (most_work / run.work)))
+    fit = max(LONGEST_CHAIN, min(fit, <Py_ssize_t> (most_work / run.multiply_adds)))
     if run.batch <= fit:
         run.round = strip_count(run.batch) * STRIP
         run.segment = 1
@@ -89,18 +89,39 @@ cdef Py_ssize_t round_end(const Pass* run, const Cursor* cursor, Py_ssize_t batc
     return cursor.first + (batch if run.n_partials else min(cursor.done + run.round, batch))
 
 
+cdef inline Py_ssize_t rows_of_round(const Pass* run, const Cursor* cursor, Py_ssize_t batch) noexcept nogil:
+    """By rows: examples of the round."""
+    return min(run.round, batch - cursor.done)
+
+
+cdef inline bint is_last_round(const Pass* run, const Cursor* cursor, Py_ssize_t batch) noexcept nogil:
+    """Whether the round is the last of its minibatch."""
+    return cursor.done + run.round >= (batch if run.n_partials == 0 else run.share)
+
+
+cdef inline Py_ssize_t partials_of(const Pass* run, Py_ssize_t batch) noexcept nogil:
+    """Partial sums that have examples in the minibatch; the last one may be short."""
+    return (batch + run.share - 1) // run.share if run.n_partials else 0
+
+
+cdef inline double work_of_round(const Pass* run, const Cursor* cursor, Py_ssize_t batch) noexcept nogil:
+    """In multiply-adds."""
+    cdef Py_ssize_t n = run.round * run.n_partials if run.n_partials else rows_of_round(run, cursor, batch)
+    return run.multiply_adds * n + ROUND_WORK
+
+
 cdef inline Py_ssize_t round_of_segment(const Pass* run, const Cursor* cursor) noexcept nogil:
     return cursor.done // run.round % run.segment
 
 
-cdef inline Start start_of_round(const Pass* run, const Cursor* cursor) noexcept nogil:
+cdef inline Initial initial_of_round(const Pass* run, const Cursor* cursor) noexcept nogil:
     """What the Delta of a round starts from: that of the segment's rounds before."""
     return ADD if round_of_segment(run, cursor) else ZERO
 
 
 cdef inline Part whole(const Layer* layer) noexcept nogil:
     cdef Part part
-    part.layer, part.first, part.last, part.left, part.right = layer, 0, layer.n_in + 1, 0, layer.n_out
+    part.layer, part.start, part.stop, part.left, part.right = layer, 0, layer.n_in + 1, 0, layer.n_out
     return part
 
 

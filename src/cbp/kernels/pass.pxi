@@ -12,7 +12,8 @@ cdef void* new_pass(
     """A pass with minibatches of `batch` examples, weights still to be packed; NULL where it is refused (see
     `pass_refusal`) or memory is short."""
     cdef Pass* run
-    cdef Py_ssize_t n_bytes, l, ld_last
+    cdef Arena arena = arena_in(NULL)
+    cdef Py_ssize_t l, ld_last
     cdef int panels
     if pass_refusal(mode, optimizer) != ACCEPTED:
         return NULL
@@ -25,13 +26,13 @@ cdef void* new_pass(
     run.inputs = inputs
     run.restorable = restorable
     run.batch = batch
-    run.work = UNIT_WORK * run.plan.layers[0].n_in
+    run.multiply_adds = UNIT_WORK * run.plan.layers[0].n_in
     for l in range(run.plan.n_layers):
-        run.work += (
+        run.multiply_adds += (
             (1 if mode == LOSS else 3) * <double> run.plan.layers[l].n_in * run.plan.layers[l].n_out
             + UNIT_WORK * run.plan.layers[l].n_out
         )
-    run.most_threads = useful_threads(run.work * batch, n_threads)
+    run.most_threads = useful_threads(run.multiply_adds * batch, n_threads)
     ld_last = run.plan.layers[run.plan.n_layers - 1].ld_out
     # as `tile_of` cuts it up, to whole cache lines
     run.tile_size = (
@@ -50,12 +51,13 @@ cdef void* new_pass(
     if run.columns:                     # more would have to go by rows, and to fetch all of W
         run.most_threads = min(run.most_threads, panels)
     run.group_size = GROUP * STRIP * run.plan.widest_out
-    n_bytes = lay_out(run, NULL, n_moments, restorable)
-    run.memory = calloc(n_bytes + 64, 1)
+    lay_out(run, &arena, n_moments, restorable)
+    run.memory = calloc(arena.used + 64, 1)
     if run.memory == NULL:
         free(run)
         return NULL
-    lay_out(run, <char*> run.memory + (64 - <size_t> run.memory % 64) % 64, n_moments, restorable)
+    arena = arena_in(run.memory)
+    lay_out(run, &arena, n_moments, restorable)
     open_barrier(run.barrier)
     return run
 

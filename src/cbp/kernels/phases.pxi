@@ -3,10 +3,10 @@
 # Needs: layouts, products, partition, memory, data, tiles, finish, columns.
 # Gives: examples_phase, weights_phase.
 
-cdef void accumulate_Delta(Panels Delta, const Pass* run, Part part, Py_ssize_t n_rows, Start start) noexcept nogil:
-    """Delta(l) = start + a(l)^T delta(l+1) over the round's examples, for rows of W(l) and b(l)."""
+cdef void accumulate_Delta(Panels Delta, const Pass* run, Part part, Py_ssize_t n_rows, Initial initial) noexcept nogil:
+    """Delta(l) = initial + a(l)^T delta(l+1) over the round's examples, for rows of W(l) and b(l)."""
     cdef Rows a = strips_of(run.block + part.layer.strips * run.round, run.round, run.chain)
-    multiply(Delta, a, delta_in(run, part.layer), part.first, part.last, part.layer.n_out, n_rows, start)
+    multiply(Delta, a, delta_in(run, part.layer), part.start, part.stop, part.layer.n_out, n_rows, initial)
 
 
 cdef void examples_phase(
@@ -15,14 +15,14 @@ cdef void examples_phase(
     """This thread's examples of the round."""
     cdef Tile tile = tile_of(run, me)
     cdef Rows rows
-    cdef Py_ssize_t n, first, last, i, next, at, t, tiles, p
+    cdef Py_ssize_t n, start, stop, i, next, at, t, tiles, p
     cdef Fault* fault = &run.reports[me].fault
     if run.n_partials == 0:
-        n = min(run.round, batch - cursor.done)
-        first, last = n * me // team, n * (me + 1) // team
-        tiles = tile_count(last - first)
+        n = rows_of_round(run, cursor, batch)
+        start, stop = n * me // team, n * (me + 1) // team
+        tiles = tile_count(stop - start)
         for t in range(tiles):
-            i, next = first + (last - first) * t // tiles, first + (last - first) * (t + 1) // tiles
+            i, next = start + (stop - start) * t // tiles, start + (stop - start) * (t + 1) // tiles
             at = cursor.first + cursor.done + i
             if by_columns(run, team):
                 tile.z = run.z + i * run.plan.layers[0].ld_out
@@ -45,27 +45,27 @@ cdef void sum_partial(
     Fault* fault,
 ) noexcept nogil:
     """The round's examples of partial sum p, into its Delta and its loss."""
-    cdef Py_ssize_t first = p * run.share + cursor.done
-    cdef Py_ssize_t last = min(first + run.round, min((p + 1) * run.share, batch))
-    cdef Py_ssize_t i, at, n_rows, t, tiles = tile_count(last - first)
+    cdef Py_ssize_t start = p * run.share + cursor.done
+    cdef Py_ssize_t stop = min(start + run.round, min((p + 1) * run.share, batch))
+    cdef Py_ssize_t i, at, n_rows, t, tiles = tile_count(stop - start)
     cdef real* Delta = run.Delta + p * run.plan.packed_size
-    cdef Start start = start_of_round(run, cursor)
+    cdef Initial initial = initial_of_round(run, cursor)
     cdef Rows x
     if cursor.done == 0:
         run.losses[p] = 0
     for t in range(tiles):
-        i = first + (last - first) * t // tiles
-        n_rows = first + (last - first) * (t + 1) // tiles - i
+        i = start + (stop - start) * t // tiles
+        n_rows = start + (stop - start) * (t + 1) // tiles - i
         at = cursor.first + i
         x = gather_tile(run, data, tile, at, n_rows)
         forward_examples(run, data, tile, x, at, n_rows, tile.losses, fault)
         for i in range(n_rows):
             run.losses[p] += tile.losses[i]
         if run.mode != LOSS:
-            accumulate_tile(run, Delta, tile, x, n_rows, start if t == 0 else ADD, inputs_of(run, data, at),
+            accumulate_tile(run, Delta, tile, x, n_rows, initial if t == 0 else ADD, inputs_of(run, data, at),
                             <real> (1 / cursor.m))
     if run.sums != NULL and tiles > 0:
-        add_segment(run, cursor, Delta, run.plan.packed_size, last == min((p + 1) * run.share, batch))
+        add_segment(run, cursor, Delta, run.plan.packed_size, stop == min((p + 1) * run.share, batch))
 
 
 cdef void weights_phase(
@@ -73,9 +73,8 @@ cdef void weights_phase(
 ) noexcept nogil:
     """This thread's rows of the W: their Delta of the round and, after the last round, what follows from it."""
     cdef const Plan* plan = run.plan
-    cdef bint last_round = cursor.done + run.round >= (batch if run.n_partials == 0 else run.share)
-    cdef Py_ssize_t n_partials = (batch + run.share - 1) // run.share if run.n_partials else 0
-    cdef Py_ssize_t n_rows = min(run.round, batch - cursor.done)
+    cdef bint last_round = is_last_round(run, cursor, batch)
+    cdef Py_ssize_t n_partials = partials_of(run, batch), n_rows = rows_of_round(run, cursor, batch)
     cdef Py_ssize_t l, s, from_strip, to_strip
     cdef Panels Delta
     cdef Part part
@@ -84,13 +83,13 @@ cdef void weights_phase(
         from_strip, to_strip = share_of(run, part.layer, me, team), share_of(run, part.layer, me + 1, team)
         # A few strips at a time: their share of a(l) stays in the cache for all panels of delta(l+1).
         for s from from_strip <= s < to_strip by GROUP:
-            part.first, part.last = s * STRIP, min((s + GROUP) * STRIP, min(to_strip * STRIP, part.layer.n_in + 1))
+            part.start, part.stop = s * STRIP, min((s + GROUP) * STRIP, min(to_strip * STRIP, part.layer.n_in + 1))
             if run.direct:
-                Delta = packed_panels(run.Delta + me * run.group_size, GROUP * STRIP, part.first)
+                Delta = packed_panels(run.Delta + me * run.group_size, GROUP * STRIP, part.start)
             else:
                 Delta = Delta_in(run.Delta, part.layer)
             if run.n_partials == 0 and run.mode != LOSS:
-                accumulate_Delta(Delta, run, part, n_rows, start_of_round(run, cursor))
+                accumulate_Delta(Delta, run, part, n_rows, initial_of_round(run, cursor))
                 if run.sums != NULL:
                     add_segment_of_part(run, cursor, part, Delta, last_round)
             if last_round:

@@ -18,10 +18,8 @@ cdef void forward_rows(
     cdef const Layer* layer
     cdef Panels z, weights
     cdef Rows inputs = rows_of(X + first * plan.layers[0].n_in, plan.layers[0].n_in)
-    cdef Data data                      # for the numbers of rows
     cdef Py_ssize_t l, i
-    data.order = NULL
-    check_rows(inputs.at, inputs.row, n_rows, plan.layers[0].n_in, X_NOT_FINITE, &data, first, fault)
+    check_rows(inputs.at, inputs.row, n_rows, plan.layers[0].n_in, X_NOT_FINITE, NULL, first, fault)
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
         z = row_panels(workspace + l % 2 * n_rows * plan.widest, layer.ld_out)
@@ -65,25 +63,27 @@ cdef bint forward(
     cdef bint packed = m >= PACK_FROM
     cdef const real* W = <const real*> parameters
     cdef real* workspaces = small
-    cdef char* memory = NULL
-    cdef char* at
+    cdef real* copy
+    cdef void* memory = NULL
+    cdef Arena arena
     cdef double multiply_adds = <double> m * plan.n_parameters
     cdef int team = granted(useful_threads(multiply_adds, n_threads)), t
     cdef Py_ssize_t size = 2 * min(m, TILE) * plan.widest
-    one_fault.kind = NONE
+    memset(&one_fault, 0, sizeof(one_fault))
     if packed or size > SMALL_WORKSPACE or team > 1:
-        memory = <char*> calloc(
+        memory = calloc(
             64 * 4 + team * ((size + 16) * sizeof(real) + sizeof(Fault))
             + (plan.packed_size * sizeof(real) if packed else 0), 1)
         if memory == NULL:
             return False
-        at = memory + (64 - <size_t> memory % 64) % 64
-        faults = <Fault*> aligned(&at, team * sizeof(Fault))
+        arena = arena_in(memory)
+        faults = <Fault*> take(&arena, team * sizeof(Fault))
         size = (size + 15) // 16 * 16
-        workspaces = <real*> aligned(&at, team * size * sizeof(real))
+        workspaces = <real*> take(&arena, team * size * sizeof(real))
         if packed:
-            W = <real*> at
-            pack_vector(plan, <real*> at, <const real*> parameters)
+            copy = <real*> take(&arena, plan.packed_size * sizeof(real))
+            pack_vector(plan, copy, <const real*> parameters)
+            W = copy
     if team == 1:
         forward_share(plan, <real**> out, W, packed, <const real*> X, m, workspaces, size, faults, 0, 1)
     else:

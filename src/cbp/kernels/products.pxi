@@ -82,7 +82,7 @@ cdef void multiply_strips(int n_rows, int n_vectors, Py_ssize_t n, MicroTiles* o
             multiply_strips_body(1, 1, n, of[0])
 
 
-# What the sums of a product without a start begin with.
+# What the sums of a product that starts from nothing begin with.
 cdef real[64] ZEROS                     # two vectors of the widest kind
 
 
@@ -105,30 +105,30 @@ cdef inline void multiply_panel(Py_ssize_t n_rows, int n_vectors, MicroTiles of)
 
 
 cdef void multiply(
-    Panels C,                           # rows first to last of (M, n)
+    Panels C,                           # rows start to stop of (M, n)
     Rows A,                             # (M, n_k)
-    Panels B,                           # (n_k, n), and one row more where start is BIAS
-    Py_ssize_t first, Py_ssize_t last,  # first a multiple of STRIP
+    Panels B,                           # (n_k, n), and one row more where initial is BIAS
+    Py_ssize_t start, Py_ssize_t stop,  # start a multiple of STRIP
     Py_ssize_t n, Py_ssize_t n_k,
-    Start start,
+    Initial initial,
 ) noexcept nogil:
-    """C = start + A B, for the rows of C from first to last."""
+    """C = initial + A B, for the rows of C from start to stop."""
     cdef Py_ssize_t p = 0, j = 0, k, width
     cdef const real* B_p
     cdef MicroTiles strips
-    CHECK(first % STRIP == 0)
+    CHECK(start % STRIP == 0)
     while j < n:
         width = panel_width(n - j)
         B_p, strips.B_row = B.at + p * B.panel, B.row if B.row else width
         strips.C_row = C.row if C.row else width
-        strips.C = C.at + p * C.panel + (first - C.first) * strips.C_row
-        strips.S = B_p + n_k * strips.B_row if start == BIAS else ZEROS
+        strips.C = C.at + p * C.panel + (start - C.first) * strips.C_row
+        strips.S = B_p + n_k * strips.B_row if initial == BIAS else ZEROS
         strips.A = A
         for k from 0 <= k < n_k by A.chain:
-            strips.A.at = A.at + first // STRIP * A.strip + k * A.col
+            strips.A.at = A.at + start // STRIP * A.strip + k * A.col
             strips.B = B_p + k * strips.B_row
-            strips.n_k, strips.add = min(A.chain, n_k - k), k > 0 or start == ADD
-            multiply_panel(last - first, <int> (width // LANES), strips)
+            strips.n_k, strips.add = min(A.chain, n_k - k), k > 0 or initial == ADD
+            multiply_panel(stop - start, <int> (width // LANES), strips)
             strips.S = ZEROS            # the first chain alone starts from the bias
         j += 2 * LANES
         p += 1
@@ -137,11 +137,11 @@ cdef void multiply(
 cdef inline void multiply_row(
     real* C,                            # (n,), writable to whole vectors
     const real* a,                      # (n_k,)
-    Panels B,                           # (n_k, n), and one row more where start is BIAS
+    Panels B,                           # (n_k, n), and one row more where initial is BIAS
     Py_ssize_t n, Py_ssize_t n_k,
-    Start start,                        # ZERO or BIAS
+    Initial initial,                    # ZERO or BIAS
 ) noexcept nogil:
-    """C = start + a B for one row: `multiply` without what it takes to go through many."""
+    """C = initial + a B for one row: `multiply` without what it takes to go through many."""
     cdef Py_ssize_t j = 0, k, B_row
     cdef const real* B_k = B.at
     cdef const real* at
@@ -149,7 +149,7 @@ cdef inline void multiply_row(
     while n - j > LANES:
         at, B_row = B_k, B.row if B.row else 2 * LANES
         left = right = broadcast(0)
-        if start == BIAS:
+        if initial == BIAS:
             left, right = load(at + n_k * B_row), load(at + n_k * B_row + LANES)
         for k in range(n_k):
             a_k = broadcast(a[k])
@@ -162,7 +162,7 @@ cdef inline void multiply_row(
         j += 2 * LANES
     if j < n:
         B_row = B.row if B.row else LANES
-        left = load(B_k + n_k * B_row) if start == BIAS else broadcast(0)
+        left = load(B_k + n_k * B_row) if initial == BIAS else broadcast(0)
         for k in range(n_k):
             left = mul_add(broadcast(a[k]), load(B_k + k * B_row), left)
         store(C + j, left)
@@ -171,7 +171,7 @@ cdef inline void multiply_row(
 cdef void multiply_row_at_rest(
     real* C,                            # (n,), writable to whole vectors
     const real* a,                      # (n_k,)
-    const real* B, Py_ssize_t ld,       # (n_k + 1, n), readable to whole vectors; the last row is the start
+    const real* B, Py_ssize_t ld,       # (n_k + 1, n), readable to whole vectors
     Py_ssize_t n, Py_ssize_t n_k,
 ) noexcept nogil:
     """C = B[n_k] + a B for one row, from a B that lies row by row: wide tiles, for one row has few chains."""
@@ -228,7 +228,7 @@ cdef inline void outer_product(
 cdef inline void sum_rows_body(
     const int n_vectors, real* total,   # (n_vectors * LANES,)
     const real* of, Py_ssize_t ld,      # (n_rows, ld)
-    Py_ssize_t n_rows, Py_ssize_t longest, Start start,
+    Py_ssize_t n_rows, Py_ssize_t longest, Initial initial,
 ) noexcept nogil:
     cdef vec sums[2]
     cdef vec chain[2]
@@ -236,7 +236,7 @@ cdef inline void sum_rows_body(
     cdef int v
     sums[0] = sums[1] = broadcast(0)
     for v in range(n_vectors):
-        if start == ADD:
+        if initial == ADD:
             sums[v] = load(total + v * LANES)
     while i < n_rows:
         stop = i + min(longest, n_rows - i)
@@ -255,14 +255,14 @@ cdef inline void sum_rows_body(
 cdef inline void sum_rows(
     Panels total, Py_ssize_t row,       # of (row + 1, n), packed
     Panels of, Py_ssize_t n_rows,       # (n_rows, n)
-    Py_ssize_t n, Py_ssize_t chain, Start start,    # ZERO or ADD
+    Py_ssize_t n, Py_ssize_t chain, Initial initial,    # ZERO or ADD
 ) noexcept nogil:
     """A row of panels as the sum of others: what `multiply` makes of a row of ones."""
     cdef Py_ssize_t j = 0
     while n - j > LANES:
-        sum_rows_body(2, total.at + row * 2 * LANES, of.at, of.row if of.row else 2 * LANES, n_rows, chain, start)
+        sum_rows_body(2, total.at + row * 2 * LANES, of.at, of.row if of.row else 2 * LANES, n_rows, chain, initial)
         total.at += total.panel
         of.at += of.panel
         j += 2 * LANES
     if j < n:
-        sum_rows_body(1, total.at + row * LANES, of.at, of.row if of.row else LANES, n_rows, chain, start)
+        sum_rows_body(1, total.at + row * LANES, of.at, of.row if of.row else LANES, n_rows, chain, initial)

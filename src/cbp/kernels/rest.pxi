@@ -19,20 +19,20 @@ cdef inline Panelled panelled(const Layer* layer) noexcept nogil:
 
 
 cdef void pack_rows(
-    const Layer* layer, real* packed, const real* flat, Py_ssize_t first, Py_ssize_t last,
+    const Layer* layer, real* packed, const real* flat, Py_ssize_t start, Py_ssize_t stop,
 ) noexcept nogil:
-    """Rows first to last of W and b from rest into panels, with zeros in the padding."""
+    """Rows start to stop of W and b from rest into panels, with zeros in the padding."""
     cdef Panelled w = panelled(layer)
-    cdef Py_ssize_t start, stop, i, j, k
+    cdef Py_ssize_t row, end, i, j, k
     cdef real* to
-    for start from first <= start < last by ROWS_AT_A_TIME:
-        stop = min(start + ROWS_AT_A_TIME, last)
+    for row from start <= row < stop by ROWS_AT_A_TIME:
+        end = min(row + ROWS_AT_A_TIME, stop)
         for j from 0 <= j < w.even by 2 * LANES:
-            for i in range(start, stop):
+            for i in range(row, end):
                 to = packed + j * w.n_rows + i * 2 * LANES
                 store(to, load(flat + i * w.n_cols + j))
                 store(to + LANES, load(flat + i * w.n_cols + j + LANES))
-        for i in range(start, stop):
+        for i in range(row, end):
             to = packed + w.even * w.n_rows + i * w.width
             for k in range(w.rest):
                 to[k] = flat[i * w.n_cols + w.even + k]
@@ -41,42 +41,42 @@ cdef void pack_rows(
 
 
 cdef void unpack_rows(
-    const Layer* layer, real* flat, const real* packed, Py_ssize_t first, Py_ssize_t last,
+    const Layer* layer, real* flat, const real* packed, Py_ssize_t start, Py_ssize_t stop,
 ) noexcept nogil:
     """The way back of `pack_rows`."""
     cdef Panelled w = panelled(layer)
-    cdef Py_ssize_t start, stop, i, j, k
+    cdef Py_ssize_t row, end, i, j, k
     cdef const real* at
-    for start from first <= start < last by ROWS_AT_A_TIME:
-        stop = min(start + ROWS_AT_A_TIME, last)
+    for row from start <= row < stop by ROWS_AT_A_TIME:
+        end = min(row + ROWS_AT_A_TIME, stop)
         for j from 0 <= j < w.even by 2 * LANES:
-            for i in range(start, stop):
+            for i in range(row, end):
                 at = packed + j * w.n_rows + i * 2 * LANES
                 store(flat + i * w.n_cols + j, load(at))
                 store(flat + i * w.n_cols + j + LANES, load(at + LANES))
-        for i in range(start, stop):
+        for i in range(row, end):
             at = packed + w.even * w.n_rows + i * w.width
             for k in range(w.rest):
                 flat[i * w.n_cols + w.even + k] = at[k]
 
 
 cdef bint rows_differ(
-    const Layer* layer, const real* packed, const real* flat, Py_ssize_t first, Py_ssize_t last,
+    const Layer* layer, const real* packed, const real* flat, Py_ssize_t start, Py_ssize_t stop,
 ) noexcept nogil:
-    """Whether any bit of rows first to last is another at rest than in the panels."""
+    """Whether any bit of rows start to stop is another at rest than in the panels."""
     cdef Panelled w = panelled(layer)
-    cdef Py_ssize_t start, stop, i, j
+    cdef Py_ssize_t row, end, i, j
     cdef const real* at
     cdef wordvec seen = as_words(broadcast(0))
     cdef int other = 0
-    for start from first <= start < last by ROWS_AT_A_TIME:
-        stop = min(start + ROWS_AT_A_TIME, last)
+    for row from start <= row < stop by ROWS_AT_A_TIME:
+        end = min(row + ROWS_AT_A_TIME, stop)
         for j from 0 <= j < w.even by 2 * LANES:
-            for i in range(start, stop):
+            for i in range(row, end):
                 at = packed + j * w.n_rows + i * 2 * LANES
                 seen = seen | (as_words(load(flat + i * w.n_cols + j)) ^ as_words(load(at)))
                 seen = seen | (as_words(load(flat + i * w.n_cols + j + LANES)) ^ as_words(load(at + LANES)))
-        for i in range(start, stop if w.rest else start):
+        for i in range(row, end if w.rest else row):
             at = packed + w.even * w.n_rows + i * w.width
             other |= memcmp(flat + i * w.n_cols + w.even, at, w.rest * sizeof(real))
     return other != 0 or any_bit(seen)
@@ -103,15 +103,15 @@ cdef void unpack_vector(const Plan* plan, real* flat, const real* packed) noexce
 cdef void pack_share(Pass* run, const real* parameters, bint only_changed, int me, int team) noexcept nogil:
     """This thread's rows of each W, and of its transpose; or those alone that are other ones at rest."""
     cdef const Layer* layer
-    cdef Py_ssize_t l, first, last
+    cdef Py_ssize_t l, start, stop
     for l in range(run.plan.n_layers):
         layer = &run.plan.layers[l]
-        first, last = layer.n_rows * me // team, layer.n_rows * (me + 1) // team
-        if only_changed and not rows_differ(layer, run.W + layer.packed, parameters + layer.flat, first, last):
+        start, stop = layer.n_rows * me // team, layer.n_rows * (me + 1) // team
+        if only_changed and not rows_differ(layer, run.W + layer.packed, parameters + layer.flat, start, stop):
             continue
-        pack_rows(layer, run.W + layer.packed, parameters + layer.flat, first, last)
+        pack_rows(layer, run.W + layer.packed, parameters + layer.flat, start, stop)
         if run.mode != LOSS and (l > 0 or run.inputs):
-            transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, first, min(last, layer.n_in))
+            transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, start, min(stop, layer.n_in))
 
 
 cdef void unpack_share(const Pass* run, real* parameters, int me, int team) noexcept nogil:

@@ -12,8 +12,8 @@ cdef inline bint is_right(int layout) noexcept nogil:
     return layout == ROWS or layout == PANELS
 
 
-cdef inline bint is_start(int start) noexcept nogil:
-    return start == ZERO or start == BIAS or start == ADD
+cdef inline bint is_initial(int initial) noexcept nogil:
+    return initial == ZERO or initial == BIAS or initial == ADD
 
 
 cdef inline Rows left_operand(const Operand* of, Py_ssize_t chain) noexcept nogil:
@@ -35,18 +35,18 @@ cdef bint multiply_as(const Multiplication* of) noexcept nogil:
     cdef Panels C = right_operand(&of.C, of.C_first), B = right_operand(&of.B, 0)
     cdef Rows A = left_operand(&of.A, of.chain)
     cdef real* row = <real*> of.C.at
-    if not (is_right(of.C.layout) and is_left(of.A.layout) and is_right(of.B.layout) and is_start(of.start)):
+    if not (is_right(of.C.layout) and is_left(of.A.layout) and is_right(of.B.layout) and is_initial(of.initial)):
         return False
     if of.way == TILES:
-        multiply(C, A, from_column(B, of.left), of.first, of.last, of.n, of.n_k, <Start> of.start)
+        multiply(C, A, from_column(B, of.left), of.start, of.stop, of.n, of.n_k, <Initial> of.initial)
     elif of.way == ONE_ROW:
-        multiply_row(row, A.at, B, of.n, of.n_k, <Start> of.start)
+        multiply_row(row, A.at, B, of.n, of.n_k, <Initial> of.initial)
     elif of.way == ONE_ROW_AT_REST:
         multiply_row_at_rest(row, A.at, B.at, of.B.extent, of.n, of.n_k)
     elif of.way == OUTER:
-        outer_product(C, A.at, B.at, of.last, of.n)
+        outer_product(C, A.at, B.at, of.stop, of.n)
     elif of.way == SUM_OF_ROWS:
-        sum_rows(C, of.first, from_column(B, of.left), of.n_k, of.n, of.chain, <Start> of.start)
+        sum_rows(C, of.start, from_column(B, of.left), of.n_k, of.n, of.chain, <Initial> of.initial)
     else:
         return False
     return True
@@ -57,21 +57,21 @@ cdef bint rearrange(const Rearrangement* of, bint* differ) noexcept nogil:
     cdef Layer layer
     cdef real* to = <real*> of.to
     cdef const real* source = <const real*> of.source
-    cdef Py_ssize_t n_rows = of.last - of.first
+    cdef Py_ssize_t n_rows = of.stop - of.start
     memset(&layer, 0, sizeof(layer))
     layer.n_in, layer.n_out, layer.n_rows = of.n_rows - 1, of.n_columns, of.n_rows
     if of.move == PACK_ROWS:
-        pack_rows(&layer, to, source, of.first, of.last)
+        pack_rows(&layer, to, source, of.start, of.stop)
     elif of.move == UNPACK_ROWS:
-        unpack_rows(&layer, to, source, of.first, of.last)
+        unpack_rows(&layer, to, source, of.start, of.stop)
     elif of.move == COMPARE_ROWS:
-        differ[0] = rows_differ(&layer, to, source, of.first, of.last)
+        differ[0] = rows_differ(&layer, to, source, of.start, of.stop)
     elif of.move == TRANSPOSE:
-        transpose_weights(&layer, to, source, of.first, of.last)
+        transpose_weights(&layer, to, source, of.start, of.stop)
     elif of.move == PACK_PANELS:
-        pack_panels(to, of.n_rows, of.first, source, of.ld, n_rows, of.n_columns)
+        pack_panels(to, of.n_rows, of.start, source, of.ld, n_rows, of.n_columns)
     elif of.move == PACK_STRIPS:
-        pack_strips(to, of.n_rows, of.first, source, of.ld, n_rows, of.n_columns)
+        pack_strips(to, of.n_rows, of.start, source, of.ld, n_rows, of.n_columns)
     else:
         return False
     return True

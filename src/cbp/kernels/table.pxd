@@ -49,7 +49,7 @@ cdef enum Mode:
     TRAIN                               # … and the optimiser's step
 
 
-cdef enum Start:                        # what the sums of a product start from
+cdef enum Initial:                        # what the sums of a product start from
     ZERO
     BIAS                                # the row of B after the last
     ADD                                 # zero, and are added to C as it stands
@@ -181,15 +181,15 @@ ctypedef struct Operand:
     Py_ssize_t extent
 
 
-ctypedef struct Multiplication:         # C = start + A B, or what `way` makes of it
+ctypedef struct Multiplication:         # C = initial + A B, or what `way` makes of it
     int way
-    int start
+    int initial
     Operand C                           # (M, n)
     Operand A                           # (M, n_k)
-    Operand B                           # (n_k, n), and one row more where start is BIAS
+    Operand B                           # (n_k, n), and one row more where initial is BIAS
     Py_ssize_t C_first                  # number of the row that lies where C does
-    Py_ssize_t first                    # rows first to last of C
-    Py_ssize_t last
+    Py_ssize_t start                    # rows start to stop of C
+    Py_ssize_t stop
     Py_ssize_t left                     # column of B's panels with which its columns begin
     Py_ssize_t n
     Py_ssize_t n_k
@@ -202,8 +202,8 @@ ctypedef struct Rearrangement:
     const void* source
     Py_ssize_t n_rows                   # of panels and strips: all that have room; of W, b counts as the last
     Py_ssize_t n_columns
-    Py_ssize_t first                    # rows first to last
-    Py_ssize_t last
+    Py_ssize_t start                    # rows start to stop
+    Py_ssize_t stop
     Py_ssize_t ld                       # of rows that are packed into panels or strips
 
 

@@ -106,9 +106,9 @@ cdef inline void forward_examples(
 
 cdef inline void accumulate_tile(
     const Pass* run, real* Delta,       # (packed_size,)
-    const Tile* tile, Rows x, Py_ssize_t n_rows, Start start, real* inputs, real inverse_m,
+    const Tile* tile, Rows x, Py_ssize_t n_rows, Initial initial, real* inputs, real inverse_m,
 ) noexcept nogil:
-    """As `backward_tile`, with Delta(l) = start + a(l)^T delta(l+1) at once, from rows as they lie: in small networks
+    """As `backward_tile`, with Delta(l) = initial + a(l)^T delta(l+1) at once, from rows as they lie: in small networks
     packing costs more than it saves. The chains are the same, and so are the bits."""
     cdef const Plan* plan = run.plan
     cdef const Layer* layer = &plan.layers[plan.n_layers - 1]
@@ -119,11 +119,11 @@ cdef inline void accumulate_tile(
         layer = &plan.layers[l]
         a = rows_of(tile.a + plan.layers[l - 1].a_tile, layer.ld_in) if l > 0 else x
         Delta_l = Delta_in(Delta, layer)
-        if n_rows == 1 and start == ZERO:
+        if n_rows == 1 and initial == ZERO:
             outer_product(Delta_l, a.at, delta.at, layer.n_in, layer.n_out)
         else:
-            multiply(Delta_l, transposed(a), delta, 0, layer.n_in, layer.n_out, n_rows, start)
-            sum_rows(Delta_l, layer.n_in, delta, n_rows, layer.n_out, TILE, start)
+            multiply(Delta_l, transposed(a), delta, 0, layer.n_in, layer.n_out, n_rows, initial)
+            sum_rows(Delta_l, layer.n_in, delta, n_rows, layer.n_out, TILE, initial)
         if l > 0:
             delta = recur(run, tile, l, delta, n_rows, <real*> tile.delta[l % 2])
         elif inputs != NULL:

@@ -25,7 +25,7 @@ cdef struct MicroTiles:                     # tiles below each other in one pane
     real* C                             # (rows, width)
     Py_ssize_t C_row
     bint add                            # add the sums to C
-    const real* S                       # the sums' start, (width,)
+    const real* S                       # what the sums start from, (width,)
     Rows A                              # (rows, n_k)
     const real* B                       # (n_k, width)
     Py_ssize_t B_row
@@ -131,6 +131,11 @@ cdef struct Plan:
     Py_ssize_t widest_out               # columns of the widest W, to whole vectors
 
 
+cdef struct Arena:                      # memory that is cut into arrays
+    char* memory                        # at a multiple of 64; NULL: bytes are only counted
+    Py_ssize_t used
+
+
 cdef struct Report:                     # of a thread
     Fault fault                         # the first that it has found
     bint oversubscribed                 # it has waited for others too long
@@ -149,9 +154,9 @@ cdef struct Pass:
     Py_ssize_t chain                    # by rows: the most examples that are summed in one chain
     Py_ssize_t round                    # examples of a round (of each partial sum)
     Py_ssize_t segment                  # rounds of a segment
-    double work                         # of an example, in multiply-adds
+    double multiply_adds                # of an example, other work counted as such
     Py_ssize_t tile_size                # reals of a thread's tile
-    bint small                          # a minibatch is one tile of a small network: see `advance_small`
+    bint small                          # a minibatch is one tile of a small network: see `run_small`
     bint direct                         # Delta goes into the step at once, a group of strips at a time …
     Py_ssize_t group_size               # … in this many reals a thread
     bint columns                        # a team takes the first W by columns
@@ -180,8 +185,8 @@ cdef struct Pass:
 
 cdef struct Part:                       # of a layer's W, with b as its last row
     const Layer* layer
-    Py_ssize_t first                    # rows first to last
-    Py_ssize_t last
+    Py_ssize_t start                    # rows start to stop
+    Py_ssize_t stop
     Py_ssize_t left                     # columns left to right: whole panels, and the last
     Py_ssize_t right
 
