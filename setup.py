@@ -148,7 +148,9 @@ class build_kernels(build_ext):
         return f"/clang:{flag}" if self.clang_cl else "/O2"
 
     def common_flags(self):
-        compile_args = ["-O3", "-fno-math-errno", "-ffp-contract=off"]
+        # A step of a tiny network takes 80 ns, and 3 % more or less with where functions begin in a line of
+        # the cache. Aligned, they do not move with what stands before them.
+        compile_args = ["-O3", "-fno-math-errno", "-ffp-contract=off", "-falign-functions=64"]
         if self.compiler.compiler_type == "msvc":
             return self.windows_flags([self.as_flag(flag) for flag in compile_args])
         compile_args += ["-fvisibility=hidden", "-Wno-psabi", "-g" if DEBUG or SANITIZE else "-g0"]
