@@ -81,7 +81,7 @@ def peaks(dtype: str) -> dict[int, float]:
     """
     found: dict[int, float] = {}
     for n in sorted({1, n_cpus()}):
-        probe = f"max(cbp.versions.peak_gflops(dtype={dtype!r}, n_threads={n}) for _ in range(5))"
+        probe = f"max(cbp.machine.versions.peak_gflops(dtype={dtype!r}, n_threads={n}) for _ in range(5))"
         if (peak := in_cbp(probe, n)) and peak > found.get(1, 0):
             found[n] = float(peak)
     return found
@@ -94,7 +94,7 @@ def describe(timing: Timing) -> dict[str, Any]:
         "caches": caches(),
         "os": os_name(),
         "versions": versions(),
-        "cbp": in_cbp("cbp.versions.describe()", n_cpus()),
+        "cbp": in_cbp("cbp.machine.versions.describe()", n_cpus()),
         "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "peak_gflops": {dtype: peaks(dtype) for dtype in ("float32", "float64")},
         "date": datetime.date.today().isoformat(),

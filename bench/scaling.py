@@ -197,7 +197,7 @@ def sensitivity_table(plans: Sequence[Plan], measured: Sequence[Mapping[int, flo
 
 
 def lanes(dtype: str) -> int:
-    isa: Any = machine.in_cbp("cbp.versions.describe()['instruction set'].split()[0]", 1)
+    isa: Any = machine.in_cbp("cbp.machine.versions.describe()['instruction set'].split()[0]", 1)
     return VECTOR_BYTES.get(isa, 16) // {"float32": 4, "float64": 8}[dtype]
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import cbp
-from cbp import arrays
-from cbp.conversion import convert
+from cbp.examples import arrays
+from cbp.examples.conversion import convert
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(-8, 9, size=(40, 6)) / 4  # exact in every floating type

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import passes
+from cbp.training import passes
 
 NETS = {
     "784-128-10": ([784, 128, 10], {}),

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from cbp import cgroups
-from cbp.cgroups import UNLIMITED, current_quota, quota
+from cbp.machine import cgroups
+from cbp.machine.cgroups import UNLIMITED, current_quota, quota
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import functions, passes, reference
+from cbp import functions, reference
+from cbp.training import passes
 
 DRAWS = 60  # of each way
 WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 31, 32, 33, 48, 49, 65, 130]

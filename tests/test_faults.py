@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import faults, passes
+from cbp.examples import faults
+from cbp.training import passes
 
 RNG = np.random.default_rng(0)
 M = 1000

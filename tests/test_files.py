@@ -10,7 +10,7 @@ import pytest
 
 import cbp
 from cbp.cli import main
-from cbp.files import write_whole
+from cbp.files.whole import write_whole
 
 
 def history():

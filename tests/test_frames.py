@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import passes
-from cbp.conversion import place
+from cbp.examples.conversion import place
+from cbp.training import passes
 
 RNG = np.random.default_rng(0)
 NAMES = ("age", "height", "weight", "income")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import _core, functions, passes, reference
+from cbp import _core, functions, reference
+from cbp.training import passes
 
 HIDDEN = [*functions.HIDDEN, ("leaky_relu", 0.3), ("elu", 0.5)]
 PAIRS = [(output, loss) for loss, row in functions.LOSSES.items() for output in row.outputs]

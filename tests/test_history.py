@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cbp.history import Epoch, History
+from cbp.training.history import Epoch, History
 
 
 def make_history(count: int, *, validated: bool = True) -> History:

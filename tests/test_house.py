@@ -15,16 +15,17 @@ LONGER = {"network": "what users call, of which three quarters are docstrings"}
 # The rooms of the Python side, the lowest first: a module may import those of lower rooms, and of its own
 # without a circle.
 ROOMS = {
-    "what needs nothing": "cgroups conversion files figures flops forks installation metadata runtimes "
-    "scalars",
+    "what needs nothing": "examples examples.conversion figures files files.metadata files.whole flops "
+    "machine machine.cgroups machine.forks machine.installation machine.runtimes rng scalars",
     "the algorithm in NumPy": "reference reference.functions reference.updates",
     "rows: activations, losses, optimisers": "functions optimizers optimizers.adam optimizers.base "
     "optimizers.kin optimizers.scaled optimizers.sgd",
-    "the machine": "kernels threads versions",
-    "what users give": "arguments arrays faults frames targets",
-    "what a network is, and where it lies": "architecture initialization layers layout persistence",
-    "training": "history passes progress state steps training",
-    "a network": "gradients network scores structure",
+    "the machine": "kernels machine.threads machine.versions",
+    "what users give": "arguments examples.arrays examples.faults examples.frames examples.targets",
+    "what a network is, and where it lies": "architecture files.npz initialization layers layout",
+    "training": "training training.epochs training.history training.passes training.progress training.state "
+    "training.steps",
+    "a network": "derivatives network scores structure",
     "the package": "__init__ benchmark datasets",
     "tables": "tabular tabular.choices tabular.examples tabular.forms tabular.inputs tabular.readers "
     "tabular.targets",

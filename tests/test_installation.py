@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import cbp
-from cbp import installation, kernels
+from cbp import kernels
+from cbp.machine import installation
 
 HERE = Path(cbp.__file__).parent
 TRAIN = "import cbp; cbp.Network([2, 2], dtype='float64').fit([[0, 1]], [1], epochs=1)"
@@ -101,7 +102,7 @@ def test_kernels_of_one_precision_that_are_missing(copy):
     assert run(copy.parent, "-c", TRAIN.replace("64", "32")).returncode == 0
 
 
-@pytest.mark.parametrize("code", ["sys.frozen = True", "cbp.installation.FROZEN = True"])
+@pytest.mark.parametrize("code", ["sys.frozen = True", "cbp.machine.installation.FROZEN = True"])
 def test_kernels_that_a_freezer_left_out(copy, code):
     remove(copy / "kernels", r"f(32|64)_\w+")
     prepare = f"import sys\n{(code.partition(' ')[0] == 'sys.frozen' and code) or ''}\nimport cbp\n{code}\n"
@@ -235,6 +236,6 @@ def test_digits_that_are_missing(copy):
     load = "cbp.datasets.load_digits()"
     error = error_of(copy.parent, f"import cbp; {load}")
     assert error.startswith("FileNotFoundError: cbp/data/digits.npz is missing: the installation of cbp in ")
-    error = error_of(copy.parent, f"import cbp; cbp.installation.FROZEN = True; {load}")
+    error = error_of(copy.parent, f"import cbp; cbp.machine.installation.FROZEN = True; {load}")
     assert "--collect-data cbp" in error
     assert "--include-package-data=cbp" in error

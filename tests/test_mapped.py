@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import arrays, passes
-from cbp.conversion import is_mapped
+from cbp.examples import arrays
+from cbp.examples.conversion import is_mapped
+from cbp.training import passes
 
 RNG = np.random.default_rng(0)
 M, N = 10_000, 8

@@ -5,7 +5,7 @@ import pytest
 
 import cbp
 from cbp import layout, reference
-from cbp.steps import at_rest
+from cbp.training.steps import at_rest
 
 OPTIMIZERS = [
     cbp.SGD(0.0, momentum=0.9),

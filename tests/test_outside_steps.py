@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp.steps import Extent, Steps, at_rest
+from cbp.training.steps import Extent, Steps, at_rest
 
 OPTIMIZERS = [
     cbp.SGD(0.3),

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import cbp
-from cbp import metadata
+from cbp.files import metadata
 
 
 def make(sizes=(3, 5, 2), **options):

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from cbp import versions
+from cbp.machine import versions
 
 pytestmark = pytest.mark.skipif(
     versions.describe()["OpenMP"].startswith("none"), reason="without OpenMP there is one thread"
@@ -21,7 +21,8 @@ import hashlib, multiprocessing, os, signal, sys, time
 from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import cbp
-from cbp import _core, threads
+from cbp import _core
+from cbp.machine import threads
 
 PROCESS = os.getpid()  # that has imported this
 MANY = (os.cpu_count() or 1) + 3
@@ -79,7 +80,7 @@ def loky():
         return joblib.Parallel()(joblib.delayed(work)(n) for n in TODO)
 
 def team_of_another_library():
-    from cbp import runtimes
+    from cbp.machine import runtimes
     ended = []
     body = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda data: ended.append(1))
     work(1)  # which loads the runtime, and makes no team

@@ -11,9 +11,9 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from cbp import progress as module
-from cbp.history import Epoch
-from cbp.progress import Progress
+from cbp.training import progress as module
+from cbp.training.history import Epoch
+from cbp.training.progress import Progress
 
 
 class Terminal(io.StringIO):
@@ -488,8 +488,8 @@ def test_in_a_real_terminal(tqdm, columns, shown):
 
     code = (
         "import time\n"
-        "from cbp.history import Epoch\n"
-        "from cbp.progress import Progress\n"
+        "from cbp.training.history import Epoch\n"
+        "from cbp.training.progress import Progress\n"
         "with Progress(None, epochs=2, examples=10, delay=0.05) as progress:\n"
         "    time.sleep(0.1)\n"
         "    progress.advance(10)\n"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import passes
+from cbp.training import passes
 
 X = np.random.default_rng(0).normal(size=(10, 3))
 LABELS = np.arange(10) % 4

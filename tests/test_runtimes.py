@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from cbp import kernels, runtimes, versions
+from cbp import kernels
+from cbp.machine import runtimes, versions
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell what is loaded"),

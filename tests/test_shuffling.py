@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import _core, passes
+from cbp import _core
+from cbp.training import passes
 
 
 def orders(seed, *epochs, m=10, **options):

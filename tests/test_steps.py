@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import passes
 from cbp.optimizers.base import OptimizerState
-from cbp.steps import Steps
+from cbp.training import passes
+from cbp.training.steps import Steps
 
 OPTIMIZERS = [
     cbp.SGD(0.1),

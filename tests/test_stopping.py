@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import kernels, passes, training
+from cbp import kernels
+from cbp.training import epochs, passes
 
 # Seconds until Ctrl-C is heard. Vectors of two registers, which only tests build, take several times as long.
 SOON = 0.5 if kernels.isa() == "wide" else 0.2
@@ -291,7 +292,7 @@ def test_ctrl_c_keeps_the_steps_made_so_far(monkeypatch):
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(passes, "FIRST_BUDGET", 1e5)
-    monkeypatch.setattr(training.Progress, "advance", advance)
+    monkeypatch.setattr(epochs.Progress, "advance", advance)
     net, twin = make(), make()
     options = {"batch_size": 16, "shuffle": False, "optimizer": cbp.Adam()}
     with pytest.raises(KeyboardInterrupt):

@@ -79,7 +79,7 @@ def test_the_same_bits_wherever_rounds_end(sizes, dtype, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         for rows in (256, 700, 5000):
             if sizes != BY_PARTIALS:
-                patch.setattr("cbp.passes.PART_BYTES", rows * sizes[0] * np.dtype(dtype).itemsize)
+                patch.setattr("cbp.training.passes.PART_BYTES", rows * sizes[0] * np.dtype(dtype).itemsize)
             found.append(net.gradient(X, Y).parameters)
     for n in (1, 2, 3, 8):
         net.n_threads = n

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from cbp import cgroups, runtimes, versions
+from cbp.machine import cgroups, runtimes, versions
 
 RUNTIME = versions.describe()["OpenMP"]
 LLVM = "libomp" in RUNTIME or "libiomp" in RUNTIME
@@ -97,7 +97,8 @@ def group(environment, early, codes):
     os.environ.update(environment)
     exec(early)
     import cbp
-    from cbp import _core, cgroups, threads
+    from cbp import _core
+    from cbp.machine import cgroups, threads
     return [in_a_child(lambda: run(code)) if code else None for code in codes] + [report()]
 
 with open("/proc/self/maps") if os.path.exists("/proc/self/maps") else open(os.devnull) as maps:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import cgroups, kernels, threads, versions
-from cbp.cgroups import UNLIMITED
+from cbp import kernels
+from cbp.machine import cgroups, threads, versions
+from cbp.machine.cgroups import UNLIMITED
 
 SERIAL = versions.describe()["OpenMP"].startswith("none")
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))

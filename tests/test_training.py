@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import passes, reference
+from cbp import reference
+from cbp.training import passes
 
 OPTIMIZERS = {
     "sgd": cbp.SGD(0.3),

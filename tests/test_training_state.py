@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import passes
-from cbp.training import Training
+from cbp.training import passes
+from cbp.training.epochs import Training
 
 OPTIMIZERS = [
     cbp.SGD(0.05),
@@ -94,7 +94,7 @@ def test_a_mapped_array_goes_on_too(tmp_path, monkeypatch):
     how = {"going_on": False, "weighted": False, "X": np.load(tmp_path / "X.npy", mmap_mode="r")}
     net, losses, states = train([40, 30, 4], 2000, 50, cbp.Adam(), **how)
     within = [state for state in states if state is not None and state.place is not None]
-    assert {state.place.first % 256 for state in within} != {0}
+    assert {state.place[0] % 256 for state in within} != {0}
     for state in within[:: len(within) // 5]:
         other, others, _ = train([40, 30, 4], 2000, 50, cbp.Adam(), state=state, **how)
         assert_same_end(net, losses, other, others)

@@ -77,7 +77,7 @@ def test_probes(code):
     M = x, _probes.LAYOUTS["rows"], 16
     unknown = x, code, 16
     tiles, zero = _probes.WAYS["tiles"], _probes.INITIALS["zero"]
-    sizes = {"n_rows": 2, "n_columns": 2, "first": 0, "last": 2}
+    sizes = {"n_rows": 2, "n_columns": 2, "start": 0, "stop": 2}
     asked = [
         ("FUNCTIONS", lambda: _probes.elementwise(table, 4, code, x, x)),
         ("PRODUCTS", lambda: _probes.product(table, code, 4, 1)),

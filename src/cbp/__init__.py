@@ -2,19 +2,19 @@
 
 from typing import TYPE_CHECKING
 
-from cbp import installation
+from cbp.machine import installation
 
 installation.check()  # first, because all that follows would fail, and say less
 
 from cbp import datasets
-from cbp.gradients import Gradient
-from cbp.history import Epoch, History
+from cbp.derivatives import Gradient
+from cbp.files.npz import ModelFileError
+from cbp.machine.threads import get_num_threads, set_num_threads
+from cbp.machine.versions import show_versions
 from cbp.network import Network, load
 from cbp.optimizers.adam import Adam
 from cbp.optimizers.sgd import SGD
-from cbp.persistence import ModelFileError
-from cbp.threads import get_num_threads, set_num_threads
-from cbp.versions import show_versions
+from cbp.training.history import Epoch, History
 
 if TYPE_CHECKING:
     from cbp.optimizers.kin import AdamW, Nadam
@@ -27,7 +27,7 @@ else:
 
     def __getattr__(name):
         if name == "__version__":
-            from cbp.versions import package_version
+            from cbp.machine.versions import package_version
 
             return package_version()
         if name in _LATER:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from cbp import arguments, layout
-from cbp.conversion import Array
+from cbp.examples.conversion import Array
 from cbp.functions import ACTIVATIONS, LOSSES, Named, check_number, name_of, with_number
 from cbp.scalars import flag
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cbp.conversion import short
+from cbp.examples.conversion import short
 from cbp.functions import (
     ACTIVATIONS,
     HIDDEN,

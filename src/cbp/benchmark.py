@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from cbp import flops, reference, threads
-from cbp.conversion import Array
+from cbp import flops, reference
+from cbp.examples.conversion import Array
+from cbp.machine import threads
+from cbp.machine.versions import peak_gflops
 from cbp.network import Network
 from cbp.optimizers.sgd import SGD
-from cbp.versions import peak_gflops
 
 ROUNDS = 7
 ROWS = 16_000  # of 784 columns are 50 MB in float32: more than most caches hold, as real data are

@@ -95,7 +95,7 @@ def read_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     # Imported here, because few programs that import the package load the digits.
     from importlib.resources import files
 
-    from cbp import installation
+    from cbp.machine import installation
 
     try:
         content = files("cbp").joinpath("data", "digits.npz").read_bytes()

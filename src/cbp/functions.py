@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cbp.conversion import short
+from cbp.examples.conversion import short
 from cbp.scalars import check_precision, real
 
 # A name, or a name and its number where that is not the default.

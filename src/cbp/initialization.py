@@ -1,4 +1,4 @@
-"""Random numbers: where they come from, and the initial weights."""
+"""The initial weights: by the name of a scheme, by a function, or by what suits an activation."""
 
 from __future__ import annotations
 
@@ -8,40 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cbp.arrays import finite
-from cbp.conversion import Array, numeric
+from cbp.examples.arrays import finite
+from cbp.examples.conversion import Array, numeric
 from cbp.functions import ACTIVATIONS, Named, name_of
-
-
-def generator(rng: Any) -> np.random.Generator:
-    """A Generator for a seed, None, or a Generator, which is used itself.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If rng is none of these, or a negative seed.
-    """
-    if isinstance(rng, np.random.RandomState):
-        raise TypeError("rng must be a seed or a numpy.random.Generator, got a RandomState")
-    if isinstance(rng, bool):
-        raise TypeError(f"rng must be a seed, a numpy.random.Generator or None, got {rng}")
-    try:
-        return np.random.default_rng(rng)
-    except TypeError:
-        raise TypeError(
-            f"rng must be a seed, a numpy.random.Generator or None, got {type(rng).__name__}"
-        ) from None
-    except ValueError:
-        raise ValueError(f"rng must be a seed of at least 0, got {rng!r}") from None
-
-
-def spawn(source: np.random.Generator) -> np.random.Generator:
-    """An independent child, for which nothing is drawn from the source."""
-    try:
-        return source.spawn(1)[0]
-    except TypeError:  # its bit generator was made without a seed sequence
-        return source
-
 
 # Three times the variance of a scheme's weights: the square of the limit between which they are uniform.
 SQUARES: dict[str, Callable[[int, int], float]] = {

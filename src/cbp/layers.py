@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NoReturn, SupportsIndex, overload
 
-from cbp.conversion import Array, numeric
+from cbp.examples.conversion import Array, numeric
 
 
 class Layers(tuple[Array, ...]):

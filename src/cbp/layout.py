@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from cbp.conversion import Array, numeric
+from cbp.examples.conversion import Array, numeric
 from cbp.layers import Layers
 
 MOST_UNITS = 2**31 - 1  # kernels take labels for int32

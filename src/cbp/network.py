@@ -14,34 +14,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cbp import (
-    _core,
-    arguments,
-    arrays,
-    forks,
-    frames,
-    layout,
-    passes,
-    persistence,
-    scalars,
-    scores,
-    threads,
-    training,
-)
+from cbp import _core, arguments, layout, scalars, scores
 from cbp.architecture import Architecture
-from cbp.arrays import Examples
-from cbp.conversion import Array, convert, numeric
-from cbp.faults import refusal
-from cbp.gradients import Gradient, relative_difference
-from cbp.history import Epoch, History
-from cbp.initialization import generator, spawn
+from cbp.derivatives import Gradient, relative_difference
+from cbp.examples import arrays, frames
+from cbp.examples.arrays import Examples
+from cbp.examples.conversion import Array, convert, numeric
+from cbp.examples.faults import refusal
+from cbp.examples.targets import targets
+from cbp.files import npz
+from cbp.machine import forks, threads
 from cbp.optimizers.adam import Adam
 from cbp.optimizers.base import Optimizer, OptimizerState
-from cbp.state import TrainingState
-from cbp.steps import Steps
+from cbp.rng import generator, spawn
 from cbp.structure import Structure
-from cbp.targets import targets
-from cbp.training import Training
+from cbp.training import passes
+from cbp.training.epochs import Training, train
+from cbp.training.history import Epoch, History
+from cbp.training.state import TrainingState
+from cbp.training.steps import Steps
 
 # Up to which sizes loss and gradient take the short way, which keeps its workspace: that is small too.
 AT_ONCE_PARAMETERS = 20_000
@@ -489,7 +480,7 @@ class Network(Structure):
         wanted = arguments.optimizer(optimizer, self._dtype)
         with self._training(examples, wanted, batch_size, shuffle, going_on=False) as trainer:
             history = self.history = History()
-            training.train(
+            train(
                 trainer,
                 epochs,
                 history,
@@ -657,7 +648,7 @@ class Network(Structure):
             If `metadata` holds anything else; the error names it, and nothing is written.
         """
         parameters = self._copy_of_parameters()
-        persistence.save(path, self._architecture, parameters, self.metadata, self._feature_names)
+        npz.save(path, self._architecture, parameters, self.metadata, self._feature_names)
 
 
 def load(path: str | os.PathLike[str], *, rng: int | np.random.Generator | None = None) -> Network:
@@ -685,7 +676,7 @@ def load(path: str | os.PathLike[str], *, rng: int | np.random.Generator | None 
     >>> bool((cbp.load(path).parameters == net.parameters).all())
     True
     """
-    description, parameters = persistence.read(path)
+    description, parameters = npz.read(path)
     try:
         what = Architecture.from_dict(
             {name: description[name] for name in Architecture._fields if name in description}
@@ -700,5 +691,5 @@ def load(path: str | os.PathLike[str], *, rng: int | np.random.Generator | None 
         network.metadata = dict(description["metadata"])
         network.feature_names = description.get("feature_names")  # the key is optional
     except (KeyError, TypeError, ValueError) as error:
-        raise persistence.ModelFileError(f"{os.fspath(path)} holds no whole network: {error}") from None
+        raise npz.ModelFileError(f"{os.fspath(path)} holds no whole network: {error}") from None
     return network

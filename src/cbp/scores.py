@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cbp.conversion import Array
+from cbp.examples.conversion import Array
 
 
 def accuracy(a: Array, Y: Array, softmax: bool, weights: Array | None) -> float:

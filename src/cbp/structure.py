@@ -10,16 +10,20 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from cbp import _core, forks, frames, kernels, layout, persistence
+from cbp import _core, kernels, layout
 from cbp.architecture import Architecture
-from cbp.conversion import Array, numeric
+from cbp.examples import frames
+from cbp.examples.conversion import Array, numeric
+from cbp.files import npz
 from cbp.functions import Named, known
-from cbp.history import History
-from cbp.initialization import SCHEMES, Init, draw_weights, generator, spawn
+from cbp.initialization import SCHEMES, Init, draw_weights
 from cbp.layers import Layers
+from cbp.machine import forks
 from cbp.optimizers.base import OptimizerState
+from cbp.rng import generator, spawn
 from cbp.scalars import check_precision, count_or_none
-from cbp.steps import Steps, at_rest
+from cbp.training.history import History
+from cbp.training.steps import Steps, at_rest
 
 # The attributes that `Structure._build` makes, which no copy takes over as they are.
 BUILT = frozenset((
@@ -279,7 +283,7 @@ class Structure:
         attributes = dict(attributes)
         parameters, optimizer_state = attributes.pop("parameters"), attributes.pop("_state")
         if "_architecture" not in attributes:
-            attributes, optimizer_state = persistence.of_earlier_version(attributes, optimizer_state)
+            attributes, optimizer_state = npz.of_earlier_version(attributes, optimizer_state)
         self.__dict__.update(attributes)
         for name, value in slots.items():
             setattr(self, name, value)

@@ -20,8 +20,8 @@ from design import Case, case_of
 from numpy.typing import NDArray
 
 import cbp
-from cbp import passes
 from cbp.optimizers.base import Optimizer
+from cbp.training import passes
 
 
 class Way(NamedTuple):

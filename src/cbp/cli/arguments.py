@@ -11,7 +11,7 @@ from cbp.cli import commands, recipe
 from cbp.cli.bench import bench
 from cbp.cli.report import complain
 from cbp.cli.values import character, fraction, layer_sizes, names, positive, positive_real, real, whole
-from cbp.versions import package_version
+from cbp.machine.versions import package_version
 
 __all__ = ["build_parser"]
 

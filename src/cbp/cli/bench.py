@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from cbp.cli.outputs import check_writable
 from cbp.cli.report import counted, put, say
-from cbp.files import write_whole
-from cbp.versions import describe, package_version, processor
+from cbp.files.whole import write_whole
+from cbp.machine.versions import describe, package_version, processor
 
 if TYPE_CHECKING:
     from cbp.benchmark import Report, Setting

@@ -21,7 +21,7 @@ from cbp.cli.recipe import Asked, Candidate, Recipe
 from cbp.cli.report import describe_data, describe_network, describe_training, note, say_score, say_speed
 from cbp.cli.trainer import Trained
 from cbp.datasets import load_digits
-from cbp.files import write_whole
+from cbp.files.whole import write_whole
 from cbp.tabular import Choices, Classes, Columns, Examples, Preprocessor
 
 __all__ = ["INTERRUPTED", "info", "predict", "train"]

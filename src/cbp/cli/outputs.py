@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import cbp
 from cbp.cli.report import complain
-from cbp.files import name_path, write_whole
-from cbp.history import History
+from cbp.files.whole import name_path, write_whole
 from cbp.tabular import Preprocessor
+from cbp.training.history import History
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,9 +16,9 @@ from cbp import flops
 from cbp.cli.recipe import HELD_OUT, Recipe
 from cbp.cli.trainer import Trained
 from cbp.functions import in_words
+from cbp.machine.threads import count, processors
+from cbp.machine.versions import peak_gflops
 from cbp.tabular import Classes, Columns, Examples, Target, listed
-from cbp.threads import count, processors
-from cbp.versions import peak_gflops
 
 __all__ = [
     "complain",

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 import cbp.kernels.cpu as cpu  # an error of this form names the module
-from cbp import installation, runtimes
+from cbp.machine import installation, runtimes
 
 # From the best to the plainest, with the x86-64 level each needs.
 LEVELS = {"x86-64-v4": 4, "x86-64-v3": 3, "x86-64-v2": 2, "baseline": 0, "wide": 3, "plain": 0}

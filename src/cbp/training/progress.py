@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 if TYPE_CHECKING:
-    from cbp.history import Epoch
+    from cbp.training.history import Epoch
 
 __all__ = ["Progress"]
 
@@ -52,7 +52,7 @@ class Progress:
     Examples
     --------
     >>> import io
-    >>> from cbp.history import Epoch
+    >>> from cbp.training.history import Epoch
     >>> stream = io.StringIO()
     >>> with Progress(True, epochs=1, examples=8, stream=stream) as progress:
     ...     progress.advance(4)

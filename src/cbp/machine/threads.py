@@ -20,7 +20,8 @@ import re
 from functools import cache
 from typing import Any
 
-from cbp import _core, cgroups, kernels
+from cbp import _core, kernels
+from cbp.machine import cgroups
 from cbp.scalars import count_or_none
 
 MOST_THREADS = 1024  # OpenMP ends the process where it cannot make the threads it is asked for

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from cbp import metadata
 from cbp.architecture import Architecture
-from cbp.conversion import Array
-from cbp.files import write_whole
+from cbp.examples.conversion import Array
+from cbp.files import metadata
+from cbp.files.whole import write_whole
 from cbp.optimizers.base import OptimizerState
 
 FORMAT = "cbp network"

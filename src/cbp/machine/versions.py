@@ -8,7 +8,8 @@ import time
 
 import numpy as np
 
-from cbp import _core, cgroups, kernels, runtimes, threads
+from cbp import _core, kernels
+from cbp.machine import cgroups, runtimes, threads
 
 
 def package_version() -> str:

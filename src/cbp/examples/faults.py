@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from cbp.conversion import Array, convert, place
+from cbp.examples.conversion import Array, convert, place
 from cbp.functions import LOSSES, Named, name_of
 
 PART = 1 << 20  # numbers that are looked through at a time: Ctrl-C is heard in between

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cbp.conversion import Array
+from cbp.examples.conversion import Array
 from cbp.layers import Layers
 from cbp.layout import thetas, views
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cbp.conversion import Array
+from cbp.examples.conversion import Array
 
 MOST_LISTED = 5
 

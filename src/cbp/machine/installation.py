@@ -7,7 +7,7 @@ import sys
 # Nuitka defines __compiled__ in the modules that it has compiled, the other freezers set sys.frozen.
 FROZEN = getattr(sys, "frozen", False) or "__compiled__" in globals()
 
-HERE = os.path.dirname(__file__)
+HERE = os.path.dirname(os.path.dirname(__file__))
 
 INCOMPLETE = (
     f"the installation of cbp in {HERE} is not complete. Install it anew: "

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from cbp import _core
-from cbp.arrays import Examples
-from cbp.conversion import Array
+from cbp.examples.arrays import Examples
+from cbp.examples.conversion import Array
 
 SLICE_SECONDS = 0.02
 FIRST_BUDGET = 2e7  # multiply-adds: less than a millisecond

@@ -14,15 +14,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from cbp import _core, passes
-from cbp.arrays import Examples
-from cbp.conversion import Array
-from cbp.history import Epoch, History
+from cbp import _core
+from cbp.examples.arrays import Examples
+from cbp.examples.conversion import Array
 from cbp.optimizers.base import Optimizer, OptimizerState
-from cbp.progress import Progress
 from cbp.scalars import kind
-from cbp.state import Place, TrainingState
-from cbp.steps import Extent, Steps, at_rest
+from cbp.training import passes
+from cbp.training.history import Epoch, History
+from cbp.training.progress import Progress
+from cbp.training.state import Place, TrainingState
+from cbp.training.steps import Extent, Steps, at_rest
 
 
 class Training:
@@ -167,8 +168,8 @@ class Training:
         if found is None or found[1] is None:
             return None
         return TrainingState(
-            parameters=found[0],
-            optimizer=found[1],
+            found[0],
+            found[1],
             place=found[2],
             batch=self.batch,
             epochs=self.epochs_before + self.epochs_done,

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from cbp import faults, frames
-from cbp.conversion import Array, convert, is_mapped, is_ready, numeric, place
-from cbp.faults import Limits, limits
-from cbp.frames import Names
+from cbp.examples import faults, frames
+from cbp.examples.conversion import Array, convert, is_mapped, is_ready, numeric, place
+from cbp.examples.faults import Limits, limits
+from cbp.examples.frames import Names
+from cbp.examples.targets import targets
 from cbp.functions import Named
-from cbp.targets import targets
 
 
 def rows(values: Any, n_columns: int, name: str, columns: Names | None = None) -> Array:

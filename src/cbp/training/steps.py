@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cbp import _core, forks
-from cbp.conversion import Array
+from cbp import _core
+from cbp.examples.conversion import Array
+from cbp.machine import forks
 from cbp.optimizers.base import Optimizer, OptimizerState
-from cbp.state import Place
+from cbp.training.state import Place
 
 
 class Extent(NamedTuple):
@@ -111,8 +112,7 @@ class Steps:
         place = self.run.read_place(parameters, list(moments.values()))
         if place is None:
             return None
-        found = Place(*place)
-        return parameters, OptimizerState(self.optimizer, found.updates, moments), found
+        return parameters, OptimizerState(self.optimizer, place[2], moments), place
 
     def _zeros(self) -> Array:
         return np.zeros(self._n_parameters, self._dtype)

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 from cbp.figures import first_to_last, format_losses, format_seconds, spans_decades
-from cbp.files import write_whole
+from cbp.files.whole import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,0 +1,1 @@
+"""What users give, made ready for the kernels; what does not fit is refused here."""

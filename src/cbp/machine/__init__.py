@@ -1,0 +1,1 @@
+"""The machine: its processors and threads, and whether this installation suits it."""

@@ -1,0 +1,1 @@
+"""Training: passes over the examples, epochs of them, where they stand, and what is told of them."""
