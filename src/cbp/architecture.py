@@ -1,4 +1,4 @@
-"""What a network is: one record, which whoever builds, shows, saves or copies a network reads."""
+"""What a network is: one record. All that builds, shows, saves or copies a network reads it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cbp.examples.conversion import Array
 from cbp.functions import ACTIVATIONS, LOSSES, Named, check_number, name_of, with_number
 from cbp.scalars import flag
 
-# Entries of `to_dict` that may be missing, and what they are then.
+# Entries that `to_dict` leaves out where they have these values.
 OPTIONAL = {"l1": 0.0, "bias": True}
 
 
 class Architecture(
     namedtuple("Architecture", ("sizes", "hidden", "output", "loss", "l2", "dtype", "l1", "bias"))
 ):
-    """Shapes, functions and numbers of a network, checked; two that are equal make equal networks.
+    """The shapes, functions and numbers of a network, checked. Equal records make equal networks.
 
     Parameters
     ----------
@@ -78,17 +78,17 @@ class Architecture(
         return super().__new__(cls, found, inner, g, named, ridge, precision, lasso, flag(bias, "bias"))
 
     def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """What `copy` and `pickle` make another one of."""
+        """The arguments from which `copy` and `pickle` make another one."""
         values = self._asdict()
         return (values.pop("sizes"),), values
 
     def changed(self, **values: Any) -> Architecture:
-        """One with other values, checked."""
+        """A copy with some values changed, checked."""
         return Architecture(**{**self._asdict(), **values})
 
     @property
     def activations(self) -> tuple[Named, ...]:
-        """One a layer of weights: those of the hidden layers, and the output's."""
+        """One for each layer of weights: those of the hidden layers, then the output's."""
         return (*self.hidden, self.output)
 
     @property
@@ -114,7 +114,7 @@ class Architecture(
         return tuple(with_number(g, ACTIVATIONS) for g in self.activations), with_number(self.loss, LOSSES)
 
     def to_dict(self) -> dict[str, Any]:
-        """The arguments that make it again, in values that JSON has."""
+        """The arguments that make it again, as values that JSON knows."""
         values = {**self._asdict(), "dtype": self.dtype.name}
         # Earlier versions do not know the optional ones.
         return {
@@ -123,12 +123,12 @@ class Architecture(
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Architecture:
-        """The way back of `to_dict`, also through JSON, where tuples become lists.
+        """The inverse of `to_dict`, also through JSON, where tuples become lists.
 
         Raises
         ------
         TypeError, ValueError
-            If a value is missing, unknown or not as it should be.
+            If a value is missing, unknown or out of range.
         """
         if missing := [name for name in cls._fields if name not in values and name not in OPTIONAL]:
             raise ValueError(f"there is no {missing[0]}")

@@ -1,4 +1,4 @@
-"""Checks of arguments other than example arrays. Most return what the other code uses."""
+"""Checks of arguments other than example arrays. Most return the checked value, converted."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ from cbp.functions import (
 from cbp.optimizers.base import Optimizer
 from cbp.scalars import count, non_negative
 
-# What to use where the outputs are numbers.
+# What to use instead where the outputs are numbers.
 INSTEAD = {
     "predict_labels": "where its outputs stand for classes, use predict(X).argmax(axis=1)",
     "accuracy": "use r2 or loss for numbers, or class labels of shape (m,) for Y",

@@ -1,8 +1,8 @@
 """How fast this machine trains and predicts, beside its own peak: what ``cbp bench`` prints.
 
 Networks of several sizes, on synthetic data in memory, by plain SGD in order. One step of each is compared
-with `cbp.reference` before anything is timed. The rounds of all settings are interleaved, so that whatever
-else the machine does falls on all of them, and a figure is the median of its rounds.
+with `cbp.reference` before anything is timed. The rounds of all settings are interleaved, so that other work
+on the machine slows all of them alike. A figure is the median of its rounds.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Setting:
         return self.workload.step_flops / self.step_us / 1e3
 
     def run(self) -> float:
-        """Seconds of a round, a step."""
+        """Run one round; return the seconds of a step."""
         batch = self.workload.batch
         return self.predict() if batch is None else self.train(batch)
 
@@ -118,7 +118,7 @@ class Setting:
         return seconds / (epochs * steps)
 
     def predict(self) -> float:
-        """Seconds of a prediction, the array to write to given."""
+        """Seconds of a prediction into an array that is there already."""
         predict, x = self.net.predict, self.X[0]
         out = predict(x)
         started = time.perf_counter()
@@ -132,7 +132,7 @@ class Setting:
         Raises
         ------
         ArithmeticError
-            If it is another.
+            If they differ.
         """
         before, expected = self.expected()
         if self.workload.batch is None:
@@ -254,7 +254,7 @@ def measure(
     Raises
     ------
     ArithmeticError
-        If one step of a network has not the result of `cbp.reference`.
+        If the result of a step differs from that of `cbp.reference`.
 
     Examples
     --------

@@ -36,7 +36,7 @@ class Gradient:
 
     @property
     def weights(self) -> Layers:
-        """(D_W(1), …), writable views, each (s(l), s(l+1)); to assign to one copies into it."""
+        """(D_W(1), …), writable views, each (s(l), s(l+1)). Assigning to one copies into it."""
         return views(self.parameters, self.sizes, self.bias)[0]
 
     @property
@@ -53,7 +53,7 @@ class Gradient:
 def relative_difference(D: Array, J: Callable[[], float], parameters: Array, *, smooth: bool) -> float:
     """‖D − D′‖ / (‖D‖ + ‖D′‖), with D′ from central differences of J while single parameters move.
 
-    Of the fourth order where J is smooth, of the second where it has kinks, which longer steps would meet.
+    The differences are of the fourth order where J is smooth, and of the second where it has kinks.
     The step is the fifth root (third where J has kinks) of the machine's epsilon, times max(1, |θ|), at which
     the errors of truncation and of cancellation balance (W. H. Press et al., Numerical Recipes, 3rd ed.,
     section 5.7).

@@ -1,7 +1,7 @@
-"""The tables of activations and losses: what Python has to know of each.
+"""The tables of activations and losses: what Python needs to know of each.
 
 A row has the formula; the kernels (kernels/activations.pxi, kernels/losses.pxi) and the reference compute it,
-by the same names. Everyone who lists names, from checks to help texts and tests, reads them here.
+under the same names. Checks, help texts and tests read the names here.
 
 A name may come with a number: ``("leaky_relu", 0.01)``, ``("huber", 1.0)``. The bare name has the default.
 """
@@ -38,9 +38,9 @@ class Activation(NamedTuple):
     ----------
     formula : str
     initial : {"glorot_uniform", "he_uniform", "lecun_uniform"}
-        The weights that it starts from.
+        The scheme of the initial weights before it.
     smooth : bool
-        Whether g' and what comes after it have no jumps, so that differences of the fourth order fit.
+        Whether g is smooth enough for differences of the fourth order: without kinks.
     hidden : bool
         Whether it is for hidden layers too.
     number : Number, optional
@@ -62,7 +62,7 @@ class Loss(NamedTuple):
     outputs : tuple of str
         The outputs that it fits.
     least, most : float
-        The limits of the targets; `above` a least that is not among them.
+        The limits of the targets; where `above`, targets must be above the least.
     smooth : bool
         As for an activation.
     number : Number, optional
@@ -135,7 +135,7 @@ def name_of(named: Named) -> str:
 
 
 def with_number(named: Named, table: Mapping[str, Activation] | Mapping[str, Loss]) -> tuple[str, float]:
-    """The name and its number, 0 where there is none to have: what the kernels take."""
+    """The name and its number, as the kernels take them: 0 for a name without a number."""
     if not isinstance(named, str):
         return named
     number = table[named].number
@@ -187,7 +187,7 @@ def named(
 def check_number(
     named: Named, table: Mapping[str, Activation] | Mapping[str, Loss], dtype: np.dtype[Any]
 ) -> None:
-    """Refuse a number that a network of this dtype would take for another."""
+    """Refuse a number that changes its meaning in this dtype."""
     if isinstance(named, str):
         return
     number = table[named[0]].number

@@ -1,4 +1,4 @@
-"""The initial weights: by the name of a scheme, by a function, or by what suits an activation."""
+"""The initial weights: by a named scheme, by a function, or by the scheme that suits the activation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SQUARES: dict[str, Callable[[int, int], float]] = {
     "lecun": lambda n_in, n_out: 3 / n_in,  # LeCun et al., 1998
 }
 SCHEMES = (*(f"{name}_{form}" for name in SQUARES for form in ("uniform", "normal")), "zeros")
-# What makes the weights of a layer: of a Generator and (s(l), s(l+1)), an array of that shape.
+# A function of a Generator and the shape (s(l), s(l+1)) that returns weights of that shape.
 Init = Callable[[Any, tuple[int, int]], Any]  # numpy.random itself would take long to import
 
 
@@ -43,7 +43,7 @@ def draw_weights(
 ) -> None:
     """Fill W(1), W(2), … by a scheme, a function, or the scheme that goes with each activation.
 
-    In double precision, so that a seed means the same weights in both.
+    They are drawn in double precision, so that a seed gives the same weights in both dtypes.
     """
     for i, (W, g) in enumerate(zip(weights, activations, strict=True)):
         if callable(init):

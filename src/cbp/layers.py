@@ -9,10 +9,10 @@ from cbp.examples.conversion import Array, numeric
 
 
 class Layers(tuple[Array, ...]):
-    """A tuple of views, one a layer; to assign to an entry or a slice copies into the views.
+    """A tuple of views, one for each layer. Assigning to an entry or a slice copies into the views.
 
-    So an in-place operation, which Python ends with an assignment, works: ``net.weights[0] -= step``.
-    The views themselves always stay.
+    So in-place operations, which Python ends with an assignment, work: ``net.weights[0] -= step``. The views
+    themselves are never replaced.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class Layers(tuple[Array, ...]):
     argument : str
         What users call it, for errors.
     numbers : range, optional
-        The layers that these are, counted from 0; default: all.
+        Numbers of the layers, counted from 0; default: all.
     """
 
     argument: str
@@ -33,7 +33,7 @@ class Layers(tuple[Array, ...]):
         return layers
 
     def __getnewargs__(self) -> tuple[tuple[Array, ...], str, range]:
-        """What `copy` and `pickle` make another one of; its arrays belong to no network."""
+        """The arguments from which `copy` and `pickle` make another one, with arrays of its own."""
         return tuple(self), self.argument, self.numbers
 
     @overload
@@ -54,12 +54,12 @@ class Layers(tuple[Array, ...]):
             self[index].copy_from(value)
             return
         view = self[index]
-        if value is view:  # the end of an in-place operation, which has written already
+        if value is view:  # the end of an in-place operation, which has already written
             return
         view[:] = self._fitting(self.numbers[index], view, numeric(value, self._name(self.numbers[index])))
 
     def copy_from(self, values: Any) -> None:
-        """Copy one array a layer, all of them or, if one does not fit, none."""
+        """Copy an array into each layer; if one does not fit, none is copied."""
         if not hasattr(values, "__iter__"):
             raise TypeError(f"{self.argument} must be a sequence of arrays, got {type(values).__name__}")
         values = list(values)
@@ -87,6 +87,6 @@ class Layers(tuple[Array, ...]):
             f"{self.argument}[0], {self.argument}[1], … or the flat vector `parameters`"
         )
 
-    # A tuple's own += and *= would make a longer one, and fail with words of that.
+    # A tuple's own += and *= would make a longer tuple, and fail with a message about tuples.
     __iadd__ = __isub__ = __imul__ = __itruediv__ = _refuse
     __ifloordiv__ = __imod__ = __ipow__ = __imatmul__ = _refuse

@@ -15,12 +15,12 @@ from numpy.typing import DTypeLike
 from cbp.examples.conversion import Array, numeric
 from cbp.layers import Layers
 
-MOST_UNITS = 2**31 - 1  # kernels take labels for int32
-SLACK_BYTES = 128  # kernels read up to two vectors past the end, and use nothing of it
+MOST_UNITS = 2**31 - 1  # labels are int32 in the kernels
+SLACK_BYTES = 128  # kernels read up to two vectors past the end, and ignore what is there
 
 
 def n_parameters(sizes: Sequence[int], dtype: DTypeLike, bias: bool = True) -> int:
-    """The number of parameters; ValueError where no machine could address them."""
+    """The number of parameters; ValueError where they are more than memory can address."""
     n = sum((n_in + bias) * n_out for n_in, n_out in pairwise(sizes))
     if n * np.dtype(dtype).itemsize * 8 > sys.maxsize:
         raise ValueError(f"sizes {list(sizes)} make more parameters than can be addressed")
@@ -30,7 +30,7 @@ def n_parameters(sizes: Sequence[int], dtype: DTypeLike, bias: bool = True) -> i
 
 
 def allocate(n: int, dtype: DTypeLike) -> tuple[Array, Array]:
-    """A vector of n zeros at a multiple of 64 bytes, and the same with the slack that kernels need."""
+    """A vector of n zeros at a multiple of 64 bytes, and the same vector with the slack that kernels need."""
     itemsize = np.dtype(dtype).itemsize
     memory = np.zeros(n * itemsize + SLACK_BYTES + 64, dtype=np.uint8)
     start = -memory.ctypes.data % 64
@@ -58,7 +58,7 @@ def thetas(weights: Sequence[Array], biases: Sequence[Array]) -> list[Array]:
 
 
 def check_biases(matrices: Sequence[Array], bias: bool) -> None:
-    """Refuse textbook matrices with biases for a network that has none."""
+    """Refuse textbook matrices with biases other than 0 for a network without biases."""
     for i, theta in enumerate(matrices):
         first = int((theta[:, 0] != 0).argmax())
         if not bias and theta[first, 0] != 0:
@@ -73,7 +73,7 @@ def sizes_of(given: Sequence[Any]) -> tuple[list[Array], list[int]]:
     Raises
     ------
     ValueError
-        If there are none, one is not 2-D, or one's columns do not follow the one before it.
+        If the sequence is empty, a matrix is not 2-D, or its columns do not match the rows of the one before.
     """
     if not hasattr(given, "__iter__"):
         raise TypeError(f"thetas must be a sequence of matrices, got {type(given).__name__}")

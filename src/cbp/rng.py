@@ -1,4 +1,4 @@
-"""Random numbers: where they come from."""
+"""Random number generators, from seeds."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import numpy as np
 
 
 def kind(value: Any) -> str:
-    """The name of its type: what to tell of a value that may be of any length."""
+    """The name of the value's type, for messages where the value itself may be long."""
     return type(value).__name__
 
 
@@ -82,7 +82,7 @@ def real(value: Any, argument: str, *, least: float, below: float = math.inf, ab
 def check_precision(
     value: Any, argument: str, dtype: np.dtype[Any], *, below_1: bool = False, may_be_0: bool = True
 ) -> None:
-    """Refuse a number that becomes another in a network's dtype: 0, infinity, or 1 where it must be less."""
+    """Refuse a number that becomes 0 or infinite in a network's dtype, or 1 where it must be less."""
     number = float(value)
     with np.errstate(over="ignore", under="ignore"):
         taken = dtype.type(number)

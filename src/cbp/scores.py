@@ -1,4 +1,4 @@
-"""How well outputs fit targets: accuracy and R², in double precision, from the targets as they were given."""
+"""Scores: accuracy and R², in double precision, from the targets as they were given."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ def r2(a: Array, Y: Array, weights: Array | None) -> float:
 
 
 def refuse_not_finite(a: Array, weights: Sequence[Array], biases: Sequence[Array]) -> None:
-    """Refuse outputs, (m, s(L)) or (s(L),), that are not finite: argmax would take NaN for the largest."""
+    """Refuse outputs, (m, s(L)) or (s(L),), that are not finite: to argmax, NaN is the largest."""
     bad = ~np.isfinite(a)
     if not bad.any():
         return

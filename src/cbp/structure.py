@@ -25,7 +25,7 @@ from cbp.scalars import check_precision, count_or_none
 from cbp.training.history import History
 from cbp.training.steps import Steps, at_rest
 
-# The attributes that `Structure._build` makes, which no copy takes over as they are.
+# The attributes that `Structure._build` makes. Copies make their own.
 BUILT = frozenset((
     "_sizes", "_bias", "_dtype", "_penalties", "_parameters", "_weights", "_biases", "_table", "_engine",
     "_state", "_passes", "_locks", "_rests",
@@ -33,7 +33,7 @@ BUILT = frozenset((
 
 
 class Structure:
-    """Shapes, activations and parameters of a `Network`, which adds what can be done with them."""
+    """The shapes, functions and parameters of a `Network`, which adds the methods that use them."""
 
     _feature_names: frames.Names | None = None
 
@@ -63,7 +63,7 @@ class Structure:
 
     @classmethod
     def _of(cls, what: Architecture, *, rng: Any = None, n_threads: int | None = None) -> Self:
-        """One with parameters of 0, for which nothing is drawn from `rng`."""
+        """A network with parameters of 0. Nothing is drawn from `rng`."""
         network = cls.__new__(cls)
         network._start(what, n_threads)
         network._shuffler = spawn(generator(rng))
@@ -79,7 +79,7 @@ class Structure:
     def _build(self) -> None:
         """Everything that follows from shapes: the vector at rest, its views, the core's handle."""
         what = self._architecture
-        # By themselves as well, for calls that take less than a microsecond.
+        # Attributes of their own, since some calls take less than a microsecond.
         self._sizes, self._bias, self._dtype, self._penalties = (
             what.sizes,
             what.bias,
@@ -94,14 +94,14 @@ class Structure:
         )
         self._state: OptimizerState | Steps | None = None
         self._passes: dict[str, _core.Pass] = {}  # of loss and gradient
-        # By process, as `forks.depth`: what was held in the parent of a fork is not held in the child.
+        # By process (`forks.depth`): a lock held in the parent of a fork is not held in the child.
         self._locks: dict[int, threading.Lock] = {}
         self._rests: dict[int, threading.RLock] = {}
 
     def _rest_lock(self) -> threading.RLock:
-        """The lock for the parameters and the optimiser's state: to replace them, or to copy them whole.
+        """The lock under which the parameters and the optimiser's state are replaced, or copied as a whole.
 
-        The thread that holds it may take it again, since a handler of signals may copy the network.
+        The thread that holds it may take it again, since a signal handler may copy the network.
         """
         return self._rests.get(forks.depth) or self._rests.setdefault(forks.depth, threading.RLock())
 
@@ -252,9 +252,9 @@ class Structure:
             return layout.thetas(self._weights, self._biases)
 
     def _copy_of_parameters(self) -> Array:
-        """Those of one epoch, also while another thread trains.
+        """A copy of the parameters, all of one epoch even while another thread trains.
 
-        Not by `parameters`: once that has been looked at, partial_fit has to compare them.
+        It does not use `parameters`: once that has been read, partial_fit must compare the parameters.
         """
         with self._rest_lock():
             return self._parameters.copy()
@@ -264,16 +264,16 @@ class Structure:
     def __getstate__(self) -> Any:
         """What `copy` and `pickle` keep: every attribute but what `_build` makes, and the parameters.
 
-        Those of subclasses are among them, and what lies in their slots: then it is a pair, as Python has it.
+        The attributes of subclasses are among them. With slots it is a pair, (attributes, slots).
         """
         given: Any = super().__getstate__()
         attributes, slots = given if isinstance(given, tuple) else (given, None)
-        # A copy of the dict first: another thread that trains may add an attribute.
+        # Of a copy of the dict, since another thread that trains may add an attribute.
         state = {name: value for name, value in dict(attributes).items() if name not in BUILT}
         with self._rest_lock():
             state["parameters"] = self._parameters.copy()
             state["_state"] = at_rest(self._state)
-            # For `copy.copy`: else both would draw from one stream, and add to one history.
+            # Copied, or after `copy.copy` both networks would draw from one stream and add to one history.
             state["_shuffler"] = copy.deepcopy(self._shuffler)
             state["history"] = copy.copy(self.history)
         return state if slots is None else (state, slots)

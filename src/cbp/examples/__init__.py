@@ -1,1 +1,1 @@
-"""What users give, made ready for the kernels; what does not fit is refused here."""
+"""The examples that users give, checked and made ready for the kernels."""

@@ -1,4 +1,4 @@
-"""What a call is given, checked and converted: examples, targets, weights.
+"""The examples, targets and weights that a call is given, checked and converted.
 
 Values become arrays in `conversion`. A memory-mapped array that is not ready is left alone, and converted
 part by part while training (`Examples.part`); anything else is converted once. NaN and infinity are looked
@@ -20,7 +20,7 @@ from cbp.functions import Named
 
 
 def rows(values: Any, n_columns: int, name: str, columns: Names | None = None) -> Array:
-    """A 2-D array of numbers with n_columns columns, a data frame's in the order of the names `columns`."""
+    """A 2-D array of numbers with n_columns columns; a data frame's are put in the order of `columns`."""
     array = frames.in_order(numeric(values, name), values, columns, name)
     if array.ndim != 2:
         hint = "; one example is a row: use reshape(1, -1)" if array.ndim == 1 else ""
@@ -48,7 +48,7 @@ def finite(array: Array, name: str) -> Array:
 
 
 def weights(values: Any, m: int, dtype: DTypeLike, name: str = "sample_weight") -> Array | None:
-    """Weights of m examples: finite, not negative, not all zero, with a sum that fits into the dtype."""
+    """Weights of m examples: finite, at least 0, not all 0, with a sum that the dtype holds."""
     if values is None:
         return None
     array = numeric(values, name)
@@ -85,7 +85,7 @@ def wanted_weight(value: float, converted: float, least: float, dtype: np.dtype[
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """What one call trains or evaluates on, ready for the kernels but for what is memory-mapped.
+    """What one call trains or evaluates on. All but memory-mapped arrays is ready for the kernels.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class Examples:
     dtype : dtype
         The network's.
     given_X, given_Y : array
-        What came, for messages.
+        As the caller gave them, for messages.
     name_X, name_Y : str
         What the caller calls them.
     limits : Limits
@@ -138,7 +138,7 @@ class Examples:
         return convert(array[chosen], self.dtype)
 
     def refusal(self, kind: str, row: int, column: int) -> ValueError:
-        """The error for what a kernel found in a row of X or Y, or for what is wrong in an earlier one."""
+        """The error for a fault that a kernel found in a row of X or Y, or for one in an earlier row."""
         first = faults.first_fault(self.X, self.Y, row + 1, self.limits, self.dtype)
         # None where the caller's array has changed meanwhile.
         kind, row, column = first or (kind, row, column)

@@ -1,6 +1,6 @@
-"""From whatever users give to arrays that the kernels can read: the only place where values become numbers.
+"""From what users give to arrays that the kernels can read. Values become numbers nowhere else.
 
-What is C-contiguous, aligned, native and of the network's dtype is passed on as it is.
+An array that is C-contiguous, aligned, native and of the network's dtype is passed on as it is.
 """
 
 import mmap
@@ -37,7 +37,7 @@ def numeric(values: Any, name: str) -> Array:
 
 
 def refuse_lossy(values: Any, name: str) -> None:
-    """Refuse what NumPy would make an array of that is not what was meant."""
+    """Refuse values that NumPy would turn into something else than was meant."""
     held = values if isinstance(values, (list, tuple)) else [values]
     if any(isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array) for array in held):
         raise TypeError(
@@ -102,7 +102,7 @@ def short(value: Any) -> str:
 
 
 def hint_for_holder(values: Any) -> str:
-    """What to do with something that is not an array."""
+    """What to do with an object that is not an array, in words."""
     if hasattr(values, "__next__"):
         return "; collect what it yields with list(...)"
     if callable(getattr(values, "collect", None)):

@@ -1,7 +1,7 @@
 """Faults in the values of X and Y, in words.
 
-The kernels find them while they read the data anyway, but in the order of training, and each thread for
-itself. Then the rows up to there are looked through once more: the first in the order of the array is named.
+The kernels find faults while they read the data, in the order of training and each thread for itself. Then
+the rows up to there are searched once more, and the first fault in the order of the array is named.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 from cbp.examples.conversion import Array, convert, place
 from cbp.functions import LOSSES, Named, name_of
 
-PART = 1 << 20  # numbers that are looked through at a time: Ctrl-C is heard in between
+PART = 1 << 20  # numbers searched at a time; Ctrl-C is heard in between
 
 Fault = tuple[str, int, int]  # kind, row, column
 
@@ -30,7 +30,7 @@ class Limits:
     above : bool
         Whether a target must be above the least.
     sums_to_one : bool
-        Whether those of an example are probabilities of classes that exclude each other.
+        Whether the targets of an example are probabilities that sum to 1.
     """
 
     least: float
@@ -47,7 +47,7 @@ class Limits:
 
 @cache
 def limits(output: Named, loss: Named) -> Limits:
-    """Of the targets of an output and a loss, as the kernels check them."""
+    """The limits of the targets of an output and a loss, as the kernels check them."""
     if output == "softmax":
         return Limits(0.0, np.inf, False, True)
     row = LOSSES[name_of(loss)]
@@ -55,7 +55,7 @@ def limits(output: Named, loss: Named) -> Limits:
 
 
 def first_fault(X: Array, Y: Array | None, stop: int, allowed: Limits, dtype: DTypeLike) -> Fault | None:
-    """The fault in the lowest row before `stop`, that of X where Y has one too; None if there is none."""
+    """The fault in the lowest row before `stop`, in X before Y; None if there is none."""
     step = max(1, PART // (X.shape[1] + (0 if Y is None else Y.shape[1])))
     for start in range(0, stop, step):
         part = slice(start, min(start + step, stop))
@@ -77,7 +77,7 @@ def fault_of_Y(y: Array, allowed: Limits) -> Fault | None:
     """The fault in the first row that has one."""
     with np.errstate(invalid="ignore"):  # infinity minus infinity
         total = y.sum(axis=1, dtype=np.float64)
-    # What is not a number is not outside, but its row's sum is off.
+    # NaN is not outside the limits, but its row's sum is NaN too.
     off = ~(np.abs(total - 1) <= 1e-3) if allowed.sums_to_one else np.zeros(len(y), bool)
     found = [
         first_of("Y_NOT_FINITE", ~np.isfinite(y)),
@@ -130,6 +130,6 @@ def refusal(
 
 
 def shown(value: Any) -> str:
-    """A number in words, short where that loses nothing: 1.0000001 is not 1."""
+    """A number as text, short where no digit is lost: 1.0000001 is not 1."""
     text = f"{value:g}"
     return text if not np.isfinite(value) or float(text) == value else repr(value.item())

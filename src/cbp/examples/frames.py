@@ -1,8 +1,8 @@
 """The names of a data frame's columns: kept from training, and used to put later frames in the same order.
 
-A data frame is whatever is 2-D and has `columns`, as those of pandas and polars; neither is imported. A row
-of one, which pandas calls a Series, has its names in `index`. As in scikit-learn, only names that are all
-strings count.
+A data frame is an object that is 2-D and has `columns`, as in pandas and polars; neither is imported. A row
+of one, in pandas a Series, has its names in `index`. As in scikit-learn, names count only where all are
+strings.
 """
 
 from collections import Counter
@@ -19,12 +19,12 @@ Names = tuple[str, ...]
 
 
 def names_of(values: Any, name: str) -> Names | None:
-    """The names of the columns; None where there are none, or none of them is a string.
+    """The names of the columns; None without names, or where no name is a string.
 
     Raises
     ------
     TypeError
-        If only some are strings: they could neither be kept nor ignored without a surprise.
+        If only some are strings: to keep them or to ignore them would surprise.
     """
     shape = getattr(values, "shape", None)
     if isinstance(values, np.ndarray) or not isinstance(shape, tuple) or len(shape) not in (1, 2):
@@ -106,11 +106,11 @@ def without(names: Sequence[str], others: Sequence[str]) -> list[str]:
 
 
 def repeated(names: Sequence[str]) -> list[str]:
-    """The names that there are more than once."""
+    """The names that occur more than once."""
     return [name for name, count in Counter(names).items() if count > 1]
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first of them, in words."""
+    """The first of the names, as text."""
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
     return ", ".join(map(repr, names[:MOST_LISTED])) + more

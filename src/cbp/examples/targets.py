@@ -9,9 +9,9 @@ from cbp.examples.conversion import Array, numeric
 
 
 def targets(values: Any, m: int, n_outputs: int, softmax: bool, name: str, *, labels: bool = True) -> Array:
-    """Targets of m examples: labels, int32 and (m,), or numbers, (m, n_outputs), in whatever dtype they come.
+    """Targets of m examples: labels, int32 and (m,), or numbers, (m, n_outputs), in the dtype that they have.
 
-    What is 1-D means labels, unless there is a single output. `labels`: whether they will do.
+    A 1-D array is labels, unless there is a single output. `labels`: whether labels are allowed.
     """
     array = numeric(values, name)
     numbers, kind = f"({m}, {n_outputs})", "probabilities" if softmax else "numbers"
@@ -34,9 +34,9 @@ def targets(values: Any, m: int, n_outputs: int, softmax: bool, name: str, *, la
 
 
 def class_labels(array: Array, n_classes: int, name: str, meaning: str) -> NDArray[np.int32]:
-    """Class labels 0 … n_classes - 1; `meaning` says what they were taken to be by their shape."""
+    """Class labels 0 … n_classes - 1; `meaning` says why the array was taken for labels."""
     refuse_others(array, array, n_classes, name, meaning)
-    # Always a copy: kernels take labels for places in memory, and the caller may write into his any time.
+    # Always a copy: kernels use labels as offsets in memory, and the caller may write into the array.
     with np.errstate(invalid="ignore"):
         copied = np.array(array, dtype=np.int32, order="C")
     refuse_others(copied, array, n_classes, name, meaning)
@@ -44,7 +44,7 @@ def class_labels(array: Array, n_classes: int, name: str, meaning: str) -> NDArr
 
 
 def refuse_others(found: Array, given: Array, n_classes: int, name: str, meaning: str) -> None:
-    """Refuse the first that is not a class label. `given` is what came, for the message."""
+    """Refuse the first value that is not a class label. `given` is the caller's array, for the message."""
     good = (found >= 0) & (found < n_classes)  # not where it is NaN
     if found.dtype.kind == "f":
         good &= found == np.floor(found)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-MOST_LEVELS = 100  # reading deeper ones would end at Python's own limit, sooner or later
+MOST_LEVELS = 100  # deeper ones could reach Python's own limit when they are read
 MOST_BITS = 14_000  # of whole numbers: Python reads no more than 4300 digits
 HINTS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (tuple, "use a list"),
@@ -18,14 +18,14 @@ HINTS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 
 
 def check(value: Any, path: str = "metadata", within: tuple[int, ...] = ()) -> None:
-    """Refuse by name what a file would not give back as it is.
+    """Refuse, by name, values that a file would not give back unchanged.
 
     Parameters
     ----------
     value : object
         The metadata, or a part of it.
     path : str
-        What leads to it, for the error.
+        Where it is, for the error.
     within : tuple of int
         The identities of what contains it.
 

@@ -70,7 +70,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Array]:
         with np.load(content, allow_pickle=False) as archive:
             description = json.loads(str(archive["description"]))
             parameters = archive["parameters"]
-    except Exception as error:  # of a dozen kinds, where a damaged file leads zipfile and NumPy astray
+    except Exception as error:  # of a dozen kinds: zipfile and NumPy raise all sorts for a damaged file
         raise ModelFileError(f"{name} holds no cbp network: {error}") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ModelFileError(f"{name} holds no cbp network: it is described as {str(description)[:80]}")
@@ -84,7 +84,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Array]:
 def of_earlier_version(
     attributes: dict[str, Any], state: Any
 ) -> tuple[dict[str, Any], OptimizerState | None]:
-    """A pickle's contents as they are now: the architecture was in parts, and moments in a list."""
+    """An earlier version's pickle in today's form: it had no `Architecture`, and a list of moments."""
     names = ("sizes", "hidden", "output", "loss", "l2", "dtype")  # there was no l1
     found = {name: value for name, value in attributes.items() if name.lstrip("_") not in names}
     found["_architecture"] = Architecture.from_dict({name: attributes[f"_{name}"] for name in names})

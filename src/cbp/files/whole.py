@@ -8,9 +8,9 @@ NAME_KEPT = 24  # characters of a file's name that begin its temporary file's: 9
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that a failure leaves what stood there before.
+    """Write a file so that a failure leaves the one that was there before.
 
-    A symbolic link is followed. A pipe or a device, which has nothing to lose, is written as it is.
+    A symbolic link is followed. A pipe or a device has no contents to lose, and is written directly.
 
     Raises
     ------
@@ -30,8 +30,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def name_path(error: OSError, path: str | os.PathLike[str]) -> None:
-    """Let an error of the system name the path that the user gave, and no other."""
-    if error.errno is not None:  # else it has words of its own, which a name would hide
+    """Let a system error name the path that the user gave, not the temporary file's."""
+    if error.errno is not None:  # else it has a message of its own, which a name would hide
         error.filename = os.fspath(path)
         del error.filename2  # where it is None, `str` shows "-> None"
 

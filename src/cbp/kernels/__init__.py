@@ -19,8 +19,8 @@ ODD = {"wide", "plain"}  # for tests: never chosen unasked
 LEAST_LEVEL = 2  # that wheels for x86-64 are built for
 PRECISIONS = {"float32": "f32", "float64": "f64"}
 
-# A child of fork inherits the lock of a module that another thread was importing, and nobody unlocks it
-# there. So fork waits until that is done.
+# A child of fork would inherit the lock of a module that another thread is importing, and nothing would
+# unlock it there. So fork waits until the import is done.
 _loading = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
@@ -35,8 +35,8 @@ def _module(isa: str, dtype: str) -> str:
 def seen_by_freezers() -> None:
     """Name the modules. Nothing calls this.
 
-    PyInstaller, Nuitka and their like put into a program what import statements name, also those that never
-    run. `table` computes the name, which they cannot follow.
+    PyInstaller, Nuitka and the like include the modules that import statements name, even in code that never
+    runs. They cannot follow `table`, which computes the name.
     """
     import cbp.kernels.f32_baseline
     import cbp.kernels.f32_plain
@@ -82,7 +82,7 @@ def choose(wanted: str | None) -> str:
 
 
 def refusal(wanted: str | None, present: list[str], runnable: list[str], level: int) -> str:
-    """Why there is no instruction set to use, or not the one wanted, and what to do."""
+    """Why no instruction set, or not the wanted one, can be used, and what to do."""
     if not present:
         return installation.missing(_module("*", "float32"))
     if wanted and wanted not in LEVELS:
@@ -126,7 +126,7 @@ def table(dtype: str) -> Any:
 
 
 def table_of(isa: str, dtype: str) -> Any:
-    """The same of a module of one's choice among those `available`."""
+    """The capsule of a chosen instruction set among those `available`."""
     name = _module(isa, dtype)
     with _loading, runtimes.released():  # the first module brings OpenMP
         try:

@@ -3,12 +3,12 @@
 # Needs: math, normal.
 # Gives: activation_row, is_elementwise, sigmoid, tanh.
 #
-# Both loop over whole vectors. g writes a, which may lie where z does. g' is computed from a or, where a does not tell
-# it well enough, from z: then a tile keeps z too. `number` is what the activation is named with, such as the slope of
-# leaky_relu. Softmax, which is a matter of rows, has no row here: see `softmax_rows`.
+# Both loop over whole vectors. g writes a, which may lie where z does. g' is computed from a, or from z where a does
+# not determine it well enough: then a tile keeps z too. `number` is the activation's parameter, such as the slope of
+# leaky_relu. Softmax has no row in this table, since it works on rows of outputs: see `softmax_rows`.
 
-# Blocks of vectors, step by step for all of them: one by one, each waits for its own long chain, which is more than the
-# processor looks ahead (sigmoid 0.43 ns an element, not 0.36).
+# Blocks of vectors go through each step together. One vector alone would wait for its own long chain, which is more
+# than the processor looks ahead (sigmoid 0.43 ns an element instead of 0.36).
 cdef enum:
     BLOCK = 4
 
@@ -244,7 +244,7 @@ cdef inline ActivationRow activation(
 
 
 cdef ActivationRow activation_row(int g) noexcept nogil:
-    """The row of an activation; softmax has no functions, and an unknown code no name either."""
+    """The row of an activation. Softmax has a name alone; the name of an unknown code is NULL."""
     if g == IDENTITY:
         return activation("identity", identity, times_1, False)
     if g == SIGMOID:

@@ -3,23 +3,23 @@
 # Needs: layouts, products, partition, memory, data, finish.
 # Gives: batch_rows, finish_columns, forward_columns, gather_share.
 #
-# Each thread computes its columns forward and takes them through their update, so that the W that it reads is what it
-# has written, and its own cache holds.
+# Each thread computes its columns forward and updates them, so that it reads the part of W that it has written itself,
+# and that is still in its cache.
 
 cdef inline bint are_gathered(const Pass* run, const Data* data) noexcept nogil:
     """Whether a minibatch's inputs are copied: where they are in another order, and where their rows are a multiple of
-    1 kB, which costs more down the columns (see `row_length`)."""
+    1 kB, which makes columns slow (see `row_length`)."""
     return data.order != NULL and not data.X_gathered or run.plan.layers[0].n_in * sizeof(real) % 1024 == 0
 
 
 cdef inline Py_ssize_t examples_at(const Pass* run, const Data* data, Py_ssize_t first) noexcept nogil:
-    """Examples of the minibatch from `first` on; 0 where it is not at hand."""
+    """Examples of the minibatch that starts with `first`; 0 where it is not bound."""
     cdef Py_ssize_t n_rows = max(0, min(run.batch, data.m - first))
     return n_rows if first + n_rows <= data.available else 0
 
 
 cdef inline Rows batch_rows(const Pass* run, const Data* data, Py_ssize_t first, Py_ssize_t number) noexcept nogil:
-    """The inputs of the minibatch from `first` on; the team gathers every other one in the same place."""
+    """The inputs of the minibatch that starts with `first`. Gathered ones take turns in two places."""
     cdef Py_ssize_t n_in = run.plan.layers[0].n_in, x_size = run.plan.x_size
     if are_gathered(run, data):
         return rows_of(run.x + number % 2 * run.round * x_size, x_size)
@@ -29,7 +29,7 @@ cdef inline Rows batch_rows(const Pass* run, const Data* data, Py_ssize_t first,
 cdef void gather_share(
     const Pass* run, const Data* data, Py_ssize_t first, Py_ssize_t number, int me, int team,
 ) noexcept nogil:
-    """This thread's share of those that are to be gathered."""
+    """Gather this thread's share of a minibatch's inputs, if they are gathered."""
     cdef Py_ssize_t n_rows = examples_at(run, data, first), n_in = run.plan.layers[0].n_in, i
     cdef Rows x = batch_rows(run, data, first, number)
     if are_gathered(run, data):
@@ -40,7 +40,7 @@ cdef void gather_share(
 cdef void forward_columns(
     const Pass* run, const Data* data, Py_ssize_t first, Py_ssize_t number, int me, int team,
 ) noexcept nogil:
-    """This thread's columns of z(2) of the minibatch from `first` on, if it is at hand."""
+    """This thread's columns of z(2) of the minibatch that starts with `first`, if it is bound."""
     cdef const Layer* layer = &run.plan.layers[0]
     cdef Part part = columns_of(run, me, team)
     cdef Panels weights = packed_panels(run.W + layer.packed, layer.n_in + 1)
@@ -51,11 +51,11 @@ cdef void forward_columns(
 
 
 cdef void accumulate_columns(Panels Delta, const Pass* run, Part part, Rows x, Py_ssize_t n_rows) noexcept nogil:
-    """As `accumulate_Delta`, for columns of W(1) and b(1) and from x as it lies: for the few columns of one thread,
-    strips of it are not worth their packing. The chains are the same, and so are the bits."""
+    """As `accumulate_Delta`, for columns of W(1) and b(1), from x without packing: for the few columns of one thread,
+    strips would cost more than they save. The chains are the same, and so are the bits."""
     cdef Panels delta = from_column(delta_in(run, part.layer), part.left)
     cdef Py_ssize_t n_in = part.layer.n_in, n = part.right - part.left
-    CHECK(n_rows <= run.chain)          # as COLUMNS_BYTES has it: a batch by columns is one chain
+    CHECK(n_rows <= run.chain)          # by COLUMNS_BYTES, a batch by columns is one chain
     multiply(Delta, transposed(x), delta, part.start, min(part.stop, n_in), n, n_rows, ZERO)
     if part.stop > n_in:
         sum_rows(Delta, n_in - part.start, delta, n_rows, n, run.chain, ZERO)

@@ -1,4 +1,4 @@
-# Where an example's row of X and Y, and its weight, are.
+# An example's row of X and Y, and its weight.
 #
 # Needs: layouts.
 # Gives: example_of, gather, inputs_of, row_of, targets_of, weight_at, weight_of.
@@ -36,7 +36,7 @@ cdef inline Rows gather(
     const Data* data, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n,
     real* to, Py_ssize_t ld,            # (n_rows, ld)
 ) noexcept nogil:
-    """The examples' rows of X: where they lie, if they lie in order, else copied to the tile."""
+    """The examples' rows of X: in place if they are in order, else copied to the tile."""
     cdef Py_ssize_t i
     if data.X_gathered or data.order == NULL:
         return rows_of(example_of(data, first, n), n)

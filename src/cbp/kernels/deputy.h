@@ -1,9 +1,9 @@
 /* Teams in a child of fork.
  *
- * A child has one thread, a copy of the one that called fork. What libgomp remembers of that thread's team was copied
- * too, but the threads of the team were not: it would wait for them for ever. Whether there was a team cannot be
- * found out, since any other library may have had one on the same OpenMP runtime. So this thread opens no teams in the
- * child. It lets a deputy do that, a thread made in the child, of which OpenMP knows nothing yet.
+ * A child has one thread, a copy of the one that called fork. libgomp's record of that thread's team was copied
+ * too, but the threads of the team were not: it would wait for them for ever. It cannot be known whether there
+ * was a team, since any other library may have had one on the same OpenMP runtime. So this thread opens no teams in the
+ * child. A deputy does, a thread made in the child, which OpenMP does not know yet.
  *
  * There is at most one such thread in a process, and the deputy therefore has one job at a time.
  */
@@ -55,7 +55,7 @@ static void *serve(void *unused)
     return NULL;
 }
 
-/* Signals are for the threads that Python knows: the deputy, and so its team, hear none. */
+/* Signals are for the threads that Python knows: the deputy, and so its team, block them. */
 static int make_deputy(void)
 {
     pthread_t thread;

@@ -1,13 +1,13 @@
-# Faults in the data, looked for while the examples are read anyway.
+# Faults in the data, found while the examples are read.
 #
-# Needs: updates, partition, data.
+# Needs: updates, data.
 # Gives: all_finite, check_rows, check_targets, keep_first.
 #
-# A thread reports the first it finds, and of those the one in the lowest row of X and Y counts. There may be others in
-# lower rows still, with shuffling or of another kind: faults.py looks for them.
+# Each thread reports the first fault that it finds; of those, the one in the lowest row of X and Y counts. With
+# shuffling there may be others in still lower rows, or of another kind: faults.py looks for them.
 
 cdef bint all_finite(const real* x, Py_ssize_t n) noexcept nogil:
-    cdef vec total[4]                   # chains, so that none waits for itself
+    cdef vec total[4]                   # four chains, so that additions need not wait for each other
     cdef Py_ssize_t i = 0, whole = n // (4 * LANES) * (4 * LANES)
     cdef int c
     for c in range(4):
@@ -78,6 +78,6 @@ cdef void check_targets(
 
 
 cdef void keep_first(Fault* kept, const Fault* other) noexcept nogil:
-    """Of two faults, if there are, the one in the lower row."""
+    """Keep the fault in the lower row of two; either may be NONE."""
     if other.kind != NONE and (kept.kind == NONE or other.row < kept.row):
         kept[0] = other[0]

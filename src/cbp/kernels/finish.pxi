@@ -86,7 +86,7 @@ cdef void add_subgradient(real* Delta, const real* W, real l1, Py_ssize_t n) noe
 
 
 cdef void reduce_Delta(real* Delta, Py_ssize_t partial, Py_ssize_t n_partials, Py_ssize_t n) noexcept nogil:
-    """Add n reals of the partial sums up in order, by eights; from one sum to the next it is `partial`."""
+    """Add n reals of the partial sums in order, by eights. `partial` is the distance from one sum to the next."""
     cdef Py_ssize_t i, p, q
     cdef vec total, eight
     for i from 0 <= i < n by LANES:
@@ -104,7 +104,7 @@ cdef void reduce_Delta(real* Delta, Py_ssize_t partial, Py_ssize_t n_partials, P
 cdef inline void update_run(
     const Pass* run, const Step* step, const real* Delta, Py_ssize_t at, real l2, bint are_weights, Py_ssize_t n,
 ) noexcept nogil:
-    """Step n reals from `at` on, all of them weights where the step treats those in a way of their own."""
+    """Update n reals from `at` on: weights alone, or biases alone, where the step treats them differently."""
     step.update(step, run.W + at, run.moments, at, Delta, l2, are_weights, n)
     if step.infinite != NULL and not all_finite(run.W + at, n):
         step.infinite[0] = True
@@ -129,7 +129,7 @@ cdef void finish_part(
         n, n_bias = rows_of_W * width, (part.stop - part.start - rows_of_W) * width
         if n_partials > 1 and run.mode != LOSS:
             reduce_Delta(D, run.plan.packed_size, n_partials, n + n_bias)
-        if step.penalised:              # strip by strip: what a thread has of them must not show in the sum
+        if step.penalised:              # strip by strip, so that the sum does not depend on the threads' shares
             for s in range(strip_count(rows_of_W)):
                 penalties[s] = penalty_of(run.W + at + s * STRIP * width, min(STRIP, rows_of_W - s * STRIP) * width,
                                           run.l1[l] if l1 != 0 else 0, run.l2[l] if l2 != 0 else 0)
@@ -144,7 +144,7 @@ cdef void finish_part(
                 update_run(run, step, D + n, at + n, 0, False, n_bias)
         j += 2 * LANES
         p += 1
-    if run.mode == TRAIN and layer.flat > 0:    # the first layer has no use for its transpose
+    if run.mode == TRAIN and layer.flat > 0:    # the transpose of the first layer is not needed
         transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, part.start,
                           min(part.stop, layer.n_in))
 
@@ -158,6 +158,6 @@ cdef inline void finish_all(const Pass* run, const Step* step) noexcept nogil:
     for l in range(run.plan.n_layers):
         layer = &run.plan.layers[l]
         if step.by_part:
-            finish_part(run, whole(layer), Delta_in(run.Delta, layer), 0, step)
+            finish_part(run, whole_part(layer), Delta_in(run.Delta, layer), 0, step)
         elif l > 0:
             transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, 0, layer.n_in)

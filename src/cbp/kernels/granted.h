@@ -1,14 +1,14 @@
 /* Teams that the system grants.
  *
  * Sandboxes and limits (seccomp, RLIMIT_NPROC, RLIMIT_AS, the pids controller of cgroups) may refuse threads. libgomp
- * then ends the process, and so does LLVM's runtime. So before a thread opens its first team of a size, as many threads
- * are made and ended again; where that fails, the largest team of before does the work, or one thread, with the same
- * bits.
+ * then ends the process, and so does LLVM's runtime. So before a thread opens its first team of a size, that many
+ * threads are made and ended. Where that fails, a team of the largest size granted before does the work, or one thread,
+ * with the same bits.
  *
  * Each kernel module asks for itself: under a tight limit the second precision may run on one thread.
  *
- * What is refused only later is not noticed: libgomp keeps the threads of the last team, ends those that a smaller one
- * has no use for, and makes others for a larger one. In a process that may have 16 threads, trainings whose teams of 3
+ * Later refusals are not noticed: libgomp keeps the threads of the last team, ends those that a smaller team does not
+ * need, and makes others for a larger one. In a process that may have 16 threads, trainings whose teams of 3
  * and of 16 took turns ended so in about 10 of 100 runs on a busy machine; teams of one size, in none of 80.
  */
 #ifndef CBP_GRANTED_H

@@ -1,10 +1,10 @@
-# How matrices lie: row by row, in panels, in strips.
+# Layouts of matrices: row by row, in panels, in strips.
 #
 # Gives: STRIP, from_column, packed_panels, padded, panel_count, panel_width, row_length, row_panels, rows_of,
 # strip_count, strips_of, transposed.
 #
 #   panels   of a matrix of n columns: 2 LANES columns wide, each panel row after row; a last panel of LANES columns
-#            where no more are needed. B and Delta are read and written so; columns past n hold zeros.
+#            if that is enough for the rest. B and Delta have this layout; columns past n hold zeros.
 #   strips   of a matrix: STRIP columns wide, each strip row after row. The left operand of the weight gradient.
 
 cdef enum:
@@ -12,7 +12,7 @@ cdef enum:
 
 
 cdef inline Py_ssize_t panel_width(Py_ssize_t columns) noexcept nogil:
-    """Width of the next panel where `columns` are still to come."""
+    """Width of the next panel where `columns` columns are left."""
     return 2 * LANES if columns > LANES else LANES
 
 
@@ -73,6 +73,6 @@ cdef inline Panels row_panels(real* at, Py_ssize_t ld) noexcept nogil:
 
 
 cdef inline Panels from_column(Panels panels, Py_ssize_t left) noexcept nogil:
-    """The panels from a column on with which one begins."""
+    """The panels from a column on; a panel must begin with it."""
     panels.at += left // (2 * LANES) * panels.panel
     return panels

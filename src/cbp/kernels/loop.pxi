@@ -2,22 +2,23 @@
 #
 # Needs: updates, partition, memory, data, faults, pass, tiles, finish, columns, phases.
 #
-# A minibatch goes through in rounds of two phases with a barrier after each:
+# A minibatch goes through in rounds of two phases, with a barrier after each:
 #   examples   each thread takes its examples through the layers and back: a, z, delta;
 #   weights    each thread takes its rows of the W: Delta, and after the last round D and the optimiser's step.
-# What a thread has written, the others must fetch from its cache, which can take longer than the sums. Where the first
-# W is large beside the batch, a team takes it by columns instead, forward as well as in the second phase: then the
-# others need only z(2) of it. The weights of one round and z(2) of the next go without a barrier between them.
-# Where W is small beside the batch, the rows would be few and the sums over the batch long; then the batch is split
-# into a fixed number of partial sums, Delta is accumulated per partial in the first phase, and the second adds the
-# partials up in order.
+#
+# A thread must fetch what another has written from that thread's cache, which can take longer than the sums. So where
+# the first W is large beside the batch, the team shares it by columns, forward as well as in the second phase: then a
+# thread needs only the others' z(2). The weights of one round and z(2) of the next need no barrier between them.
+#
+# Where W is small beside the batch, rows would be few and sums over the batch long. Then the batch is split into a
+# fixed number of partial sums. The first phase accumulates a Delta for each, and the second adds them in order.
 
 cdef enum:
     MOST_WAITED_MS = 1                  # that a thread may wait for others in a slice; in a long slice more
 
 
 cdef inline double rate_of(const double* rates, const Cursor* cursor) noexcept nogil:
-    """The learning rate of the step to come; 0 where there are no steps."""
+    """The learning rate of the next step; 0 in a pass that makes no steps."""
     return rates[cursor.step] if rates != NULL else 0
 
 
@@ -27,7 +28,7 @@ cdef inline bint too_long(double waited, double started) noexcept nogil:
 
 
 cdef inline bint sum_losses(const Pass* run, Py_ssize_t batch, Cursor* cursor) noexcept nogil:
-    """Add the round's losses in order; False where training has come to a sum that is not finite."""
+    """Add the round's losses in order; False if training has reached a sum that is not finite."""
     cdef Py_ssize_t i
     if run.n_partials == 0:
         for i in range(rows_of_round(run, cursor, batch)):
@@ -127,7 +128,7 @@ cdef void run_small(
     cdef Rows x
     cdef Step step
     cdef Py_ssize_t n_rows
-    cdef double m = 0, rate = 0         # those of the step's constants
+    cdef double m = 0, rate = 0         # for which the step's constants were computed
     cdef bint by_time = optimizer_row(rule.optimizer).prepare != NULL
     cursor.needs_data = False
     cursor.team = max(cursor.team, 1)
@@ -161,7 +162,7 @@ cdef void advance(
     void* state, const Data* data, const Hyperparameters* rule, const double* rates, Cursor* cursor, double budget,
     int n_threads,
 ) noexcept nogil:
-    """Go on with a pass from where the cursor stands, for about `budget` multiply-adds."""
+    """Continue a pass from the cursor, for about `budget` multiply-adds."""
     cdef const Pass* run = <const Pass*> state
     cdef int team = useful_threads(run.multiply_adds * min(run.batch, data.m), min(n_threads, run.most_threads))
     cdef Cursor end

@@ -11,18 +11,19 @@
 #                 loss = sum_j y_j (top - z_j) + t log sum_k e^(z_k - top),  t = sum_j y_j, which is 1 to within 1e-3
 #                                                      delta = t a - y
 #
-# Differences come before sums, so that large z leave a small loss its digits: top - z_j, and 1 - a where a is near 1.
+# Differences are taken before sums, so that a small loss keeps its digits beside large z: top - z_j, and 1 - a where a
+# is near 1.
 #
-# Where the output is not softmax, every output is a matter of its own, so that rows of few outputs can be taken
-# together as one long one: z, padded to whole vectors, becomes delta in place, its padding left to the caller.
+# Unless the output is softmax, outputs do not depend on each other, so that rows of few outputs can be joined to one
+# long row. z, padded to whole vectors, becomes delta in place; the caller clears the padding.
 
 cdef void row_losses(
     bint squared, double* losses,       # (n_rows,)
     const real* y,                      # (n_rows, n)
     Py_ssize_t n_rows, Py_ssize_t n,
 ) noexcept nogil:
-    """Each example's loss, from what `elementwise_delta` has put in the place of y. Summed in double: the losses of
-    many rows must add up to more than six digits, and the square of a small error may be too small for a float."""
+    """Each example's loss, from what `elementwise_delta` has written over y. The sums are in double: those of many rows
+    need more than six digits, and the square of a small error may be too small for a float."""
     cdef double total
     cdef Py_ssize_t i, j
     for i in range(n_rows):
@@ -117,7 +118,7 @@ cdef void exp_gamma(real* z, real* y, Py_ssize_t n) noexcept nogil:
         store(z + j, broadcast(1) - ratio)
 
 
-# Errors of losses that fit every output: e = dloss/da, y becomes the loss or, for the squared error, a - y.
+# Losses that fit every output: e = dloss/da; y becomes the loss or, for the squared error, a - y.
 
 cdef void squared_error(real* e, real* y, const real* a, Py_ssize_t n, real number) noexcept nogil:
     cdef Py_ssize_t j
@@ -205,7 +206,7 @@ cdef inline LossRow loss_named(
 
 
 cdef LossRow loss_row(int loss) noexcept nogil:
-    """The row of a loss. One that fits certain outputs alone has no error, and pairs with those."""
+    """The row of a loss. A loss that fits certain outputs alone has no error function, but a pair with each of them."""
     if loss == SQUARED_ERROR:
         return loss_named("squared_error", squared_error, True, -INFINITY, INFINITY)
     if loss == ABSOLUTE_ERROR:
@@ -230,7 +231,7 @@ cdef LossRow loss_row(int loss) noexcept nogil:
 
 
 cdef Pair pair_of(int g, int loss) noexcept nogil:
-    """What computes delta and the losses from z, where an output and a loss match; else NULL."""
+    """The function that computes delta and the losses from z, where an output and a loss match; else NULL."""
     if loss == SQUARED_ERROR and g == SIGMOID:
         return sigmoid_squared_errors
     if loss == SQUARED_ERROR and g == TANH:
@@ -272,7 +273,7 @@ cdef double sum_below(real top, const real* z, const real* y, Py_ssize_t n, doub
     cdef Py_ssize_t j
     sum_y[0] = 0
     for j in range(n):
-        if y[j] != 0:                   # for top - z_j may be infinite
+        if y[j] != 0:                   # since top - z_j may be infinite
             total += (<double> top - z[j]) * y[j]
         sum_y[0] += y[j]
     return total

@@ -61,7 +61,7 @@ cdef inline vec vec_exp(vec x) noexcept nogil:
     """e^x = 2^n e^r"""
     cdef wordvec n
     cdef vec r
-    # Beyond these the result is 0 or infinity, which 2^n reaches by itself.
+    # Beyond these limits the result is 0 or infinity, and 2^n gives it.
     x = at_most(at_least(x, broadcast(LEAST_EXPONENT)), broadcast(<real> (89 if sizeof(real) == 4 else 710)))
     r = split_by_log_2(x, &n)
     return scale(exp_of_remainder(r), n)
@@ -76,7 +76,7 @@ cdef inline vec lifted_exp_of(vec r, wordvec n) noexcept nogil:
 
 
 cdef inline vec lifted_exp(vec x) noexcept nogil:
-    """2^LIFT e^x for x <= 0: all that the activations and losses need, and never subnormal, so one factor is enough."""
+    """2^LIFT e^x for x <= 0, which is all that activations and losses need. Never subnormal, so one factor will do."""
     cdef wordvec n
     cdef vec r = split_for_lifted_exp(x, &n)
     return lifted_exp_of(r, n)
@@ -91,8 +91,8 @@ cdef inline vec unlift(vec x) noexcept nogil:
 
 
 cdef inline vec sigmoid_from(vec z, vec e) noexcept nogil:
-    """1 / (1 + e^-z), from lifted e^-|z| so that nothing overflows and small results keep their digits: the division
-    takes the lift off, and rounds a subnormal result once."""
+    """1 / (1 + e^-z), from the lifted e^-|z|, so that nothing overflows and small results keep their digits. The
+    division removes the lift, and rounds a subnormal result once."""
     return where_negative(z, e, lifted_one()) / (lifted_one() + e)
 
 

@@ -1,10 +1,10 @@
-# Where the arrays of a pass lie in its memory.
+# The memory of a pass, and the arrays in it.
 #
 # Needs: layouts, partition.
 # Gives: Delta_in, arena_in, delta_in, lay_out, take, tile_of.
 
 cdef Arena arena_in(void* memory) noexcept nogil:
-    """All of a block of memory, from its first multiple of 64 on; of NULL, what only counts bytes."""
+    """An arena of a block of memory, from its first multiple of 64 on; for NULL, one that only counts bytes."""
     cdef Arena arena
     arena.memory, arena.used = <char*> memory, 0
     if memory != NULL:
@@ -76,7 +76,7 @@ cdef Tile tile_of(const Pass* run, int thread) noexcept nogil:
 
 
 cdef inline Panels Delta_in(real* Delta, const Layer* layer) noexcept nogil:
-    """A layer's Delta in the vector of all layers'."""
+    """A layer's Delta in the vector of all layers."""
     return packed_panels(Delta + layer.packed, layer.n_in + 1)
 
 

@@ -85,7 +85,7 @@ cdef inline vec split_for_bell(vec t, wordvec* n) noexcept nogil:
 
 
 cdef inline vec times_lifted_exp_of(vec factor, vec r, wordvec n) noexcept nogil:
-    """2^LIFT 2^n e^r times the factor, with one rounding where `factor * lifted_exp_of(r, n)` has two."""
+    """2^LIFT 2^n e^r times the factor, rounded once; `factor * lifted_exp_of(r, n)` would be rounded twice."""
     return mul_add(factor, mul_add(exp_series(r), r * r, r), factor) * power_of_two(n + LIFT)
 
 

@@ -1,4 +1,4 @@
-# The output error: z(L) of a tile becomes delta(L), and each example's loss goes with it.
+# The output error: z(L) of a tile becomes delta(L), and each example's loss is computed.
 #
 # Needs: layouts, math, softmax, losses, data.
 # Gives: output_delta.
@@ -134,7 +134,7 @@ cdef void unpaired_delta(
 
 
 cdef inline void elementwise_delta(const Plan* plan, real* z, real* y, real* a, Py_ssize_t n) noexcept nogil:
-    """delta of n outputs that are not softmax's, whatever rows they belong to."""
+    """delta of n outputs that are not softmax, of one row or of several."""
     if plan.pair != NULL:
         plan.pair(z, y, n)
     else:

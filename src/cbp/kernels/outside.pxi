@@ -12,7 +12,7 @@ cdef void update_share(
     cdef Panels Delta
     cdef Part part
     for l in range(run.plan.n_layers):
-        part = whole(&run.plan.layers[l])
+        part = whole_part(&run.plan.layers[l])
         strips = strip_count(part.layer.n_in + 1)
         for s from strips * me // team <= s < strips * (me + 1) // team by GROUP:
             part.start = s * STRIP
@@ -44,8 +44,8 @@ cdef inline void update_noted(
 cdef void update_outside(
     void* state, const void* D, const Hyperparameters* rule, double rate, Cursor* cursor, int n_threads,
 ) noexcept nogil:
-    """The optimiser's step against a gradient from outside, the penalty in it: to the same bits as in a pass that has
-    come to that gradient itself."""
+    """The optimiser's step against a gradient from outside, which includes the penalty. The bits are those of a pass
+    that has computed the gradient itself."""
     cdef Pass* run = <Pass*> state
     cdef Step step = step_constants(rule, False, run.plan.bias, rate, 1, cursor)
     cdef int team = copying_team(run, n_threads)

@@ -3,54 +3,54 @@
 # Needs: layouts.
 # Gives: CHAIN, COLUMNS_BYTES, COLUMNS_FROM, COPY_WORK, GROUP, LONGEST_CHAIN, ROUND_WORK, SMALL_NETWORK, TILE,
 # UNIT_WORK, by_columns, columns_of, initial_of_round, is_last_round, partials_of, plan_rounds, round_end,
-# round_of_segment, rows_of_round, share_of, tile_count, useful_threads, whole, work_of_round.
+# round_of_segment, rows_of_round, share_of, tile_count, useful_threads, whole_part, work_of_round.
 #
-# All but the number of threads depends on shapes alone, and so do the bits.
+# Everything but the number of threads depends on shapes alone, and so do the bits.
 #
-# One chain over very many examples would lose digits: rounding errors grow with its length. So an element of Delta is
-# a chain of multiply-adds over at most LONGEST_CHAIN examples; by rows and by columns, a longer batch is cut into
-# chains of CHAIN, and a partial sum into tiles. Up to a segment of examples the chains are added in order, and the
-# segments into a sum that keeps what rounding takes from it. Rounds begin and end with chains and segments, wherever
-# else they do, and whoever computes them: so the bits do not depend on that.
+# One chain over very many examples would lose digits, since rounding errors grow with its length. So an element of
+# Delta is a chain of multiply-adds over at most LONGEST_CHAIN examples. By rows and by columns, a longer batch is cut
+# into chains of CHAIN examples, and a partial sum into tiles. The chains of a segment are added in order, and the
+# segments into a sum that keeps its rounding errors. Rounds begin and end where chains and segments do, so that the
+# bits do not depend on the rounds, nor on the threads that compute them.
 
 cdef enum:
     TILE = 96                           # examples that one thread takes through the layers at a time
 
 
 cdef enum:
-    MOST_PARTIALS = 64                  # a power of 2, as every number of them, which most teams can share
+    MOST_PARTIALS = 64                  # a power of 2, as every number of them: most teams can share them evenly
     PARTIALS_FROM = 128                 # examples of a batch
     PARTIAL_LEAST = 48                  # … and of a partial sum
     GROUP = 8                           # strips of W whose Delta is completed together
-    LONGEST_CHAIN = 256                 # examples of a batch whose Delta is one chain, as a short second one costs time
+    LONGEST_CHAIN = 256                 # the most examples of a batch with one chain: a short second one costs time
     CHAIN = 192                         # examples of a chain where the batch is longer
-    CHAINS = 24                         # of a segment; a number with many divisors, for the rounds
-    SEGMENT = CHAINS * CHAIN            # examples whose chains are added up in order: the most that a round has
+    CHAINS = 24                         # of a segment: a number with many divisors, since rounds divide it
+    SEGMENT = CHAINS * CHAIN            # examples whose chains are added in order; the most of a round
     SMALL_NETWORK = 16384               # reals of packed W up to which partial sums are worth their reduction
     COLUMNS_FROM = 2                    # inputs an example of a batch from which a team takes the first W by columns …
     COLUMNS_BYTES = 256 * 1024          # … unless its inputs are more: they should stay in a thread's cache
     BLOCK_BYTES = 8 * 1024 * 1024       # bound on a round's activations and deltas
-    LANE_WORK = 200_000_000             # … and on its multiply-adds a lane, some 30 ms: Python waits for no more
+    LANE_WORK = 200_000_000             # … and on its multiply-adds a lane: some 30 ms, so that Python gets its turn
     UNIT_WORK = 50                      # what a unit costs besides its products, in multiply-adds: about 1 ns
-    ROUND_WORK = 10_000                  # what a round costs besides, in multiply-adds: 0.2 us
+    ROUND_WORK = 10_000                 # what a round costs besides, in multiply-adds: 0.2 us
     COPY_WORK = 4                       # what copying a parameter to or from rest costs, likewise
 
 
 cdef Py_ssize_t tile_count(Py_ssize_t n_rows) noexcept nogil:
-    """Tiles that rows are cut into, as even as they come: each reads all of W once."""
+    """Tiles into which rows are cut, as evenly as possible. Each tile reads all of W once."""
     return (n_rows + TILE - 1) // TILE
 
 
 cdef int useful_threads(double work, int n_threads) noexcept nogil:
-    """A thread should have some microseconds of work between barriers."""
+    """Threads that have at least some microseconds of work between barriers."""
     return <int> max(1, min(n_threads, work / 100_000))
 
 
 cdef void plan_rounds(Pass* run, Py_ssize_t bound) noexcept nogil:
     """Choose between rows and partial sums, and the length of a round, from shapes alone.
 
-    bound: examples that are bound at a time, in order, all or at least LONGEST_CHAIN; partial sums, which start all
-    over the batch, need all of it.
+    bound: examples that are bound at a time, in order: all, or at least LONGEST_CHAIN. Partial sums need all of a
+    batch, since they start all over it.
     """
     cdef const Plan* plan = run.plan
     cdef double most_work = <double> LANE_WORK * min(LANES, 8)  # wider vectors are not always faster
@@ -79,13 +79,13 @@ cdef void plan_rounds(Pass* run, Py_ssize_t bound) noexcept nogil:
 
 
 cdef Py_ssize_t stride(void* state) noexcept nogil:
-    """Examples that must be at hand to go on: a minibatch, or a round of a long one."""
+    """Examples that must be bound to go on: a minibatch, or a round of a long one."""
     cdef Pass* run = <Pass*> state
     return run.batch if run.n_partials else min(run.batch, run.round)
 
 
 cdef Py_ssize_t round_end(const Pass* run, const Cursor* cursor, Py_ssize_t batch) noexcept nogil:
-    """The example after the last that the next round needs."""
+    """The example after the last one of the next round."""
     return cursor.first + (batch if run.n_partials else min(cursor.done + run.round, batch))
 
 
@@ -105,7 +105,7 @@ cdef inline Py_ssize_t partials_of(const Pass* run, Py_ssize_t batch) noexcept n
 
 
 cdef inline double work_of_round(const Pass* run, const Cursor* cursor, Py_ssize_t batch) noexcept nogil:
-    """In multiply-adds."""
+    """The round's work, in multiply-adds."""
     cdef Py_ssize_t n = run.round * run.n_partials if run.n_partials else rows_of_round(run, cursor, batch)
     return run.multiply_adds * n + ROUND_WORK
 
@@ -115,24 +115,24 @@ cdef inline Py_ssize_t round_of_segment(const Pass* run, const Cursor* cursor) n
 
 
 cdef inline Initial initial_of_round(const Pass* run, const Cursor* cursor) noexcept nogil:
-    """What the Delta of a round starts from: that of the segment's rounds before."""
+    """What the Delta of a round starts from: the sum of the segment's earlier rounds, if there are any."""
     return ADD if round_of_segment(run, cursor) else ZERO
 
 
-cdef inline Part whole(const Layer* layer) noexcept nogil:
+cdef inline Part whole_part(const Layer* layer) noexcept nogil:
     cdef Part part
     part.layer, part.start, part.stop, part.left, part.right = layer, 0, layer.n_in + 1, 0, layer.n_out
     return part
 
 
 cdef inline bint by_columns(const Pass* run, int team) noexcept nogil:
-    """Whether the team shares the first W out by columns: it has a panel for each."""
+    """Whether the team shares the first W by columns; it then has a panel for each thread."""
     return run.columns and team > 1
 
 
 cdef inline Part columns_of(const Pass* run, int me, int team) noexcept nogil:
     """This thread's columns of the first W."""
-    cdef Part part = whole(&run.plan.layers[0])
+    cdef Part part = whole_part(&run.plan.layers[0])
     cdef Py_ssize_t panels = panel_count(part.right)
     part.left = panels * me // team * 2 * LANES
     part.right = min(part.right, panels * (me + 1) // team * 2 * LANES)
@@ -140,24 +140,24 @@ cdef inline Part columns_of(const Pass* run, int me, int team) noexcept nogil:
 
 
 cdef double rest_before(const Plan* plan, int thread, int team) noexcept nogil:
-    """By columns: what the threads before this one take of the other layers' strips, to level out their columns."""
+    """By columns: the work that earlier threads do on the other layers' strips, so that all threads have equal work."""
     cdef const Layer* first = &plan.layers[0]
     cdef Py_ssize_t strips = strip_count(first.n_in + 1), panels = panel_count(first.n_out), t
     cdef double share = 0, total = <double> plan.packed_strips + strips * padded(first.n_out)
-    for t in range(1, thread + 1):      # a strip of the first W is work twice: forward, and for Delta
+    for t in range(1, thread + 1):      # a strip of the first W is worked on twice: forward, and for Delta
         share = max(share, total * t / team - 2 * strips * (panels * t // team * 2 * LANES))
     return share
 
 
 cdef inline Py_ssize_t share_of(const Pass* run, const Layer* layer, int thread, int team) noexcept nogil:
-    """The layer's first strip that is the thread's or a later one's: the team cuts all layers' strips, each as heavy
-    as it is wide, into equal shares."""
+    """The first strip of the layer that belongs to this thread or a later one. The team cuts the strips of all layers,
+    weighted by their width, into equal shares."""
     cdef const Plan* plan = run.plan
     cdef const Layer* first = &plan.layers[0]
     cdef double before = layer.strips_before, work = <double> plan.packed_strips * thread / team
     if thread == 0 or thread == team:
         return strip_count(layer.n_in + 1) if thread else 0
-    if by_columns(run, team):           # whose work is twice that of as many strips, and which are shared out already
+    if by_columns(run, team):           # the first layer is shared already, and is twice the work of as many strips
         before -= strip_count(first.n_in + 1) * padded(first.n_out)
         work = rest_before(plan, thread, team)
     work = (work - before) / padded(layer.n_out)

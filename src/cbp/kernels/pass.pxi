@@ -9,7 +9,7 @@ cdef void* new_pass(
     void* plan, int mode, int optimizer, int n_moments, Py_ssize_t batch, bint inputs, Py_ssize_t bound,
     int n_threads, bint restorable,
 ) noexcept nogil:
-    """A pass with minibatches of `batch` examples, weights still to be packed; NULL where it is refused (see
+    """A pass with minibatches of `batch` examples, whose weights are not packed yet. NULL where it is refused (see
     `pass_refusal`) or memory is short."""
     cdef Pass* run
     cdef Arena arena = arena_in(NULL)
@@ -48,7 +48,7 @@ cdef void* new_pass(
     panels = <int> panel_count(run.plan.layers[0].n_out)
     run.columns = run.direct and min(run.most_threads, panels) > 1 and (
         COLUMNS_FROM * batch <= run.plan.layers[0].n_in <= COLUMNS_BYTES // (batch * <Py_ssize_t> sizeof(real)))
-    if run.columns:                     # more would have to go by rows, and to fetch all of W
+    if run.columns:                     # more threads would go by rows, and fetch all of W
         run.most_threads = min(run.most_threads, panels)
     run.group_size = GROUP * STRIP * run.plan.widest_out
     lay_out(run, &arena, n_moments, restorable)
@@ -70,8 +70,8 @@ cdef void free_pass(void* state) noexcept nogil:
 
 
 cdef inline void make_restorable(const Pass* run, Step* step, const Cursor* cursor, int me) noexcept nogil:
-    """The first step of a restorable pass reads the moments where they are and writes them elsewhere; each thread notes
-    parameters that are not finite while they are in the cache."""
+    """The first step of a restorable pass reads the moments from one place and writes them to another. Each thread
+    notes parameters that are not finite while they are in the cache."""
     if run.restorable:
         step.infinite = &run.reports[me].infinite
         step.back = run.kept[0] - run.moments[0] if run.kept[0] != NULL and cursor.weight == 0 else 0
@@ -101,7 +101,7 @@ cdef void read_gradient(
 
 
 cdef void set_penalties(void* state, const double* l1, const double* l2) noexcept nogil:
-    """A penalty that is 0 in this precision is none."""
+    """The penalties of each layer; one that becomes 0 in this precision does not count."""
     cdef Pass* run = <Pass*> state
     cdef Py_ssize_t l
     run.penalised = False

@@ -71,7 +71,7 @@ cdef void sum_partial(
 cdef void weights_phase(
     const Pass* run, const Cursor* cursor, Py_ssize_t batch, const Step* step, int me, int team,
 ) noexcept nogil:
-    """This thread's rows of the W: their Delta of the round and, after the last round, what follows from it."""
+    """This thread's rows of all W: their Delta of the round and, after the last round, the update."""
     cdef const Plan* plan = run.plan
     cdef bint last_round = is_last_round(run, cursor, batch)
     cdef Py_ssize_t n_partials = partials_of(run, batch), n_rows = rows_of_round(run, cursor, batch)
@@ -79,9 +79,9 @@ cdef void weights_phase(
     cdef Panels Delta
     cdef Part part
     for l in range(by_columns(run, team), plan.n_layers):
-        part = whole(&plan.layers[l])
+        part = whole_part(&plan.layers[l])
         from_strip, to_strip = share_of(run, part.layer, me, team), share_of(run, part.layer, me + 1, team)
-        # A few strips at a time: their share of a(l) stays in the cache for all panels of delta(l+1).
+        # A few strips at a time, so that their part of a(l) stays in the cache for all panels of delta(l+1).
         for s from from_strip <= s < to_strip by GROUP:
             part.start, part.stop = s * STRIP, min((s + GROUP) * STRIP, min(to_strip * STRIP, part.layer.n_in + 1))
             if run.direct:

@@ -1,4 +1,4 @@
-# The plan of a network: what depends on its shapes alone, worked out once.
+# The plan of a network: what depends on its shapes and functions alone, computed once.
 #
 # Needs: layouts, activations, losses, refusals, partition.
 

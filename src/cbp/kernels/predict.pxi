@@ -6,7 +6,7 @@
 
 cdef enum:
     PACK_FROM = 32                      # examples from which packing W costs less than it saves
-    SMALL_WORKSPACE = 2048              # reals that are taken from the stack
+    SMALL_WORKSPACE = 2048              # reals that the stack provides
 
 
 cdef void forward_rows(
@@ -23,7 +23,7 @@ cdef void forward_rows(
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
         z = row_panels(workspace + l % 2 * n_rows * plan.widest, layer.ld_out)
-        # From rest, columns past n_out are read from the next row and never used.
+        # At rest, columns past n_out belong to the next row; they are read and not used.
         if packed:
             weights = packed_panels(<real*> W + layer.packed, layer.n_in + 1)
             multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)

@@ -30,7 +30,7 @@ cdef inline void elementwise_body(const int function, real* out, const real* x, 
 
 
 cdef bint elementwise(int function, void* out, const void* x, Py_ssize_t n, int64_t times) noexcept nogil:
-    """A function of n reals, as the kernels compute it, some times over."""
+    """A function of n reals, as the kernels compute it, `times` times."""
     cdef int64_t i
     for i in range(times):
         if function == EXPONENTIAL:

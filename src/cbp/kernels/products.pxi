@@ -3,9 +3,9 @@
 # Needs: layouts.
 # Gives: multiply, multiply_row, multiply_row_at_rest, outer_product, sum_rows.
 #
-# Every element of C is a chain of fused multiply-adds over k in order, in every shape of tile, so that a row of
-# a product depends on nothing but that row of A: not on its neighbours, the tile, or who computes it. Where k counts
-# examples, which may be many, chains have a bounded length, and their sums are added up in order.
+# Every element of C is a chain of fused multiply-adds over k in order, in every shape of tile. So a row of a product
+# depends on its row of A alone: not on neighbours, tiles or threads. Where k counts examples, which may be many, chains
+# have a bounded length, and their sums are added in order.
 #
 # Measured on Zen 3 (f32, AVX2): 94-99 GFLOP/s of 108 from panels and either rows or strips, 60-75 where the panels
 # of delta are left unpacked.
@@ -15,8 +15,8 @@ cdef inline void multiply_strips_body(
 ) noexcept nogil:
     """n tiles of n_rows rows and n_vectors vectors.
 
-    With n_rows and n_vectors constant, the loops over them unroll and `total` lives in registers; they do so only
-    inside another loop (GCC 12), which is why tiles are not a function of their own.
+    With constant n_rows and n_vectors, the loops over them unroll and `total` stays in registers. GCC 12 does this only
+    inside another loop, so a tile is not a function of its own.
     """
     cdef vec total[2 * STRIP]           # (n_rows, n_vectors)
     cdef vec b[2 * STRIP]
@@ -82,14 +82,14 @@ cdef void multiply_strips(int n_rows, int n_vectors, Py_ssize_t n, MicroTiles* o
             multiply_strips_body(1, 1, n, of[0])
 
 
-# What the sums of a product that starts from nothing begin with.
+# The initial value of products without bias.
 cdef real[64] ZEROS                     # two vectors of the widest kind
 
 
 cdef inline void multiply_panel(Py_ssize_t n_rows, int n_vectors, MicroTiles of) noexcept nogil:
-    """All rows of a panel, by one chain each."""
+    """All rows of a panel, one chain for each element."""
     cdef Py_ssize_t whole = n_rows // STRIP, left = n_rows % STRIP, height
-    # A tile of up to 3 rows takes as long as one of 4: where rows can be parted anywhere, two halves are better.
+    # A tile of up to 3 rows takes as long as one of 4. Where rows can be split anywhere, two halves are better.
     if 0 < left < 4 and whole > 0 and of.A.strip == STRIP * of.A.row:
         whole, left = whole - 1, left + STRIP
     if whole > 0:
@@ -141,7 +141,7 @@ cdef inline void multiply_row(
     Py_ssize_t n, Py_ssize_t n_k,
     Initial initial,                    # ZERO or BIAS
 ) noexcept nogil:
-    """C = initial + a B for one row: `multiply` without what it takes to go through many."""
+    """C = initial + a B for one row: `multiply` without its loops over rows."""
     cdef Py_ssize_t j = 0, k, B_row
     cdef const real* B_k = B.at
     cdef const real* at
@@ -174,7 +174,7 @@ cdef void multiply_row_at_rest(
     const real* B, Py_ssize_t ld,       # (n_k + 1, n), readable to whole vectors
     Py_ssize_t n, Py_ssize_t n_k,
 ) noexcept nogil:
-    """C = B[n_k] + a B for one row, from a B that lies row by row: wide tiles, for one row has few chains."""
+    """C = B[n_k] + a B for one row, from a B that lies row by row. Tiles are wide, since one row has few chains."""
     cdef MicroTiles strips
     cdef Py_ssize_t j = 0, n_vectors
     strips.C_row = strips.add = 0
@@ -206,7 +206,7 @@ cdef inline void outer_product(
     """C = 0 + (a, 1)^T delta: the weight gradient of one example."""
     cdef Py_ssize_t j = 0, k
     cdef real* C_k
-    cdef vec left, right, a_k, zero = broadcast(0)      # which -0 is turned into 0 by, as in longer sums
+    cdef vec left, right, a_k, zero = broadcast(0)      # turns -0 into 0, as longer sums do
     while n - j > LANES:
         C_k, left, right = C.at, load(delta + j), load(delta + j + LANES)
         for k in range(n_in):

@@ -1,10 +1,10 @@
-# Between rest and a pass: vectors lie flat there, as users see them, and packed here, as the kernels want them.
+# Copies between rest, where vectors are flat, as users see them, and a pass, where they are packed for the kernels.
 #
 # Needs: layouts, packing, partition, faults.
 # Gives: copying_team, pack_rows, pack_vector, rows_differ, unpack_rows.
 #
-# A few rows are copied at a time, from panel to panel: so both sides are read and written in runs that the processor
-# can fetch ahead. By whole rows or by whole panels, one side's runs would be single lines of the cache.
+# A few rows at a time are copied from panel to panel, so that both sides are read and written in runs that the
+# processor can prefetch. By whole rows or whole panels, one side's runs would be single cache lines.
 
 cdef enum:
     ROWS_AT_A_TIME = 16
@@ -43,7 +43,7 @@ cdef void pack_rows(
 cdef void unpack_rows(
     const Layer* layer, real* flat, const real* packed, Py_ssize_t start, Py_ssize_t stop,
 ) noexcept nogil:
-    """The way back of `pack_rows`."""
+    """The inverse of `pack_rows`."""
     cdef Panelled w = panelled(layer)
     cdef Py_ssize_t row, end, i, j, k
     cdef const real* at
@@ -63,7 +63,7 @@ cdef void unpack_rows(
 cdef bint rows_differ(
     const Layer* layer, const real* packed, const real* flat, Py_ssize_t start, Py_ssize_t stop,
 ) noexcept nogil:
-    """Whether any bit of rows start to stop is another at rest than in the panels."""
+    """Whether rows start to stop differ, in any bit, between rest and the panels."""
     cdef Panelled w = panelled(layer)
     cdef Py_ssize_t row, end, i, j
     cdef const real* at
@@ -92,7 +92,7 @@ cdef void pack_vector(const Plan* plan, real* packed, const real* flat) noexcept
 
 
 cdef void unpack_vector(const Plan* plan, real* flat, const real* packed) noexcept nogil:
-    """The way back of `pack_vector`."""
+    """The inverse of `pack_vector`."""
     cdef const Layer* layer
     cdef Py_ssize_t l
     for l in range(plan.n_layers):
@@ -101,7 +101,7 @@ cdef void unpack_vector(const Plan* plan, real* flat, const real* packed) noexce
 
 
 cdef void pack_share(Pass* run, const real* parameters, bint only_changed, int me, int team) noexcept nogil:
-    """This thread's rows of each W, and of its transpose; or those alone that are other ones at rest."""
+    """Pack this thread's rows of each W and of its transpose: all, or only if they differ from those at rest."""
     cdef const Layer* layer
     cdef Py_ssize_t l, start, stop
     for l in range(run.plan.n_layers):
@@ -125,16 +125,17 @@ cdef void unpack_share(const Pass* run, real* parameters, int me, int team) noex
 
 
 cdef int copying_team(const Pass* run, int n_threads) noexcept nogil:
-    """Threads that take the parameters from here to there."""
+    """Threads that copy the parameters to or from rest."""
     if is_backing_off():
         return 1
     return granted(useful_threads(COPY_WORK * run.plan.packed_size, min(n_threads, run.most_threads)))
 
 
 cdef void pack(void* state, const void* parameters, bint unchanged, int n_threads) noexcept nogil:
-    """Take over from rest those of the parameters that have changed there, and forget what was found in the data.
+    """Take over the parameters that have changed at rest, and forget faults found in the data.
 
-    unchanged: there was no write at rest since `unpack`. What is packed is trusted where no step has changed it since.
+    unchanged: nothing has been written at rest since `unpack`. Packed parameters are trusted if no step has changed
+    them since.
     """
     cdef Pass* run = <Pass*> state
     cdef bint only_changed = run.is_at_rest
@@ -161,7 +162,7 @@ cdef bint parameters_are_finite(const Pass* run) noexcept nogil:
 
 
 cdef bint unpack(void* state, void* parameters, int n_threads) noexcept nogil:
-    """Write the parameters back, if all are finite; otherwise leave those at rest alone and return False."""
+    """Write the parameters back to rest if all are finite; otherwise write nothing, and return False."""
     cdef Pass* run = <Pass*> state
     cdef int team = copying_team(run, n_threads)
     if not parameters_are_finite(run):
@@ -176,7 +177,7 @@ cdef bint unpack(void* state, void* parameters, int n_threads) noexcept nogil:
 
 
 cdef void settle(void* state) noexcept nogil:
-    """Go back no further than to the moments as they are now."""
+    """From now on, a failure goes back to the moments as they are now."""
     cdef Pass* run = <Pass*> state
     cdef int i
     if run.kept[0] != NULL:
@@ -185,24 +186,23 @@ cdef void settle(void* state) noexcept nogil:
 
 
 cdef inline real* settled_moment(const Pass* run, int which) noexcept nogil:
-    """Where a moment is as it was when it was settled."""
+    """The place of a moment as it was when last settled."""
     return run.kept[which] if run.kept[0] != NULL else run.moments[which]
 
 
 cdef void read_parameters(void* state, void* parameters) noexcept nogil:
-    """The parameters as the last step has left them, laid out as at rest."""
+    """The parameters after the last step, in the layout at rest."""
     unpack_vector((<Pass*> state).plan, <real*> parameters, (<Pass*> state).W)
 
 
 cdef void read_moment(void* state, int which, bint settled, void* moment) noexcept nogil:
-    """One of the optimiser's moments, laid out as at rest: as it was when it was settled, or as the last step has left
-    it."""
+    """One of the optimiser's moments, in the layout at rest: as it was when last settled, or after the last step."""
     cdef const Pass* run = <const Pass*> state
     unpack_vector(run.plan, <real*> moment, settled_moment(run, which) if settled else run.moments[which])
 
 
 cdef void write_moment(void* state, int which, const void* moment) noexcept nogil:
-    """The way back of `read_moment`, to either place: the next step may be the first of a pass or a later one."""
+    """The inverse of `read_moment`, to both places, since the next step may be the first of a pass or a later one."""
     cdef const Pass* run = <const Pass*> state
     pack_vector(run.plan, run.moments[which], <const real*> moment)
     if run.kept[which] != NULL:

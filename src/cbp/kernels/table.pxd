@@ -49,10 +49,10 @@ cdef enum Mode:
     TRAIN                               # … and the optimiser's step
 
 
-cdef enum Initial:                        # what the sums of a product start from
+cdef enum Initial:                      # what the sums of a product start from
     ZERO
     BIAS                                # the row of B after the last
-    ADD                                 # zero, and are added to C as it stands
+    ADD                                 # zero; the sums are then added to C
 
 
 cdef enum FaultKind:
@@ -85,7 +85,7 @@ ctypedef struct Spec:                   # the network
     const int* activations              # (n_layers,) of the layers' outputs
     const double* numbers               # (n_layers,) what they are named with, such as the slope of leaky_relu
     int loss
-    double loss_number                  # what the loss is named with, such as the delta of huber
+    double loss_number                  # the loss's parameter, such as the delta of huber
     bint bias                           # whether layers have biases
 
 
@@ -130,9 +130,9 @@ ctypedef struct Cursor:                 # how far a pass has come; all zero at t
     double batch_loss                   # sum of the losses of the rows done
     double loss                         # sum of J, each minibatch's times its weight
     double weight                       # sum of the weights of the minibatches completed
-    double product                      # Nadam's, of the momenta so far …
-    int64_t factors                     # … which are so many
-    bint needs_data                     # stopped because the examples at hand are used up
+    double product                      # Nadam's product of the momenta so far, …
+    int64_t factors                     # … and their number
+    bint needs_data                     # stopped because all bound examples are used up
     int team                            # the most threads so far
     Fault fault
 
@@ -153,7 +153,7 @@ cdef enum Product:                      # to be timed
 
 cdef enum Layout:
     ROWS                                # row by row, `extent` reals from one to the next
-    COLUMNS                             # the transpose of such rows, left operand only
+    COLUMNS                             # the transpose of such rows; left operand only
     STRIPS                              # `extent` rows have room, left operand only
     PANELS                              # likewise, C and right operand only
 

@@ -1,8 +1,8 @@
-/* Threads that wait for each other: the parts of a team of OpenMP threads that Cython has no words for.
+/* Threads that wait for each other: the parts of a team of OpenMP threads that Cython cannot express.
  *
  * The barrier spins for a moment and then sleeps, so that a team that shares its cores with other processes
  * neither starves them nor waits behind them; libgomp's own barrier spins for hundreds of thousands of turns and
- * cannot be told not to.
+ * cannot be changed.
  */
 #ifndef CBP_TEAM_H
 #define CBP_TEAM_H
@@ -85,7 +85,7 @@ static inline double wait_for_team(Barrier *barrier, int team, int *stop)
     if (*stop) atomic_store_explicit(wish, 1, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&barrier->waiting, 1, memory_order_acq_rel) == team - 1) {
         atomic_store_explicit(&barrier->waiting, 0, memory_order_relaxed);
-        /* The next turn's, which all have read when it was the last one's. */
+        /* The wish of the next turn; all threads have read it when it was that of the last one. */
         atomic_store_explicit(&barrier->wish[(turn + 1) % 2], 0, memory_order_relaxed);
         atomic_store(&barrier->turn, turn + 1);
         wake(barrier);
@@ -105,8 +105,9 @@ static inline double wait_for_team(Barrier *barrier, int team, int *stop)
     return waited;
 }
 
-/* Where others have the processors, threads that wait for each other lose more than they gain, and take from the
- * others. An oversubscribed pass runs on one thread for a time that doubles with each recurrence. Kept for all passes. */
+/* Where other programs have the processors, threads that wait for each other lose more than they gain, and slow the
+ * others. An oversubscribed pass runs on one thread for a time that doubles with each recurrence. All passes share
+ * this. */
 #define LEAST_REST 0.01                 /* seconds */
 #define MOST_REST 3.0
 static _Atomic double rest, rest_until;

@@ -21,7 +21,7 @@ cdef struct Panels:
     Py_ssize_t first                    # number of the row that lies at `at`
 
 
-cdef struct MicroTiles:                     # tiles below each other in one panel
+cdef struct MicroTiles:                 # tiles below each other in one panel
     real* C                             # (rows, width)
     Py_ssize_t C_row
     bint add                            # add the sums to C
@@ -54,12 +54,12 @@ cdef struct LossRow:
 
 
 cdef struct Step:                       # one update's constants, the bias corrections included
-    # … and what makes it, for a run of n reals of W, which lie `at` in the moments
+    # … and the function that makes it, for n reals of W, whose moments begin at `at`
     void (*update)(const Step* step, real* W, real* const* moments, Py_ssize_t at, const real* Delta, real l2,
                    bint are_weights, Py_ssize_t n) noexcept nogil
     bint nesterov
     bint centered
-    bint by_part                        # weights and biases are not stepped alike
+    bint by_part                        # weights and biases are updated differently
     bint penalised                      # by the penalties of the pass
     real learning_rate
     real momentum
@@ -73,8 +73,8 @@ cdef struct Step:                       # one update's constants, the bias corre
     real moment_rate
     real shrink                         # AdamW's 1 - eta times the weight decay
     real inverse_m                      # 1 / m, or 1 / (the sum of the weights)
-    Py_ssize_t back                     # a moment is read so many reals from where it is written
-    bint* infinite                      # set where a parameter is no longer finite; or NULL, where nobody asks yet
+    Py_ssize_t back                     # the distance, in reals, from where a moment is written to where it is read
+    bint* infinite                      # set where a parameter is no longer finite; or NULL
 
 
 ctypedef void (*Prepare)(Step* step, const Hyperparameters* rule, double rate, Cursor* cursor) noexcept nogil
@@ -103,11 +103,11 @@ cdef struct Layer:                      # of weights, from a(l) to a(l+1)
     Py_ssize_t packed                   # of W, then b, in panels: (n_in + 1, n_out); 0 for a b that is not there
     Py_ssize_t transposed               # of W^T in panels: (n_out, n_in)
     Py_ssize_t z_tile                   # of z(l+1) in a tile, …
-    Py_ssize_t a_tile                   # … and of a(l+1): in its place, where nobody needs z any more
+    Py_ssize_t a_tile                   # … and of a(l+1): the same unless z is kept
     Py_ssize_t strips                   # of a(l), then 1, in strips, in one example's share of a block
     Py_ssize_t panels                   # of delta(l+1) in panels, likewise
     Py_ssize_t first_strip              # number of W's first strip of rows among all layers' and panels'
-    Py_ssize_t strips_before            # those before, each counted as often as it is wide
+    Py_ssize_t strips_before            # strips of earlier layers, weighted by their width
 
 
 cdef struct Plan:
@@ -121,13 +121,13 @@ cdef struct Plan:
     Layer* layers
     Py_ssize_t n_parameters             # at rest
     Py_ssize_t packed_size
-    Py_ssize_t transposed_size          # without the first layer, whose W^T only dJ/dX needs; it would come last
+    Py_ssize_t transposed_size          # without the first layer's, which only dJ/dX needs, and which comes last
     Py_ssize_t x_size                   # of a gathered example in a tile
     Py_ssize_t a_size                   # of one example's activations in a tile, x left out
     Py_ssize_t widest                   # longest row in a tile
     Py_ssize_t block_size               # of one example's strips and panels in a block
     Py_ssize_t n_strips                 # strips of rows of W over all panels of all layers
-    Py_ssize_t packed_strips            # likewise, each counted as often as it is wide
+    Py_ssize_t packed_strips            # the same, weighted by their width
     Py_ssize_t widest_out               # columns of the widest W, to whole vectors
 
 
@@ -137,8 +137,8 @@ cdef struct Arena:                      # memory that is cut into arrays
 
 
 cdef struct Report:                     # of a thread
-    Fault fault                         # the first that it has found
-    bint oversubscribed                 # it has waited for others too long
+    Fault fault                         # the first one found
+    bint oversubscribed                 # it has waited too long for others
     bint infinite                       # a parameter of its share is no longer finite
 
 
@@ -164,10 +164,10 @@ cdef struct Pass:
     real* Delta                         # (max(1, n_partials), packed_size); where direct (most_threads, group_size)
     real* sums                          # as Delta, over the segments before; NULL where there is one segment alone …
     real* rests                         # … and what rounding has taken from them
-    real* moments[MOST_MOMENTS]         # of the optimiser, NULL from the first that it has not
-    real* kept[MOST_MOMENTS]            # those to go back to if the pass fails, each as far from its moment as another;
-    #                                     NULL in a pass that has no way back
-    bint is_at_rest                     # W is what lay at rest when that was last seen
+    real* moments[MOST_MOMENTS]         # of the optimiser; NULL for those that it does not have
+    real* kept[MOST_MOMENTS]            # those to go back to if the pass fails, each at the same distance
+    #                                     from its moment; NULL in a pass that is not restorable
+    bint is_at_rest                     # W equals the parameters at rest when they were last read
     real* W_T                           # packed
     real* tiles                         # (most_threads, tile_size)
     real* block                         # by rows: (round, block_size)

@@ -28,7 +28,7 @@ cdef inline vec gradient_at(const real* Delta, const real* W, vec decay, vec inv
 
 
 cdef void gradient_run(real* D, const real* W, real decay, real inverse_m, Py_ssize_t n) noexcept nogil:
-    """D, at first Delta, of n weights as the updates take it, to the last bit; here n may be any number."""
+    """D of n weights, in place of their Delta, to the same bits as in the updates; n may be any number."""
     cdef real[64] D_left
     cdef real[64] W_left
     cdef Py_ssize_t whole = n // LANES * LANES, i
@@ -43,7 +43,7 @@ cdef void gradient_run(real* D, const real* W, real decay, real inverse_m, Py_ss
 
 
 cdef inline vec kept(vec moment) noexcept nogil:
-    """The moment, or 0 where it is too small to matter; NaN stays NaN."""
+    """The moment, or 0 where it is too small to matter. NaN stays NaN."""
     return moment - where_less(magnitude(moment), broadcast(SMALLEST_KEPT), moment)
 
 
@@ -84,8 +84,8 @@ cdef void sgd_step(
 
 
 # m = b1 m + (1 - b1) D;  v = b2 v + (1 - b2) D^2;  theta -= eta m^ / (sqrt(v^) + eps)
-# Kingma and Ba, 2015 (arXiv:1412.6980), algorithm 1; ^ marks the bias-corrected moments. AdamW lets weights shrink
-# before, theta *= 1 - eta w (Loshchilov and Hutter, 2019, arXiv:1711.05101); biases do not.
+# Kingma and Ba, 2015 (arXiv:1412.6980), algorithm 1; ^ marks the bias-corrected moments. AdamW first
+# shrinks weights, theta *= 1 - eta w (Loshchilov and Hutter, 2019, arXiv:1711.05101); biases do not.
 
 cdef void correct_moments(Step* step, const Hyperparameters* rule, double rate, Cursor* cursor) noexcept nogil:
     """The correction of the first moment goes into the learning rate."""
@@ -186,7 +186,7 @@ cdef void adagrad_step(
 # Dozat, 2016, as PyTorch has it.
 
 cdef double exponential_of(double x) noexcept nogil:
-    """e^x for x <= 0, by its series, with no help of a C library."""
+    """e^x for x <= 0, by its series: the same bits with every C library."""
     cdef double term = 1, total = 1
     cdef int halvings = 0, i
     while x < -0.5:

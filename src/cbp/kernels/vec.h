@@ -58,7 +58,7 @@ typedef int32_t whole;
 #define SQRT sqrtf
 #endif
 
-/* Nothing is fused but by `mul_add` and `sub_mul`: see there. */
+/* Only `mul_add` and `sub_mul` fuse: see there. */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #elif defined(_MSC_VER)
@@ -89,8 +89,8 @@ CBP_INLINE vec first_lanes(vec x, ptrdiff_t n, real rest)
     static const whole number[16] __attribute__((aligned(64))) = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     return CHOOSE(*(const wholes *)number < (wholes){0} + (whole)n, x, broadcast(rest));
 }
-/* x86 has what follows in one instruction each, which compilers do not find in the general forms: sigmoid took
- * 0.85 ns an element with those, 0.61 with these. */
+/* x86 has one instruction for each of the following, which compilers do not find in the general forms: sigmoid took
+ * 0.85 ns an element with the general forms, and 0.61 with these. */
 #ifdef __AVX512F__
 #define X86_BYTES 64
 #define X86_PREFIX _mm512_
@@ -180,8 +180,9 @@ CBP_INLINE vec root(vec x) { return SQRT(x); }
 #define MUL_ADD(a, b, c) ((a) * (b) + (c))
 #define SUB_MUL(c, a, b) ((c) - (a) * (b))
 #endif
-/* a b + c and c - a b: with one rounding where the instruction set has it, everywhere alike. Left to fuse as they
- * like, compilers do it one way here and another there where there are two products, and bits differ by the path. */
+/* a b + c and c - a b: with one rounding where the instruction set has it, everywhere alike. Compilers that
+ * may fuse freely do it differently in different places where there are two products, and bits would depend on the
+ * path. */
 CBP_INLINE vec mul_add(vec a, vec b, vec c) { return MUL_ADD(a, b, c); }
 CBP_INLINE vec sub_mul(vec c, vec a, vec b) { return SUB_MUL(c, a, b); }
 
@@ -263,7 +264,7 @@ CBP_INLINE vec scale(vec x, wordvec n)
     wordvec half = ((n + (word)(4 * EXPONENT_BIAS)) >> 1) - (word)(2 * EXPONENT_BIAS);
     return x * power_of_two(half) * power_of_two(n - half);
 }
-/* 2^LIFT times the smallest subnormal number, and a few powers less, is normal still. */
+/* 2^LIFT times the smallest subnormal number is normal, with a few powers to spare. */
 #define LIFT ((word)(EXPONENT_BIAS / 2))
 
 #endif

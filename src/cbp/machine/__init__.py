@@ -1,1 +1,1 @@
-"""The machine: its processors and threads, and whether this installation suits it."""
+"""The machine: processors, threads, and whether this installation suits it."""

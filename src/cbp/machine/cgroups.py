@@ -1,4 +1,4 @@
-"""How much processor time the control groups (Linux cgroups) that this process is in allow it."""
+"""How much processor time this process's control groups (Linux cgroups) allow."""
 
 import math
 import os
@@ -19,7 +19,7 @@ _latest = (UNLIMITED, -math.inf)  # the quota, and when it was read
 
 
 def current_quota(*, afresh: bool = False) -> int:
-    """The quota as it was at most LOOK_AGAIN seconds ago, or as it is now: containers are resized."""
+    """The quota, read again after LOOK_AGAIN seconds, since containers are resized."""
     global _latest
     limit, read_at = _latest
     now = time.monotonic()
@@ -58,7 +58,7 @@ def limits(root: str, line: str) -> Iterator[float]:
 def limits_upwards(mount: str, path: str, limit_of: Callable[[str], float]) -> Iterator[float]:
     """The limits of a group and of those above it; in a container all but the mount may be out of sight."""
     parts = [part for part in path.split("/") if part]
-    if ".." in parts:  # a group outside of what the mount shows
+    if ".." in parts:  # a group that the mount does not show
         parts = []
     for depth in range(len(parts), -1, -1):
         try:
@@ -80,6 +80,6 @@ def version_1(folder: str) -> float:
 
 
 def read(path: str) -> str:
-    """A file's text, with whatever bytes the names in it have."""
+    """A file's text; the names in it may be of any bytes."""
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
         return file.read()

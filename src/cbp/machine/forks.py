@@ -1,4 +1,4 @@
-"""Which process this is, as far as fork tells, without a system call: what a lock or a pass belongs to."""
+"""Which process this is, counted in forks, without a system call: locks and passes belong to one process."""
 
 import os
 

@@ -16,12 +16,12 @@ INCOMPLETE = (
 
 
 def check() -> None:
-    """Look whether the compiled modules are there that everything needs.
+    """Check that the compiled modules are there.
 
     Raises
     ------
     ImportError
-        If they are not, which says why.
+        If they are not, with the reason.
     """
     try:
         import cbp._core
@@ -53,14 +53,14 @@ def missing(name: str) -> str:
 
 
 def archive_of(path: str) -> str | None:
-    """The file that a path leads into, as into a folder; None if it leads through folders."""
+    """The file (an archive) that a path treats as a folder; None if it leads through folders."""
     while path and not os.path.exists(path):
         path = os.path.dirname(path)
     return path if os.path.isfile(path) else None
 
 
 def built_for_others(name: str) -> str:
-    """Files of a module that this Python does not take for one, by name."""
+    """Names of a module's files that are built for another Python."""
     *folders, last = name.split(".")[1:]
     try:
         files = os.listdir(os.path.join(HERE, *folders))

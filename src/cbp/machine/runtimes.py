@@ -14,7 +14,7 @@ def loaded() -> list[str]:
     Raises
     ------
     OSError
-        If the system does not tell.
+        If the system does not say.
     """
     with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
         return sorted(set(re.findall(r" (/.*/lib(?:gomp|omp|iomp5)[^/\s]*)$", maps.read(), re.M)))
@@ -22,10 +22,10 @@ def loaded() -> list[str]:
 
 @contextmanager
 def released() -> Iterator[None]:
-    """Give the calling thread for a while the processors that it had before a runtime bound it.
+    """For a while, give the calling thread the processors that it had before a runtime bound it.
 
-    A runtime that is loaded meanwhile counts those. Otherwise it would count a single place of the other's,
-    and bind all its threads to that.
+    A runtime that is loaded meanwhile counts those. Otherwise it would count one place of the other runtime,
+    and bind all its threads to that place.
     """
     bound_to = None
     if hasattr(os, "sched_setaffinity") and any(os.environ.get(name) for name in BINDING):
@@ -55,7 +55,7 @@ def before_binding(mask: set[int]) -> set[int]:
 
 
 def places_of(path: str) -> list[set[int]]:
-    """The places of a loaded runtime, by its file; none where it does not tell."""
+    """The places of a loaded runtime, by its file; an empty list where it does not say."""
     import ctypes  # takes long, and few processes bind threads
 
     try:

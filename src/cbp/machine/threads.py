@@ -2,12 +2,12 @@
 
 The default follows what holds at the time of the call. In order:
 
-1. A number that somebody chose: ``OMP_NUM_THREADS``, where it is a number; or a lower one that
+1. A number that the user chose: ``OMP_NUM_THREADS``, where it is a number; or a lower one that
    `omp_set_num_threads` set in the calling thread, as threadpoolctl and joblib do.
 2. The processors that the calling thread may run on. Where OpenMP binds threads (``OMP_PROC_BIND``,
    ``OMP_PLACES``, ``GOMP_CPU_AFFINITY``, ``KMP_AFFINITY``), it has bound the calling thread too, to one of
-   its places: then those of all places count. A mask that is not that of a place has been set by somebody
-   since, and counts itself. A process that a bound thread has started has that thread's place, and no more.
+   its places: then the processors of all places count. A mask that is not a place's was set later, and
+   counts as it is. A process that a bound thread has started has that thread's place alone.
    (Where another package's runtime has bound the thread before ours was loaded: see `runtimes`.)
 3. The CPU quota of the process's control groups.
 
@@ -76,7 +76,7 @@ def get_num_threads() -> int:
 def count(n_threads: int | None, table: Any = None) -> tuple[int, str]:
     """The number of threads for a network with this `n_threads`, and what decided it.
 
-    Called with every fit and prediction, and therefore quick.
+    It is quick, since every fit and prediction calls it.
     """
     table = table or kernels.table("float32")
     if n_threads is not None:
@@ -90,7 +90,7 @@ def count(n_threads: int | None, table: Any = None) -> tuple[int, str]:
 
 
 def default(table: Any) -> tuple[int, str]:
-    """The number of threads where neither the network nor `set_num_threads` says one, and what decided it."""
+    """The number of threads where neither the network nor `set_num_threads` sets one, and what decided it."""
     allowed = _core.most_threads(table)
     if not 0 < allowed <= MOST_THREADS:
         allowed = MOST_THREADS
@@ -111,7 +111,7 @@ def default(table: Any) -> tuple[int, str]:
 
 
 def omp_num_threads() -> int | None:
-    """The number in ``OMP_NUM_THREADS``; None where there is none, or what OpenMP does not take for one."""
+    """The number in ``OMP_NUM_THREADS``; None where it is not set, or not a number to OpenMP."""
     numbers = LIST_OF_NUMBERS.fullmatch(os.environ.get("OMP_NUM_THREADS", ""))
     return int(numbers[1]) if numbers else None
 
@@ -126,7 +126,7 @@ def machine(table: Any) -> tuple[int, str]:
 
 
 def processors(table: Any = None) -> int:
-    """The number of processors that this process may run on; all, where the system does not tell affinity."""
+    """The number of processors that this process may run on; all of them where affinity is not known."""
     if hasattr(os, "sched_getaffinity"):
         try:
             mask = os.sched_getaffinity(0)

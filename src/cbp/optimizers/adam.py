@@ -54,13 +54,13 @@ class Adam(Optimizer):
         return ("mean", "square")
 
     def check_precision(self, dtype: np.dtype[Any]) -> None:
-        """Refuse what a network of this dtype would take for another number."""
+        """Refuse numbers that become 0, 1 or infinite in this dtype."""
         Optimizer.check_precision(self, dtype)
         check_first_rate(self, self.beta1, dtype)
 
 
 def check_first_rate(optimizer: Optimizer, beta1: float, dtype: np.dtype[Any]) -> None:
-    """Refuse a learning rate whose bias correction, which is largest in the first step, is another number."""
+    """Refuse a learning rate that becomes 0 or infinite by the first step's bias correction, the largest."""
     if optimizer.learning_rate > 0:
         first = float(optimizer.learning_rate) / (1 - float(beta1))
         check_precision(first, "learning_rate / (1 - beta1)", dtype)

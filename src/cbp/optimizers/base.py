@@ -1,4 +1,4 @@
-"""What all optimisers have in common: checks of their numbers, the rule for the kernels, the state."""
+"""The base of all optimisers: checks of their numbers, hyper-parameters for the kernels, the state."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ FLAGS = ("nesterov", "centered")
 class Optimizer:
     """A frozen dataclass with slots, whose fields are the kernel's hyper-parameters, by their names.
 
-    Numbers are checked for their ranges when an optimiser is made, and when training starts for what becomes
-    of them in the network's dtype.
+    Ranges are checked when an optimiser is made, and when training starts, also what the numbers become in
+    the network's dtype.
     """
 
     __slots__: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Optimizer:
                 raise ValueError("epsilon must be above 0, got 0")
 
     def check_precision(self, dtype: np.dtype[Any]) -> None:
-        """Refuse what a network of this dtype would take for another number."""
+        """Refuse numbers that become 0, 1 or infinite in this dtype."""
         for name, value in self.rule().items():
             if name not in FLAGS:
                 check_precision(value, name, dtype, below_1=name in SHARES, may_be_0=name != "epsilon")
@@ -55,7 +55,7 @@ class Optimizer:
 
 @dataclass
 class OptimizerState:
-    """An optimiser, and what it has gathered: steps, and moments by name, at rest as the parameters lie."""
+    """An optimiser with its number of steps and its moments by name, in the layout of the parameters."""
 
     optimizer: Optimizer
     updates: int = 0

@@ -15,8 +15,8 @@ from cbp.optimizers.base import Optimizer
 class AdamW(Optimizer):
     """Adam with decoupled weight decay (I. Loshchilov and F. Hutter, 2019, arXiv:1711.05101).
 
-    Before each step of `Adam`, W = W (1 − η w) with the weight decay w; biases are exempt. Unlike with `l2`,
-    the gradient and its moments know nothing of it.
+    Before each step of `Adam`, W = W (1 − η w) with the weight decay w; biases are exempt. Unlike `l2`, it
+    does not enter the gradient and its moments.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class AdamW(Optimizer):
         return ("mean", "square")
 
     def check_precision(self, dtype: np.dtype[Any]) -> None:
-        """Refuse what a network of this dtype would take for another number."""
+        """Refuse numbers that become 0, 1 or infinite in this dtype."""
         Optimizer.check_precision(self, dtype)
         check_first_rate(self, self.beta1, dtype)
 

@@ -161,7 +161,7 @@ def activation(named: Named) -> tuple[Activation, float]:
 
 
 def loss_of(output: Named, named: Named) -> tuple[Loss, float]:
-    """The row of a loss that fits the output and is no pair with it, and its number."""
+    """The row of a loss that fits the output without being its pair, and its number."""
     (name, number), on = split(named), split(output)[0]
     if name not in LOSSES or on not in (LOSSES[name].outputs or ELEMENTWISE):
         pairs = [loss for pair, loss in PAIRS if pair == on]

@@ -1,1 +1,1 @@
-"""Training: passes over the examples, epochs of them, where they stand, and what is told of them."""
+"""Training: passes over the examples, epochs, their state, and how they are reported."""

@@ -1,7 +1,7 @@
 """Training: epochs, one after the other, on one set of examples.
 
-The parameters at rest are written at the end of an epoch, or when Ctrl-C ends it, so that a refusal or a loss
-that is no longer finite leaves those of the last good epoch.
+The parameters at rest are written at the end of an epoch, or when Ctrl-C ends it. After a refusal, or a loss
+that is not finite, they are those of the last good epoch.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Training:
     ----------
     engine : Engine
     parameters : ndarray, (n_parameters,)
-        Those at rest.
+        The parameters at rest.
     examples : Examples
     state : OptimizerState, Steps or TrainingState
         What to go on from; a `TrainingState` with its parameters, order and generator.
@@ -41,10 +41,10 @@ class Training:
         Of the same class as the state's.
     batch_size : int or None
     settings : callable
-        Returns, for each epoch anew, the penalties, the number of threads and the lock for what other threads
-        may copy: the parameters at rest and the optimiser's state.
+        Called before each epoch. Returns the penalties, the number of threads, and the lock that guards what
+        other threads may copy: the parameters at rest and the optimiser's state.
     keep : callable
-        Is given the steps at the end of each epoch, under the lock.
+        Called with the steps at the end of each epoch, under the lock.
     shuffler : Generator or None
     restorable : bool
         As in `Extent`.
@@ -86,7 +86,7 @@ class Training:
         self.under_way = False
 
     def steps_from(self, state: OptimizerState | Steps) -> Steps:
-        """Those with the state where they serve this training, or new ones that go on from it."""
+        """The steps that hold the state, if they fit this training; else new ones that go on from it."""
         extent = Extent(self.batch, self.bound, self.n_threads, self.restorable)
         if isinstance(state, Steps) and state.serves(self.optimizer, extent):
             return state
@@ -131,7 +131,7 @@ class Training:
         return Epoch(number, float(run.loss), None, seconds, self.examples.m / seconds)
 
     def begin(self) -> None:
-        """Take the parameters over, and shuffle, or go to where an epoch that was taken up stood."""
+        """Take the parameters over, and shuffle, or go to the place of an epoch that is taken up."""
         place, self.place = self.place, None
         state = None
         with self.lock:
@@ -145,7 +145,7 @@ class Training:
         self.under_way = True
 
     def settle(self) -> bool:
-        """Have the parameters and the optimiser's state stand, if they are finite."""
+        """Make the parameters and the optimiser's state final, if they are finite."""
         with self.lock:
             finite = self.steps.run.unpack(self.n_threads)
             if finite:
@@ -183,7 +183,7 @@ class Training:
         Raises
         ------
         ValueError
-            If it was one of other parameters, examples or minibatches.
+            If that training had other numbers of parameters, examples or examples a minibatch.
         """
         m = self.examples.m if self.order is not None else None
         mine = (len(self.parameters), self.batch, m)
@@ -205,15 +205,15 @@ class Training:
         return self.failed and not self.epochs_done
 
     def settled(self) -> Steps:
-        """The steps, once those of this training stand."""
+        """The steps, with the optimiser of this training."""
         self.steps.optimizer = self.optimizer
         return self.steps
 
     def close(self, before: OptimizerState | Steps | None) -> OptimizerState | Steps | None:
         """Let go of the examples, and return the optimiser's state to keep.
 
-        After a failure in the first epoch that is the state from before; in a later one none, since the
-        parameters went back to an epoch without a state.
+        After a failure in the first epoch, that is the state from before. After one in a later epoch it is
+        None, since the state of the epoch that the parameters went back to is gone.
         """
         self.steps.run.release()
         if self.failed:
@@ -223,7 +223,7 @@ class Training:
 
 
 def remedy(optimizer: Optimizer, penalties: Array) -> str:
-    """What to try where numbers have grown beyond all bounds."""
+    """What to try after divergence, in words."""
     l1, l2 = penalties.max(axis=1).tolist()
     tries = {"a learning_rate": float(optimizer.learning_rate), "an l2": l2, "an l1": l1}
     smaller = [f"{name} below {value:g}, " for name, value in tries.items() if value > 0]

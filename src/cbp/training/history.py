@@ -92,11 +92,11 @@ class History(Sequence[Epoch]):
 
     def append(self, epoch: Epoch) -> None:
         """Add the record of one more epoch at the end."""
-        # The only change that is ever made, and one that no other thread sees half done.
+        # The only change that is ever made. Other threads see it whole or not at all.
         self._epochs.append(epoch)
 
     def _complete(self) -> tuple[Epoch, ...]:
-        """The epochs so far, which methods take once, since more may be added while they run."""
+        """The epochs so far. A method reads them once, since more may be added while it runs."""
         return tuple(self._epochs)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class History(Sequence[Epoch]):
         epochs = self._complete()
         curves = {"loss": [(epoch.number, epoch.loss) for epoch in epochs]}
         if any_validated(epochs):
-            # Epochs that were not validated are left out, so that the line runs on over the gap.
+            # Epochs without validation are left out, so that the line continues across the gap.
             curves["validation loss"] = [
                 (epoch.number, epoch.validation_loss) for epoch in epochs if epoch.validation_loss is not None
             ]

@@ -1,4 +1,4 @@
-"""Passes over examples: in slices of a few milliseconds, between which Python sees to Ctrl-C and progress.
+"""Passes over examples, in slices of a few milliseconds. Between them Python attends to Ctrl-C and progress.
 
 Results have the same bits wherever the slices end.
 """
@@ -38,7 +38,7 @@ def shuffle(order: Array, state: int) -> None:
 
 
 def forward_rows(n_parameters: int, row_bytes: int) -> int:
-    """Examples to take through a network at a time: some milliseconds of work, and no more than a part."""
+    """The examples to predict at a time: some milliseconds of work, and at most a part."""
     return max(LEAST_PART, min(int(4e8 / n_parameters), PART_BYTES // row_bytes))
 
 
@@ -55,7 +55,7 @@ def bind_part(
     """Bind the examples, or the next part of those that are converted by parts."""
     start, rows = run.position, part_rows(examples)
     if rows < examples.m:
-        rows -= rows % run.stride  # what is left over would be converted twice
+        rows -= rows % run.stride  # the remainder would be converted twice
     stop = min(start + rows, examples.m)
     chosen = slice(start, stop) if order is None else order[start:stop]
     X, Y = examples.X, examples.Y
@@ -87,14 +87,14 @@ def run_through(
     tick: Callable[[int], object] = lambda n: None,
     budget: float = FIRST_BUDGET,
 ) -> float:
-    """Take all examples through a packed pass, in slices; `tick` hears of each slice how many it has done.
+    """Take all examples through a packed pass, in slices. `tick` is called with the number in each slice.
 
     Returns the budget to start the next pass with.
 
     Raises
     ------
     ValueError
-        If X or Y hold what they must not.
+        If X or Y hold values that they must not.
     FloatingPointError
         If a minibatch's loss is not finite.
     """

@@ -1,4 +1,4 @@
-"""How far a long training run has come: a tqdm bar, or plain lines where tqdm is not installed.
+"""The progress of a long training: a tqdm bar, or plain lines where tqdm is not installed.
 
 The training loop calls :meth:`Progress.advance` between slices of at most 50 ms. Everything is written to
 stderr and never to stdout, which belongs to the program that trains.
@@ -22,7 +22,7 @@ __all__ = ["Progress"]
 
 SECONDS_BETWEEN_REDRAWS = 0.1
 SECONDS_BETWEEN_LINES = 1.0
-# Inside an epoch a line says little that is new, so a log is spared all but one in ten.
+# Lines inside an epoch say little that is new, so a log gets one in ten of them.
 SECONDS_BETWEEN_LINES_OF_ONE_EPOCH = 10.0
 LINE_WIDTH = 79
 
@@ -167,12 +167,12 @@ class Bar:
             unit=" examples",
             unit_scale=True,
             dynamic_ncols=True,
-            # Only ever updated when a redraw is due.
+            # It is updated only when a redraw is due.
             mininterval=0,
             miniters=0,
-            # Inside another bar, such as that of a search over networks, it makes room for the next one.
+            # Inside another bar, as of a search over networks, it disappears at its end.
             leave=None,
-            # Any delay spares the screen a first bar without the state that `draw` is about to set.
+            # A delay keeps tqdm from showing a first bar before `draw` has set its state.
             delay=1e-9,
             bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {rate_noinv_fmt}{postfix}",
         )
@@ -222,7 +222,7 @@ class Lines:
         return SECONDS_BETWEEN_REDRAWS
 
     def close(self) -> None:
-        """Write the line of the last epoch, if that is still to be done."""
+        """Write the line of the last epoch, if it has not been written."""
         if self._run.epoch is not self._written_epoch:
             self._write_epoch()
 
@@ -292,5 +292,5 @@ def is_watched(stream: TextIO | None) -> bool:
 def is_notebook() -> bool:
     """Return whether this is a kernel of IPython, behind a notebook; nothing is imported to find out."""
     get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    # Only the shell of a kernel has this attribute; that of a terminal has not.
+    # A kernel's shell has this attribute, a terminal's has not.
     return get_ipython is not None and hasattr(get_ipython(), "kernel")

@@ -1,4 +1,4 @@
-"""The optimiser's state while steps are made: packed in a pass, with which the next call may go on."""
+"""The optimiser's state while it trains: packed in a pass, with which the next call may go on."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Extent(NamedTuple):
 class Steps:
     """A pass that trains, and the optimiser whose state is in it.
 
-    To pack all parameters and moments takes longer than a step on a few examples, so `partial_fit` leaves
-    them here for the next one. What is at rest counts all the same: every epoch compares the parameters there
-    with its own first. The state is that after the last epoch that stood.
+    Packing all parameters and moments takes longer than a step on a few examples, so `partial_fit` leaves
+    them packed for the next call. The parameters at rest still count: every epoch first compares them with
+    its own. The state is the one after the last completed epoch.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ class Steps:
     state : OptimizerState
         What to go on from.
     optimizer : Optimizer
-        Of the same class as the state's. A moment that the state lacks, such as a velocity, starts at 0, one
-        that the optimizer has no use for is left out.
+        Of the same class as the state's. A moment that the state lacks, such as a velocity, starts at 0. One
+        that the optimizer does not use is left out.
     dtype : dtype
         The network's.
     extent : Extent
@@ -89,11 +89,11 @@ class Steps:
             type(optimizer) is type(self.optimizer)
             and optimizer.moments == self.optimizer.moments
             and extent.batch == mine.batch
-            # Examples beyond the minibatch that are at hand too make no difference.
+            # Examples bound beyond the minibatch make no difference.
             and min(extent.bound, extent.batch) == min(mine.bound, mine.batch)
             and extent.n_threads <= mine.n_threads
             and extent.restorable == mine.restorable
-            # A child of fork may have got a pass in the middle of a step of its parent.
+            # In a child of fork, the pass may be in the middle of a step of the parent.
             and forks.depth == self._process
         )
 
@@ -104,7 +104,7 @@ class Steps:
         return None if updates is None else OptimizerState(self.optimizer, updates, moments)
 
     def place(self) -> tuple[Array, OptimizerState, Place] | None:
-        """Within an epoch: copies of parameters and state as the last step has left them, and the place.
+        """Within an epoch: copies of the parameters and the state after the last step, and the place.
 
         None inside a minibatch.
         """
