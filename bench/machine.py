@@ -66,7 +66,7 @@ def in_cbp(code: str, n_threads: int) -> Any:
     """A value that a process with cbp imported prints as JSON; None without cbp."""
     if not find_spec("cbp"):
         return None
-    command = [sys.executable, "-c", f"import cbp, cbp.versions, json; print(json.dumps({code}))"]
+    command = [sys.executable, "-c", f"import cbp, cbp.machine.versions, json; print(json.dumps({code}))"]
     done = subprocess.run(
         command, env=clean_environment(n_threads), stdout=subprocess.PIPE, text=True, check=True
     )
