@@ -13,7 +13,7 @@ from cbp.functions import (
     OUTPUT,
     Named,
     default_loss,
-    is_pair,
+    has_number,
     name_of,
     named,
 )
@@ -43,7 +43,7 @@ def sizes(values: Any) -> tuple[int, ...]:
 
 def hidden(value: Any, n_hidden: int) -> tuple[Named, ...]:
     """One activation a hidden layer."""
-    if isinstance(value, str) or is_pair(value):
+    if isinstance(value, str) or has_number(value):
         return (named(value, HIDDEN, ACTIVATIONS, "hidden"),) * n_hidden
     if not hasattr(value, "__iter__"):
         raise TypeError(f"hidden must be a name or one for each hidden layer, got {short(value)}")

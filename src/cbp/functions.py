@@ -160,7 +160,7 @@ def known(value: Any, names: tuple[str, ...], argument: str) -> str:
     raise ValueError(f"{argument} must be one of {', '.join(map(repr, names))}, got {value!r}{hint}")
 
 
-def is_pair(value: Any) -> bool:
+def has_number(value: Any) -> bool:
     """Whether it is a name with a number."""
     pair = isinstance(value, (tuple, list)) and len(value) == 2
     return pair and isinstance(value[0], str) and not isinstance(value[1], (str, tuple, list))
@@ -173,7 +173,7 @@ def named(
     argument: str,
 ) -> Named:
     """One of the names, with its number if that is not the default."""
-    if not is_pair(value):
+    if not has_number(value):
         return known(value, names, argument)
     name = known(value[0], names, argument)
     number = table[name].number

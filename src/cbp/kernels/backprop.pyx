@@ -5,7 +5,7 @@
                  a(l+1) = g(z(l+1))                                a row's `activate`   activations.pxi
     output       delta(L) = dloss/dz(L)                            output_delta         output.pxi, losses.pxi
     recursion    delta(l) = (delta(l+1) W(l)^T) * g'(z(l))         recur                tiles.pxi
-    accumulation Delta_W(l) += a(l)^T delta(l+1)                   accumulate_tile      tiles.pxi
+    accumulation Delta_W(l) += a(l)^T delta(l+1),                  accumulate_tile      tiles.pxi
                  Delta_b(l) += sum delta(l+1)                      accumulate_Delta     phases.pxi
                                                                    accumulate_columns   columns.pxi
     gradient     D = (Delta + lambda W) / m                        gradient_at          updates.pxi

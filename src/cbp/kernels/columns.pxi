@@ -18,34 +18,36 @@ cdef inline Py_ssize_t examples_at(const Pass* run, const Data* data, Py_ssize_t
     return n_rows if first + n_rows <= data.available else 0
 
 
-cdef inline Rows batch_rows(const Pass* run, const Data* data, Py_ssize_t first, Py_ssize_t number) noexcept nogil:
+cdef inline Rows batch_rows(
+    const Pass* run, const Data* data, Py_ssize_t first, Py_ssize_t batch_number,
+) noexcept nogil:
     """The inputs of the minibatch that starts with `first`. Gathered ones take turns in two places."""
     cdef Py_ssize_t n_in = run.plan.layers[0].n_in, x_size = run.plan.x_size
     if are_gathered(run, data):
-        return rows_of(run.x + number % 2 * run.round * x_size, x_size)
+        return rows_of(run.x + batch_number % 2 * run.round * x_size, x_size)
     return rows_of(example_of(data, first, n_in), n_in)
 
 
 cdef void gather_share(
-    const Pass* run, const Data* data, Py_ssize_t first, Py_ssize_t number, int me, int team,
+    const Pass* run, const Data* data, Py_ssize_t first, Py_ssize_t batch_number, int me, int team,
 ) noexcept nogil:
     """Gather this thread's share of a minibatch's inputs, if they are gathered."""
     cdef Py_ssize_t n_rows = examples_at(run, data, first), n_in = run.plan.layers[0].n_in, i
-    cdef Rows x = batch_rows(run, data, first, number)
+    cdef Rows x = batch_rows(run, data, first, batch_number)
     if are_gathered(run, data):
         for i in range(n_rows * me // team, n_rows * (me + 1) // team):
             memcpy(<real*> x.at + i * x.row, example_of(data, first + i, n_in), n_in * sizeof(real))
 
 
 cdef void forward_columns(
-    const Pass* run, const Data* data, Py_ssize_t first, Py_ssize_t number, int me, int team,
+    const Pass* run, const Data* data, Py_ssize_t first, Py_ssize_t batch_number, int me, int team,
 ) noexcept nogil:
     """This thread's columns of z(2) of the minibatch that starts with `first`, if it is bound."""
     cdef const Layer* layer = &run.plan.layers[0]
     cdef Part part = columns_of(run, me, team)
     cdef Panels weights = packed_panels(run.W + layer.packed, layer.n_in + 1)
     # z(2) = a(1) W(1) + b(1)
-    multiply(row_panels(run.z + part.left, layer.ld_out), batch_rows(run, data, first, number),
+    multiply(row_panels(run.z + part.left, layer.ld_out), batch_rows(run, data, first, batch_number),
              from_column(weights, part.left), 0, examples_at(run, data, first), part.right - part.left, layer.n_in,
              BIAS)
 

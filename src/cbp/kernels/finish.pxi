@@ -101,7 +101,7 @@ cdef void reduce_Delta(real* Delta, Py_ssize_t partial, Py_ssize_t n_partials, P
         store(Delta + i, total)
 
 
-cdef inline void update_run(
+cdef inline void update_stretch(
     const Pass* run, const Step* step, const real* Delta, Py_ssize_t at, real l2, bint are_weights, Py_ssize_t n,
 ) noexcept nogil:
     """Update n reals from `at` on: weights alone, or biases alone, where the step treats them differently."""
@@ -135,13 +135,13 @@ cdef void finish_part(
                                           run.l1[l] if l1 != 0 else 0, run.l2[l] if l2 != 0 else 0)
             penalties += strips
         if run.mode == TRAIN and not step.by_part:
-            update_run(run, step, D, at, 0, True, n + n_bias)
+            update_stretch(run, step, D, at, 0, True, n + n_bias)
         elif run.mode == TRAIN:
             if l1 != 0:
                 add_subgradient(D, run.W + at, l1, n)
-            update_run(run, step, D, at, l2, True, n)
+            update_stretch(run, step, D, at, l2, True, n)
             if run.plan.bias:
-                update_run(run, step, D + n, at + n, 0, False, n_bias)
+                update_stretch(run, step, D + n, at + n, 0, False, n_bias)
         j += 2 * LANES
         p += 1
     if run.mode == TRAIN and layer.flat > 0:    # the transpose of the first layer is not needed
@@ -154,7 +154,7 @@ cdef inline void finish_all(const Pass* run, const Step* step) noexcept nogil:
     cdef const Layer* layer
     cdef Py_ssize_t l
     if not step.by_part:                # all layers are one vector
-        update_run(run, step, run.Delta, 0, 0, True, run.plan.packed_size)
+        update_stretch(run, step, run.Delta, 0, 0, True, run.plan.packed_size)
     for l in range(run.plan.n_layers):
         layer = &run.plan.layers[l]
         if step.by_part:

@@ -118,7 +118,7 @@ cdef void exp_gamma(real* z, real* y, Py_ssize_t n) noexcept nogil:
         store(z + j, broadcast(1) - ratio)
 
 
-# Losses that fit every output: e = dloss/da; y becomes the loss or, for the squared error, a - y.
+# Losses that fit every elementwise output: e = dloss/da; y becomes the loss or, for the squared error, a - y.
 
 cdef void squared_error(real* e, real* y, const real* a, Py_ssize_t n, real number) noexcept nogil:
     cdef Py_ssize_t j
@@ -196,7 +196,7 @@ cdef void sum_of_outputs(real* e, real* y, const real* a, Py_ssize_t n, real num
         store(e + j, broadcast(1))
 
 
-cdef inline LossRow loss_named(
+cdef inline LossRow make_loss_row(
     const char* name, void (*error)(real*, real*, const real*, Py_ssize_t, real) noexcept nogil,
     bint squared, real least, real most,
 ) noexcept nogil:
@@ -208,26 +208,26 @@ cdef inline LossRow loss_named(
 cdef LossRow loss_row(int loss) noexcept nogil:
     """The row of a loss. A loss that fits certain outputs alone has no error function, but a pair with each of them."""
     if loss == SQUARED_ERROR:
-        return loss_named("squared_error", squared_error, True, -INFINITY, INFINITY)
+        return make_loss_row("squared_error", squared_error, True, -INFINITY, INFINITY)
     if loss == ABSOLUTE_ERROR:
-        return loss_named("absolute_error", absolute_error, False, -INFINITY, INFINITY)
+        return make_loss_row("absolute_error", absolute_error, False, -INFINITY, INFINITY)
     if loss == HUBER:
-        return loss_named("huber", huber, False, -INFINITY, INFINITY)
+        return make_loss_row("huber", huber, False, -INFINITY, INFINITY)
     if loss == LOG_COSH:
-        return loss_named("log_cosh", log_cosh, False, -INFINITY, INFINITY)
+        return make_loss_row("log_cosh", log_cosh, False, -INFINITY, INFINITY)
     if loss == QUANTILE:
-        return loss_named("quantile", quantile, False, -INFINITY, INFINITY)
+        return make_loss_row("quantile", quantile, False, -INFINITY, INFINITY)
     if loss == INNER_PRODUCT:
-        return loss_named("inner_product", inner_product, False, -INFINITY, INFINITY)
+        return make_loss_row("inner_product", inner_product, False, -INFINITY, INFINITY)
     if loss == SUM_OF_OUTPUTS:
-        return loss_named("sum_of_outputs", sum_of_outputs, False, -INFINITY, INFINITY)
+        return make_loss_row("sum_of_outputs", sum_of_outputs, False, -INFINITY, INFINITY)
     if loss == CROSS_ENTROPY:
-        return loss_named("cross_entropy", NULL, False, 0, 1)
+        return make_loss_row("cross_entropy", NULL, False, 0, 1)
     if loss == POISSON:
-        return loss_named("poisson", NULL, False, 0, INFINITY)
+        return make_loss_row("poisson", NULL, False, 0, INFINITY)
     if loss == GAMMA:
-        return loss_named("gamma", NULL, False, SMALLEST, INFINITY)
-    return loss_named(NULL, NULL, False, -INFINITY, INFINITY)
+        return make_loss_row("gamma", NULL, False, SMALLEST, INFINITY)
+    return make_loss_row(NULL, NULL, False, -INFINITY, INFINITY)
 
 
 cdef Pair pair_of(int g, int loss) noexcept nogil:

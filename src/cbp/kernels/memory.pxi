@@ -63,7 +63,7 @@ cdef Tile tile_of(const Pass* run, int thread) noexcept nogil:
     cdef Tile tile
     cdef const Plan* plan = run.plan
     cdef char* at = <char*> (run.tiles + thread * run.tile_size)
-    tile.z = NULL
+    tile.z_2 = NULL
     tile.losses = <double*> at
     tile.sums = tile.losses + TILE
     tile.x = <real*> (tile.sums + TILE)

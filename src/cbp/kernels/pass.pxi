@@ -95,7 +95,7 @@ cdef void read_gradient(
         if <real> run.l1[l] != 0:
             for i in range(layer.n_in * layer.n_out):
                 D[i] += <real> run.l1[l] * ((W[i] > 0) - (W[i] < 0))
-        gradient_run(D, W, <real> run.l2[l], inverse_m, layer.n_in * layer.n_out)
+        gradient_stretch(D, W, <real> run.l2[l], inverse_m, layer.n_in * layer.n_out)
         for i in range(layer.n_in * layer.n_out, layer.n_rows * layer.n_out):
             D[i] *= inverse_m
 

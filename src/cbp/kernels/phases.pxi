@@ -25,7 +25,7 @@ cdef void examples_phase(
             i, next = start + (stop - start) * t // tiles, start + (stop - start) * (t + 1) // tiles
             at = cursor.first + cursor.done + i
             if by_columns(run, team):
-                tile.z = run.z + i * run.plan.layers[0].ld_out
+                tile.z_2 = run.z + i * run.plan.layers[0].ld_out
                 rows = batch_rows(run, data, cursor.first, cursor.step)
                 rows.at += i * rows.row
             else:

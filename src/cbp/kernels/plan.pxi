@@ -40,6 +40,7 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
         if layer.activation.from_z and l < spec.n_layers - 1:
             plan.a_size += layer.ld_out
         layer.a_tile = TILE * plan.a_size
+        layer.slope_tile = layer.z_tile
         layer.strips = plan.block_size
         layer.panels = plan.block_size + strip_count(layer.n_in + 1) * STRIP
         layer.first_strip = plan.n_strips

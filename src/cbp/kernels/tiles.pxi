@@ -6,7 +6,7 @@
 cdef inline void forward_tile(
     const Plan* plan, real* a,          # layer after layer, (TILE, ld_out): the activations, of the last layer z
     Rows x, const real* W,              # packed
-    Py_ssize_t n_rows, const real* known,   # z(2), or NULL
+    Py_ssize_t n_rows, const real* z_2,     # z(2), where columns have computed it; or NULL
 ) noexcept nogil:
     cdef const Layer* layer
     cdef Panels z, weights
@@ -17,8 +17,8 @@ cdef inline void forward_tile(
         z = row_panels(a + layer.z_tile, layer.ld_out)
         # z(l+1) = a(l) W(l) + b(l)
         weights = packed_panels(<real*> W + layer.packed, layer.n_in + 1)
-        if l == 0 and known != NULL:
-            memcpy(z.at, known, n_rows * layer.ld_out * sizeof(real))
+        if l == 0 and z_2 != NULL:
+            memcpy(z.at, z_2, n_rows * layer.ld_out * sizeof(real))
         elif n_rows == 1:
             multiply_row(z.at, inputs.at, weights, layer.n_out, layer.n_in, BIAS)
         else:
@@ -42,7 +42,7 @@ cdef inline Panels recur(
         multiply_row(to, delta.at, W_T, layer.n_in, layer.n_out, ZERO)
     else:
         multiply(below, rows_of(delta.at, delta.row), W_T, 0, n_rows, layer.n_in, layer.n_out, ZERO)
-    before.activation.times_derivative(to, tile.a + before.z_tile, n_rows * layer.ld_in, before.number)
+    before.activation.times_derivative(to, tile.a + before.slope_tile, n_rows * layer.ld_in, before.number)
     return below
 
 
@@ -76,7 +76,7 @@ cdef void backward_tile(
         layer = &plan.layers[l]
         a = rows_of(tile.a + plan.layers[l - 1].a_tile, layer.ld_in) if l > 0 else x
         pack_panels(block + layer.panels * capacity, capacity, at, delta.at, delta.row, n_rows, layer.n_out)
-        if l > 0 or tile.z == NULL:     # by columns, Delta(1) is summed from x as it lies
+        if l > 0 or tile.z_2 == NULL:     # by columns, Delta(1) is summed from x as it lies
             pack_strips(block + layer.strips * capacity, capacity, at, a.at, a.row, n_rows, layer.n_in)
         if l > 0:
             delta = recur(run, tile, l, delta, n_rows, <real*> tile.delta[l % 2])
@@ -99,7 +99,7 @@ cdef inline void forward_examples(
     if data.check:
         check_rows(x.at, x.row, n_rows, plan.layers[0].n_in, X_NOT_FINITE, data, first, fault)
         check_targets(plan, data, first, n_rows, fault)
-    forward_tile(plan, tile.a, x, run.W, n_rows, tile.z)
+    forward_tile(plan, tile.a, x, run.W, n_rows, tile.z_2)
     output_delta(plan, tile.a + plan.layers[plan.n_layers - 1].a_tile, losses, data, first, n_rows,
                  tile)
 

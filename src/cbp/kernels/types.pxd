@@ -104,6 +104,7 @@ cdef struct Layer:                      # of weights, from a(l) to a(l+1)
     Py_ssize_t transposed               # of W^T in panels: (n_out, n_in)
     Py_ssize_t z_tile                   # of z(l+1) in a tile, …
     Py_ssize_t a_tile                   # … and of a(l+1): the same unless z is kept
+    Py_ssize_t slope_tile               # … and of what g' is computed from: z(l+1) if it is kept, else a(l+1)
     Py_ssize_t strips                   # of a(l), then 1, in strips, in one example's share of a block
     Py_ssize_t panels                   # of delta(l+1) in panels, likewise
     Py_ssize_t first_strip              # number of W's first strip of rows among all layers' and panels'
@@ -115,9 +116,9 @@ cdef struct Plan:
     bint bias                           # whether layers have biases
     int loss
     bint probabilities                  # whether targets sum to 1
-    LossRow loss_row                    # its row, …
+    LossRow loss_row                    # the loss's row, …
     real loss_number                    # … its number, …
-    void (*pair)(real* z, real* y, Py_ssize_t n) noexcept nogil     # … and that of it with the output, or NULL
+    Pair pair                           # … and its pair with the output, or NULL
     Layer* layers
     Py_ssize_t n_parameters             # at rest
     Py_ssize_t packed_size
@@ -193,7 +194,7 @@ cdef struct Part:                       # of a layer's W, with b as its last row
 
 cdef struct Tile:                       # a thread's workspace, for up to TILE examples
     real* x                             # (TILE, x_size), where examples are gathered
-    const real* z                       # (n_rows, ld_out), z(2) where it is known; or NULL
+    const real* z_2                     # (n_rows, ld_out), z(2) where columns have computed it; or NULL
     real* a                             # layer after layer (TILE, ld_out)
     real* delta[2]                      # (TILE, widest)
     real* y                             # (TILE, LANES) or (ld_out of the last layer,), whichever is more

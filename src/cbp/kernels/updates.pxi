@@ -1,6 +1,6 @@
 # From Delta to the parameters: the gradient D = (Delta + lambda W) / m, and the optimisers' steps against it, in rows.
 #
-# Gives: gradient_run, kept, optimizer_row, step_constants.
+# Gives: gradient_stretch, kept, optimizer_row, step_constants.
 #
 # All vectors are packed as the weights are, so a step is elementwise over a run of them; n a multiple of LANES.
 #
@@ -27,7 +27,7 @@ cdef inline vec gradient_at(const real* Delta, const real* W, vec decay, vec inv
     return mul_add(decay, load(W), load(Delta)) * inverse_m
 
 
-cdef void gradient_run(real* D, const real* W, real decay, real inverse_m, Py_ssize_t n) noexcept nogil:
+cdef void gradient_stretch(real* D, const real* W, real decay, real inverse_m, Py_ssize_t n) noexcept nogil:
     """D of n weights, in place of their Delta, to the same bits as in the updates; n may be any number."""
     cdef real[64] D_left
     cdef real[64] W_left
