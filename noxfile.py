@@ -27,7 +27,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 # Without the GIL.
 FREE_THREADED = ["3.13t", "3.14t", "3.15t"]
-# What qemu calls a machine, and what GCC does.
+# The names of machines for qemu, and for GCC.
 MACHINES = {
     "aarch64": "aarch64-linux-gnu",
     "riscv64": "riscv64-linux-gnu",
@@ -37,7 +37,7 @@ MACHINES = {
 # Sessions for the newest Pythons and compilers.
 SID = ["tests-3.14", "tests-3.15", "clang", "warnings(gcc)", "warnings(clang)", "musl"]
 X86 = platform.machine().lower() in ("x86_64", "amd64")
-# Nothing that the caller has set leaks into a build or a run, but for where to find MNIST.
+# The caller's variables that are unset in builds and runs. CBP_MNIST, the path of MNIST, is kept.
 CLEAN = dict.fromkeys(
     name
     for name in os.environ
@@ -47,12 +47,12 @@ CLEAN = dict.fromkeys(
 
 
 def runs(python: str) -> bool:
-    """Whether a Python is on the path, and not only pyenv's word that it is not."""
+    """Whether a Python is on the path and runs: pyenv has programs that only report that it is missing."""
     program = shutil.which(f"python{python}")
     return program is not None and subprocess.run([program, "-V"], capture_output=True).returncode == 0
 
 
-# For what need not run with each.
+# The Python of sessions that need not run with each version.
 NEWEST = next((python for python in reversed(PYTHONS) if runs(python)), None)
 
 
@@ -66,8 +66,8 @@ def build(session: nox.Session, **env: str) -> tuple[Path, str]:
 
 
 def install(session: nox.Session, wheel: Path, **expected: str) -> None:
-    """Install a wheel, and look whether it is what the session is for: facts of `cbp info`, as patterns."""
-    # A Python that is very new or already left behind has wheels of some versions of NumPy only.
+    """Install a wheel, and check that it is what the session needs: facts of `cbp info`, as patterns."""
+    # For a Python that is very new or old, only some versions of NumPy have wheels.
     session.install("-q", "--prefer-binary", f"cython-backprop[test] @ {wheel.resolve().as_uri()}")
     info = str(session.run("cbp", "info", env=CLEAN, silent=True))
     session.log("\n" + info)
@@ -82,12 +82,12 @@ def suite(session: nox.Session, *arguments: str, **env: str) -> None:
 
 
 def lacks(session: nox.Session, what: str) -> None:
-    """Skip the session, which this machine cannot run."""
+    """Skip the session, which this machine cannot run, or let it fail if CI is set."""
     (session.error if os.environ.get("CI") else session.skip)(what)
 
 
 def need(session: nox.Session, program: str) -> None:
-    """Skip the session where a program is missing."""
+    """Skip the session if a program is missing."""
     if shutil.which(program) is None:
         lacks(session, f"{program} is not installed")
 
@@ -111,7 +111,7 @@ def tests(session: nox.Session) -> None:
 def freethreaded(session: nox.Session) -> None:
     """Run the suite on each Python that can do without the GIL."""
     install(session, build(session)[0], GIL="off")
-    # What the tests import beside cbp might bring it back.
+    # Other packages that the tests import might turn the GIL on again.
     suite(session, PYTHON_GIL="0")
 
 
@@ -124,7 +124,7 @@ def minimum(session: nox.Session) -> None:
         for name in project["dependencies"] + project["optional-dependencies"]["test"]
     ]
     wheel, _ = build(session)
-    # matplotlib of that age calls names that pyparsing 3.3 warns of.
+    # The old matplotlib calls functions of pyparsing that version 3.3 warns about.
     session.install("-q", *oldest, "pyparsing<3.3")
     install(session, wheel)
     suite(session)
@@ -159,7 +159,8 @@ def sanitized(session: nox.Session) -> None:
     isas = {"CBP_BUILD_ISAS": "x86-64-v2 x86-64-v3"} if X86 else {}
     wheel, _ = build(session, CC="gcc", CBP_SANITIZE="address,undefined", **isas)
     session.install("-q", f"cython-backprop[test] @ {wheel.resolve().as_uri()}")
-    # Python is not built with them, so they are loaded before it; libstdc++ too, whose exceptions they watch.
+    # Python is not built with the sanitizers, so their libraries are preloaded. So is libstdc++, whose
+    # exceptions they intercept.
     libraries = [
         subprocess.check_output(["gcc", f"-print-file-name={name}"], text=True).strip()
         for name in ("libasan.so", "libubsan.so", "libstdc++.so")
@@ -168,10 +169,10 @@ def sanitized(session: nox.Session) -> None:
         session,
         *("-m", "not unsanitized"),
         LD_PRELOAD=" ".join(libraries),
-        # Python itself frees little at its end.
+        # Leaks are not reported, because Python itself does not free all its memory when it exits.
         ASAN_OPTIONS="detect_leaks=0",
         UBSAN_OPTIONS="print_stacktrace=1",
-        # Each object in a block of its own, with guards around it.
+        # Each object gets a block of its own, so that the sanitizer can put guards around it.
         PYTHONMALLOC="malloc",
     )
 
@@ -206,8 +207,8 @@ def warnings(session: nox.Session, compiler: str) -> None:
     _, log = build(session, CC=compiler, CFLAGS="-Wall -Wextra", **isas)
     if "-Wextra" not in log:
         session.error("the log of the build does not show how the compiler was called")
-    # As the compilers write them, and as Cython does. Cython's own code, __Pyx_, is not this project's: clang
-    # finds functions in it that nothing calls.
+    # The patterns are those of warnings of compilers, and of Cython. Warnings about Cython's own code, whose
+    # names begin with __Pyx_, are left out: clang finds functions in it that nothing calls.
     found = [line for line in log.splitlines() if re.search(r":\d+: warning:|^warning: \S+:\d+:\d+:", line)]
     found = [line for line in found if "__Pyx_" not in line]
     if found:
@@ -275,7 +276,7 @@ def repair(session: nox.Session, wheel: Path) -> Path:
 
 
 def freezable() -> str | None:
-    """A Python with a shared library, as PyInstaller needs; None is that of nox."""
+    """Return a Python with a shared library, which PyInstaller needs; None means the Python of nox."""
     if sysconfig.get_config_var("Py_ENABLE_SHARED"):
         return None
     code = "import sys, sysconfig; sys.exit(not sysconfig.get_config_var('Py_ENABLE_SHARED'))"
@@ -323,7 +324,8 @@ def lint(session: nox.Session) -> None:
         *nox.project.dependency_groups(PROJECT, "lint"),
     )
     if subprocess.run(["git", "ls-files", "--error-unmatch", "noxfile.py"], capture_output=True).returncode:
-        # Hooks are run on the files that git knows. What came as an archive becomes a repository elsewhere.
+        # pre-commit runs hooks on the files that git knows. If this tree is not in git, a copy becomes a
+        # repository.
         copy = Path(session.create_tmp(), "tree")
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(".", copy, ignore=shutil.ignore_patterns(".nox", ".venv", "build", "*.egg-info"))

@@ -12,7 +12,7 @@ Environment:
     CBP_SANITIZE        for -fsanitize=, such as address,undefined
     CBP_LIMITED_API=1   one wheel for Python 3.12 and all that follow (abi3); its calls take 9 to 12 % longer
 
-On Windows the compiler is clang-cl where there is one: MSVC has no vectors; what it builds is right and slow.
+On Windows the compiler is clang-cl if it is installed: MSVC has no vector types, and its builds are slow.
 """
 
 import os
@@ -50,8 +50,8 @@ if OPENMP not in ("0", "1", "require"):
     raise SystemExit(f"CBP_OPENMP must be 0, 1 or require, got {OPENMP}")
 if unknown := set(CHOSEN) - set(ISAS):
     raise SystemExit(f"CBP_BUILD_ISAS must name some of {', '.join(ISAS)}, got {', '.join(sorted(unknown))}")
-# Free-threaded Python 3.15 has the like of it, abi3t, and setuptools 84 knows it. What Cython 3.3 writes does
-# not compile for it: it describes a module by a PyModuleDef, which the headers then hide.
+# Free-threaded Python 3.15 has a similar ABI, abi3t, which setuptools 84 supports. But the C code of Cython
+# 3.3 does not compile for it: it describes a module by a PyModuleDef, which the headers hide for abi3t.
 if LIMITED and (sys.version_info < (3, 12) or sysconfig.get_config_var("Py_GIL_DISABLED")):
     raise SystemExit(f"CBP_LIMITED_API=1 needs Python 3.12 or later with the GIL, this is {sys.version}")
 
@@ -61,14 +61,15 @@ DIRECTIVES = {
     "wraparound": False,
     "initializedcheck": DEBUG,
     "cdivision": True,
-    # A network is in one training at a time, by its lock. Predictions share its parameters, which a training
-    # replaces at an epoch's end: they may then see a mixture, but nothing else changes under them.
+    # A lock lets only one training at a time use a network. Predictions in other threads read the parameters,
+    # which training replaces at the end of an epoch: a prediction may then see a mixture of old and new ones,
+    # but nothing else that it reads changes.
     "freethreading_compatible": True,
     "embedsignature": False,
 }
 KERNELS = Path("src/cbp/kernels")
-# What clang-cl is told to build for: by itself it builds for the machine that it was made for, and one made
-# for x86-64 runs on ARM too.
+# The targets that clang-cl is told. By default it builds for the architecture that it was compiled for
+# itself, but a clang-cl for x86-64 runs on ARM too.
 TARGETS = {
     "win-amd64": "x86_64-pc-windows-msvc",
     "win-arm64": "aarch64-pc-windows-msvc",
@@ -94,7 +95,7 @@ def kernel(precision, isa):
 
 
 class fresh_build(build):
-    """Starts from nothing: what an earlier build left behind would go into the wheel."""
+    """Deletes what an earlier build left behind, which would otherwise go into the wheel."""
 
     def run(self):
         shutil.rmtree(Path(self.build_lib, "cbp"), ignore_errors=True)
@@ -135,21 +136,21 @@ class build_kernels(build_ext):
         self.clang_cl = shutil.which("clang-cl", path=path)
         if self.clang_cl is None:
             self.warn("clang-cl was not found: MSVC builds cbp without vectors, which is right and slow")
-            # ... and so the same for each instruction set.
+            # Without vectors the code is the same for each instruction set, so only the first is built.
             others = tuple(isa.replace("-", "_") for isa in CHOSEN[1:])
             self.extensions = [e for e in self.extensions if not (others and e.name.endswith(others))]
         else:
             self.compiler.cc = self.clang_cl
 
     def as_flag(self, flag):
-        """A flag of GCC and clang as clang-cl takes it; MSVC has none that it would need."""
+        """Return a flag of GCC and clang in the form of clang-cl; for MSVC, which lacks them, return /O2."""
         if self.compiler.compiler_type != "msvc":
             return flag
         return f"/clang:{flag}" if self.clang_cl else "/O2"
 
     def common_flags(self):
-        # A step of a tiny network takes 80 ns, and 3 % more or less with where functions begin in a line of
-        # the cache. Aligned, they do not move with what stands before them.
+        # A step of a tiny network takes 80 ns, and this changes by 3 % with the places in a cache line where
+        # functions begin. If functions are aligned, the code before them does not move these places.
         compile_args = ["-O3", "-fno-math-errno", "-ffp-contract=off", "-falign-functions=64"]
         if self.compiler.compiler_type == "msvc":
             return self.windows_flags([self.as_flag(flag) for flag in compile_args])
@@ -174,7 +175,7 @@ class build_kernels(build_ext):
         return compile_args + openmp[0], link_args + openmp[1]
 
     def windows_flags(self, compile_args):
-        """With LLVM's OpenMP, which a wheel can carry, not MSVC's, which is that of 2002."""
+        """Return flags with LLVM's OpenMP, which a wheel can carry; MSVC's is OpenMP 2.0, of 2002."""
         if self.clang_cl is None:
             self.go_serial("clang-cl was not found, and MSVC's OpenMP is not used")
             return compile_args, []
@@ -187,7 +188,7 @@ class build_kernels(build_ext):
         return compile_args, []
 
     def go_serial(self, reason):
-        """Say that the build will be for one thread, or end it where OpenMP is required."""
+        """Warn that the build will be for one thread, or end the build if OpenMP is required."""
         if OPENMP == "0":
             self.warn("OpenMP is off: cbp will run on one thread")
             return
@@ -202,7 +203,8 @@ class build_kernels(build_ext):
             source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
             try:
                 objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=compile_args)
-                # Which knows LDFLAGS, where setuptools' own link of a program does not.
+                # Linking a shared object takes LDFLAGS into account, which setuptools' link of a program
+                # does not.
                 self.compiler.link_shared_object(
                     objects, str(Path(folder, "probe.so")), extra_postargs=link_args
                 )
@@ -211,7 +213,7 @@ class build_kernels(build_ext):
         return True
 
     def c_sources(self):
-        """The C file of each Cython source, made once."""
+        """Make the C file of each Cython source once; return the paths of the C files by those sources."""
         paths = sorted({extension.sources[0] for extension in self.extensions})
         modules = [
             Extension("cbp." + path[len("src/cbp/") : -len(".pyx")].replace("/", "."), [path])
@@ -228,7 +230,7 @@ class build_kernels(build_ext):
         return {path: extension.sources[0] for path, extension in zip(paths, made, strict=True)}
 
     def own_copy(self, source, extension):
-        """Under its own name, so that modules of one source have objects of their own."""
+        """Copy a C file to the extension's name, so that each module of one source has its own object."""
         copy = Path(source).with_name(extension.name.rpartition(".")[2] + ".c")
         if copy != Path(source):
             shutil.copyfile(source, copy)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds LLVM's OpenMP runtime from its source, for the wheels of macOS: bash .ci/libomp.sh PREFIX
 #
-# Homebrew's libomp is made for the macOS of the machine that builds, which a wheel would then ask of its users, and no
-# longer exists for Intel. This one is for MACOSX_DEPLOYMENT_TARGET. LLVM 21 is the last that publishes the runtime by
-# itself. A new version needs its own two hashes.
+# Homebrew's libomp is made for the macOS of the machine that builds: a wheel with it would need that macOS. It also no
+# longer exists for Intel. The libomp built here is for MACOSX_DEPLOYMENT_TARGET. LLVM 21 is the last version whose
+# runtime is published as an archive of its own. A new version needs its own two hashes.
 set -euo pipefail
 
 version=21.1.8
@@ -23,8 +23,8 @@ fetch() { # name, SHA-256: unpacks name-version.src.tar.xz into a folder of that
 fetch openmp 856b023748b41ac7b2c83fd8e9f765ff48a4df2fe6777d2811ef7c7ed8f2f977
 fetch cmake 85735f20fd8c81ecb0a09abb0c267018475420e93b65050cc5b7634eab744de9 # found as ../cmake
 
-# The name under which programs look for the library is its full path, by which delocate finds it. Aliases would pass
-# for GCC's libgomp.
+# The install name of the library, by which programs look for it, is its full path, so that delocate finds it. There are
+# no aliases, because one of them has the name of GCC's libgomp.
 cmake -G Ninja -S "$folder/openmp" -B "$folder/build" \
     -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_INSTALL_PREFIX="$prefix" \

@@ -2,8 +2,9 @@
 
 python .ci/licence.py FOLDER_OR_WHEEL...
 
-pyproject.toml names the licences of what is built. What a repair puts beside that has one of its own, whose
-text is in licenses/. auditwheel's SBOM names it; the metadata do not, and they are what package indexes show.
+pyproject.toml names the licences of what is built. The library that a repair adds has a licence of its own,
+whose text is in licenses/. auditwheel names that licence in the SBOM, but not in the metadata, which package
+indexes show.
 """
 
 import base64
@@ -15,7 +16,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-# By the names of the libraries, which a repair appends a hash to.
+# The licences by the names of the libraries; a repair appends a hash to these names.
 CARRIED = {
     "libgomp": "GPL-3.0-or-later WITH GCC-exception-3.1",
     "libi?omp": "Apache-2.0 WITH LLVM-exception",
@@ -25,7 +26,7 @@ LIBRARIES = r"cython_backprop\.libs/|cbp/\.dylibs/"  # where repairs put them
 
 
 def carried(files: list[str]) -> list[str]:
-    """The licences of the libraries among the files of a wheel, by their SPDX expressions."""
+    """Return the licences of the libraries among the files of a wheel, as SPDX expressions."""
     names = [Path(file).name for file in files if re.match(LIBRARIES, file)]
     return [
         licence
@@ -35,7 +36,7 @@ def carried(files: list[str]) -> list[str]:
 
 
 def completed(metadata: str, files: list[str]) -> str:
-    """Metadata whose licence expression names those of the libraries too."""
+    """Return the metadata with the licences of the libraries added to the licence expression."""
     found = re.search(r"^License-Expression: (.+?)\r?$", metadata, re.M)
     if found is None:
         raise SystemExit("the metadata have no License-Expression")
@@ -44,12 +45,12 @@ def completed(metadata: str, files: list[str]) -> str:
 
 
 def digest(content: bytes) -> str:
-    """The hash of a file as RECORD has it."""
+    """Return the hash of a file in the form of RECORD."""
     return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
 def record_with(record: str, path: str, content: bytes) -> str:
-    """RECORD with the line of one file made anew."""
+    """Return RECORD with a new line for one file."""
     rows = [
         [path, digest(content), str(len(content))] if row[0] == path else row
         for row in csv.reader(record.splitlines())

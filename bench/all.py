@@ -21,7 +21,7 @@ QUESTIONS = ("training", "accuracy", "tables", "gradient", "predict", "load", "m
 
 
 def answer(name: str, options: Options) -> Part:
-    """The part of a question's file; its error is no reason to lose the others."""
+    """Return the part of a question's file, or, so that the others are not lost, one that tells its error."""
     question = import_module(name)
     say(f"== {name}: {question.__doc__.splitlines()[0]}")
     started = time.perf_counter()
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in QUESTIONS:
         if name in given.only:
             parts.append(answer(name, options))
-            command.write(head, parts, None, record)  # what is known stays known
+            command.write(head, parts, None, record)  # so far, in case a later one fails
     drawn = ""
     if find_spec("matplotlib"):
         import chart

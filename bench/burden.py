@@ -1,4 +1,4 @@
-"""What can stand in a training's way: busy processes, a quota of CPU time, fork, denormal weights."""
+"""What can slow training down: busy processes, a quota of CPU time, fork, denormal weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ while os.getppid() == parent:
 
 @contextmanager
 def busy(n: int) -> Iterator[None]:
-    """n processes that do nothing but compute; they end by themselves should this one be killed."""
+    """Run n processes that do nothing but compute. They end by themselves if this process is killed."""
     spinning = [subprocess.Popen([sys.executable, "-S", "-E", "-c", SPIN]) for _ in range(n)]
     try:
         yield
@@ -40,9 +40,9 @@ def busy(n: int) -> Iterator[None]:
 
 @contextmanager
 def quota(share: float) -> Iterator[tuple[list[str], str]]:
-    """A cgroup with `share` of one CPU: the command that starts a process in it, or why there is none."""
+    """Make a cgroup with `share` of one CPU; yield the command that starts a process in it, or why not."""
     period = 100_000
-    files = {"cpu.max": f"{int(share * period)} {period}"}  # version 2
+    files = {"cpu.max": f"{int(share * period)} {period}"}  # cgroups version 2
     of_v1 = {"cpu.cfs_period_us": str(period), "cpu.cfs_quota_us": str(int(share * period))}
     reasons = []
     for root, settings in (("/sys/fs/cgroup", files), ("/sys/fs/cgroup/cpu", of_v1)):
@@ -68,7 +68,7 @@ def quota(share: float) -> Iterator[tuple[list[str], str]]:
 
 
 class Forked(Trainer):
-    """Trains in a child of fork; the time of fork itself is in it."""
+    """Trains in a child of fork; its time includes that of fork itself."""
 
     def run(self, n: int) -> None:
         ear, mouth = os.pipe()
@@ -90,7 +90,7 @@ class Forked(Trainer):
 
 
 class Still(Trainer):
-    """Learns nothing (a rate of 0), so that weights stay as they are: of 1e-40 where the workload says so."""
+    """Trains with a learning rate of 0, so that weights stay as they are: ±1e-40 for workload "denormal"."""
 
     def __init__(self, w: Workload, n_threads: int | None) -> None:
         super().__init__(w, n_threads)
@@ -101,7 +101,7 @@ class Still(Trainer):
 
 
 class NumPyByRate(in_numpy.NumPy):
-    """With the rate apart from delta, which it would make zero."""
+    """Multiplies D by the learning rate, and not delta, which a rate of 0 would make 0."""
 
     def build(self, n_threads: int | None) -> None:
         super().build(n_threads)

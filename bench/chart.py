@@ -16,11 +16,11 @@ COLOURS = {  # Okabe and Ito's, which the colour-blind can tell apart
     "scikit-learn": "#E69F00",
     "FANN": "#CC79A7",
 }
-LEAST, MOST = 0.1, 2000.0  # times faster; what lies beyond is drawn at the edge
+LEAST, MOST = 0.1, 2000.0  # times faster; a ratio outside this range is drawn at its edge
 
 
 def ratios(compared: list[dict[str, Any]]) -> list[tuple[str, dict[str, float]]]:
-    """How many times faster cbp is than each rival, case by case; cases without both are left out."""
+    """Return how many times faster cbp is than each rival in each case; leave out cases without both."""
     found = []
     for c in compared:
         ours = [t for name, t in c["times"].items() if is_ours(name) and t]
@@ -31,7 +31,7 @@ def ratios(compared: list[dict[str, Any]]) -> list[tuple[str, dict[str, float]]]
 
 
 def groups(record: dict[str, Any]) -> list[tuple[str, list[tuple[str, dict[str, float]]]]]:
-    """The parts, in float32 alone where there are both, without the product sizes: they have their tables."""
+    """Return the cases of each part: only those in float32 if there are others, and without products."""
     found = []
     for part in record["parts"]:
         kept = [c for c in part["compared"] if not c["case"].startswith("product")]
@@ -81,7 +81,7 @@ def draw(source: Path, picture: Path) -> None:
     figure.legend(loc="outside lower center", ncols=len(COLOURS), fontsize=8, frameon=False)
     figure.suptitle("How many times faster cbp is than each library", fontsize=11)
     figure.savefig(picture, dpi=100)
-    with Image.open(picture) as image:  # a palette takes a third of the space
+    with Image.open(picture) as image:  # with a palette the file is a third as large
         small = image.convert("RGB").quantize(64)
     small.save(picture, optimize=True)
 

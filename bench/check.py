@@ -1,4 +1,4 @@
-"""Whether a competitor trained the network that was asked for: plain float64 NumPy, to be read."""
+"""Checks whether a competitor trained the network that was asked for, by plain NumPy in float64."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import numpy as np
 from workloads import Array, Parameters, Workload, one_hot
 
 LOSS_TOLERANCE = 1e-3
-# scikit-learn adds epsilon to a root that is not yet corrected (the second form of Kingma and Ba, section 2):
-# 5 % after 60 steps where units are nearly dead. What forgets a correction is wrong by far more.
+# scikit-learn adds epsilon to the square root before its bias correction (the second form of Kingma and Ba,
+# section 2). This changes parameters by 5 % after 60 steps if units are nearly dead. A competitor that
+# forgets a bias correction is wrong by far more.
 PARAMETER_TOLERANCE = {"sgd": 1e-2, "momentum": 1e-2, "adam": 1e-1}
 
 
@@ -25,13 +26,13 @@ def activate(g: str, z: Array) -> Array:
 
 
 def slope(g: str, a: Array) -> Array:
-    """g'(z), told from a = g(z)."""
+    """Return g'(z), computed from a = g(z)."""
     s: Array = {"sigmoid": a * (1 - a), "tanh": 1 - a**2, "relu": (a > 0).astype(a.dtype)}[g]
     return s
 
 
 def activations(w: Workload, parameters: Parameters, X: Array) -> list[Array]:
-    """[a(1), ..., a(L-1), z(L)]."""
+    """Return [a(1), ..., a(L-1), z(L)]."""
     a = [X.astype("f8")]
     for W, b in parameters[:-1]:
         a.append(activate(w.hidden, a[-1] @ W + b))
@@ -48,7 +49,7 @@ def in_double(parameters: Parameters) -> Parameters:
 
 
 def loss(w: Workload, parameters: Parameters, X: Array, Y: Array) -> float:
-    """Mean loss from the logits; Y one-hot."""
+    """Return the mean loss, computed from the logits; Y is one-hot."""
     z = activations(w, in_double(parameters), X)[-1]
     if w.loss == "squared_error":
         return float(np.mean(((activate(w.output, z) - Y) ** 2).sum(axis=1) / 2))
@@ -59,7 +60,7 @@ def loss(w: Workload, parameters: Parameters, X: Array, Y: Array) -> float:
 
 
 def gradient(w: Workload, parameters: Parameters, X: Array, Y: Array) -> Parameters:
-    """(D_W, D_b) of each layer, for the matching pairs of output and loss; Y one-hot."""
+    """Return (D_W, D_b) of each layer, for matching pairs of output and loss; Y is one-hot."""
     a = activations(w, parameters, X)
     delta = (activate(w.output, a[-1]) - Y) / len(X)
     D: Parameters = []
@@ -71,7 +72,7 @@ def gradient(w: Workload, parameters: Parameters, X: Array, Y: Array) -> Paramet
 
 
 def update(w: Workload, p: Array, d: Array, m: Array, v: Array, t: int) -> None:
-    """Step t = 1, 2, ... of one array, in place; m and v are zero before the first."""
+    """Take step t = 1, 2, ... of one array, in place; m and v are zero before the first."""
     if w.optimizer == "adam":  # Kingma and Ba, 2015, algorithm 1
         m[...] = 0.9 * m + 0.1 * d
         v[...] = 0.999 * v + 0.001 * d**2
@@ -82,7 +83,7 @@ def update(w: Workload, p: Array, d: Array, m: Array, v: Array, t: int) -> None:
 
 
 def reference(w: Workload, X: Array, Y: Array) -> Parameters:
-    """The parameters after the checked epochs from the initial ones; Y one-hot."""
+    """Return the parameters to which the checked epochs take the initial ones; Y is one-hot."""
     parameters = in_double(w.parameters())
     m, v = ([(np.zeros_like(W), np.zeros_like(b)) for W, b in parameters] for _ in range(2))
     for t in range(w.checked_epochs * w.steps):
@@ -95,7 +96,7 @@ def reference(w: Workload, X: Array, Y: Array) -> Parameters:
 
 
 def distance(found: Parameters, expected: Parameters, start: Parameters | None = None) -> float:
-    """The largest ||found - expected|| / ||expected - start|| of an array; start zero unless given."""
+    """Return the largest ||found - expected|| / ||expected - start|| of all arrays; start is 0 by default."""
     pairs = zip([p for of in found for p in of], [p for of in expected for p in of], strict=True)
     zero = [p for of in start for p in of] if start else [0.0] * (2 * len(expected))
     return max(
@@ -105,7 +106,7 @@ def distance(found: Parameters, expected: Parameters, start: Parameters | None =
 
 
 class Reference:
-    """What the checked epochs must lead to, and how near a competitor came."""
+    """The result that the checked epochs must have, with which those of competitors are compared."""
 
     def __init__(self, w: Workload) -> None:
         self.w = w
@@ -116,7 +117,7 @@ class Reference:
         self.loss = loss(w, self.expected, self.X, self.Y)
 
     def judge(self, parameters: Parameters) -> tuple[dict[str, float], str]:
-        """Relative error of the loss, and of the way that each array has moved; what is wrong, if it is."""
+        """Return the relative errors of the loss and of the change of the parameters, and what is wrong."""
         found = loss(self.w, parameters, self.X, self.Y)
         off = abs(found - self.loss) / abs(self.loss)
         astray = distance(parameters, self.expected, self.initial)

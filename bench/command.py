@@ -1,4 +1,4 @@
-"""What the files of the questions share: their options, and how they run by themselves."""
+"""What files that answer a question, such as training.py, share: options, and running as a program."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Dtype = Literal["float32", "float64"]
 class Options:
     timing: Timing = field(default_factory=Timing)
     dtypes: tuple[Dtype, ...] = ("float32", "float64")
-    workloads: tuple[str, ...] = ()  # none: all
-    competitors: tuple[str, ...] = ()  # none: all
+    workloads: tuple[str, ...] = ()  # empty: all
+    competitors: tuple[str, ...] = ()  # empty: all
 
     def rivals(self, known: Sequence[type[Rival]]) -> tuple[list[type[Rival]], list[str]]:
-        """Those asked for that are installed, and the names of those that are not."""
+        """Return the rivals asked for that are installed, and the names of those that are not."""
         wanted = [
             r for r in known if not self.competitors or r.name.lower().split(",")[0] in self.competitors
         ]
@@ -71,7 +71,7 @@ def write(
 
 
 def main(file: str, argv: Sequence[str] | None = None) -> int:
-    """Answer the question of a file. It is imported by its name, so that workers can find its classes."""
+    """Answer the question of a file, which is imported by its name, so that workers can find its classes."""
     question = import_module(Path(file).stem)
     known = parser(str(question.__doc__))
     known.add_argument("--json", type=Path, metavar="FILE", help="every round of every setting")

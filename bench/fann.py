@@ -30,7 +30,7 @@ Times = list[float]  # ns an example
 
 
 def build(folder: str) -> tuple[Path | None, str]:
-    """The compiled program, or why there is none."""
+    """Return the compiled program, or why there is none."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if not compiler:
         return None, "no C compiler"
@@ -47,7 +47,7 @@ def build(folder: str) -> tuple[Path | None, str]:
 
 
 def by_fann(program: Path, sizes: tuple[int, ...], n: int, batch: bool, seconds: float) -> tuple[float, str]:
-    """ns an example, and what is wrong, if it is."""
+    """Return FANN's ns an example, and what is wrong, if anything."""
     command = [str(program), "-".join(map(str, sizes)), str(n), str(int(batch)), str(seconds)]
     done = subprocess.run(
         command, env=harness.clean_environment(1), capture_output=True, text=True, check=True
@@ -57,12 +57,12 @@ def by_fann(program: Path, sizes: tuple[int, ...], n: int, batch: bool, seconds:
 
 
 def workload(sizes: tuple[int, ...], n: int, batch: bool) -> Workload:
-    """With sigmoid outputs and squared error's work: the same products as FANN's."""
+    """Return a workload with sigmoid outputs, whose training takes the same products as FANN's."""
     return Workload("fann", sizes, batch=n if batch else 1, n=n, output="sigmoid")
 
 
 def race(w: Workload, program: Path | None, options: Options, part: Part) -> tuple[Times, Times]:
-    """cbp's and FANN's rounds, interleaved, one thread each."""
+    """Run interleaved rounds of cbp and FANN with one thread each; return the times of both."""
     ours: Times = []
     theirs: Times = []
     worker = Worker(Cbp, [w], 1)
@@ -86,7 +86,7 @@ def race(w: Workload, program: Path | None, options: Options, part: Part) -> tup
 
 
 def run(options: Options) -> Part:
-    """In float32, which is FANN's; both with one thread, as FANN has no more."""
+    """Answer the question in float32, FANN's precision, and with one thread, as FANN has no more."""
     part = Part("fann", TITLE)
     with tempfile.TemporaryDirectory() as folder:
         program, reason = build(folder)

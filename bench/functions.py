@@ -32,7 +32,7 @@ SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
 
 @dataclass(frozen=True)
 class Call:
-    """What is timed, of which size."""
+    """A call that is timed, and its size."""
 
     what: str
     n: int
@@ -57,7 +57,7 @@ class Product(Call):
     """One product of square matrices; the left one is transposed in "ad", the right one in "dW"."""
 
     def operands(self) -> tuple[Array, Array]:
-        """Ones, as cbp's probe has them: values do not matter to the time."""
+        """Return matrices of ones, like those of cbp's probe: the values do not change the time."""
         A, B = np.ones((2, self.n, self.n), self.dtype)
         return A, B
 
@@ -70,7 +70,7 @@ Case = Function | Product
 
 
 def numpy_call(case: Case) -> tuple[Callable[[], Any], Array]:
-    """A call without arguments, and where it puts its result."""
+    """Return a call without arguments, and the array where it puts its result."""
     if isinstance(case, Product):
         A, B = case.operands()
         A, B = (A.T if case.what == "ad" else A), (B.T if case.what == "dW" else B)
@@ -105,7 +105,7 @@ def torch_call(case: Case) -> tuple[Callable[[], Any], Array]:
 
 
 class Calls(Rival):
-    """`call` without arguments fills `out`."""
+    """A rival whose `call`, without arguments, fills `out`."""
 
     call: Callable[[], Any]
     out: Array
@@ -121,7 +121,7 @@ class Calls(Rival):
 
 
 class Cbp(Calls):
-    """By probes that repeat inside compiled code, on one thread."""
+    """Calls probes of cbp, which repeat the work inside compiled code, on one thread."""
 
     name, package, threaded = "cbp", "cbp", False
 
@@ -135,7 +135,7 @@ class Cbp(Calls):
             x, f = case.x(), _probes.FUNCTIONS[case.what]
             self.repeat = lambda n: _probes.elementwise(table, x.itemsize, f, self.out, x, n)
         else:
-            # W^T is packed, so that the recursion's product is the forward one's
+            # cbp packs W^T too, so that the recursion has the same kind of product as the forward pass.
             kind = _probes.PRODUCTS["accumulation" if case.what == "ad" else "forward"]
             self.repeat = lambda n: self.out.fill(_probes.product(table, kind, case.n, n))
 
@@ -201,7 +201,7 @@ def judge(case: Case) -> Judge:
 
 
 def per_element(short: Setting, long: Setting) -> float:
-    """ns: the difference of two lengths, in which what a call costs is not."""
+    """Return ns per element, from the times of two lengths: the cost of a call cancels in the difference."""
     return (long.step_us - short.step_us) / (LONG - SHORT) * 1e3
 
 
@@ -223,7 +223,7 @@ def elementwise(options: Options, part: Part) -> None:
                 [f"{what}, {dtype}", *(figure(times[r.name]) if r.name in times else "-" for r in rivals)]
             )
             part.record.append({"case": f"ns an element of {what}, {dtype}", "ns": times})
-            # a difference may come out below zero where something else had the CPU
+            # The difference can be negative if other programs used the CPU.
             positive = {name: t / 1e3 for name, t in times.items() if t > 0}
             part.compared.append({"case": f"{what}, {dtype}", "unit": "µs an element", "times": positive})
     part.text += [

@@ -25,7 +25,7 @@ Found = tuple[float, Parameters]  # the loss, and (D_W, D_b) of each layer
 
 
 class Gradient(Rival):
-    """`once` is the call; its result stays in the library's own kind of array."""
+    """A rival whose `once` is timed; its result stays in the library's own kind of array."""
 
     def __init__(self, w: Workload, n_threads: int | None) -> None:
         self.w = w

@@ -1,8 +1,9 @@
-"""Runs the competitors: one process for each one and setting, interleaved round by round, medians.
+"""Runs the competitors, each with each number of threads in a process of its own, in interleaved rounds.
 
-All processes of a run are up, checked and warm before the first round. One is asked at a time; the others
-sleep on their pipes: a worker answers once its threads have stopped spinning (OpenBLAS's do for some 80 ms).
-`idle_cpu_ms` tells whether they kept still.
+All processes of a run are started, checked and warmed up before the first round. Only one works at a time;
+the others wait on their pipes. A worker answers only when its threads have stopped spinning, as those of
+OpenBLAS do for some 80 ms after a call. `idle_cpu_ms` tells whether waiting workers really used no CPU time.
+The figure of a setting is the median of its rounds.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from typing import Any
 from rivals.base import Rival
 
 STILL_MS = 2.0  # CPU time a worker may use between two of its rounds
-Judge = Callable[[Any], tuple[dict[str, float], str]]  # of a result: its errors, and what is wrong if it is
+Judge = Callable[[Any], tuple[dict[str, float], str]]  # of a result: its errors, and what is wrong
 
 
 @dataclass(frozen=True)
 class Timing:
     rounds: int = 7
-    seconds: float = 0.1  # that a round lasts at least
+    seconds: float = 0.1  # the least length of a round
 
 
 @dataclass
@@ -39,13 +40,14 @@ class Setting:
 
     rival: str
     n_threads: int | None
-    n: int = 1  # units of work a round
-    rounds_us: list[float] = field(default_factory=list)  # a step, or whatever a unit holds `case.units` of
-    cpu_us: list[float] = field(default_factory=list)  # of all threads, a step
+    n: int = 1  # units of work in a round
+    # The time of a step, or of another part of a unit, in each round; `case.units` is how many a unit has.
+    rounds_us: list[float] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)  # CPU time of all threads for the same
     errors: dict[str, float] = field(default_factory=dict)
     peak_rss_mb: float = math.nan
     rss_imported_mb: float = math.nan
-    idle_cpu_ms: float = math.nan  # between two of its rounds, on average
+    idle_cpu_ms: float = math.nan  # CPU time between two of its rounds, on average
     blas: list[str] = field(default_factory=list)
     failure: str = ""
 
@@ -59,13 +61,13 @@ class Setting:
 
     @property
     def cores(self) -> float:
-        """CPUs in use; well under 1 with one thread where something else had the CPU."""
+        """CPUs in use; well under 1 with one thread if other programs used the CPU."""
         return median(self.cpu_us) / self.step_us if self.rounds_us else math.nan
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A worker's answer where it has no other."""
+    """The answer of a worker after an error."""
 
     text: str
 
@@ -79,7 +81,10 @@ def say(line: str) -> None:
 
 
 def clean_environment(n_threads: int | None) -> dict[str, str]:
-    """The caller's, with every thread count set (None: none) and without what would choose old kernels."""
+    """Return the caller's variables without settings of BLAS, OpenMP and JAX, but with numbers of threads.
+
+    With `n_threads` None, no number of threads is set.
+    """
     kept = {
         k: v
         for k, v in os.environ.items()
@@ -99,7 +104,7 @@ class Worker:
     def __init__(
         self, rival: type[Rival], cases: Sequence[Any], n_threads: int | None, before: Sequence[str] = ()
     ) -> None:
-        """`before`: a command that ends by executing its arguments."""
+        """Start the process by `before`, if given: a command that executes its arguments."""
         self.cases = cases
         self.settings = [Setting(rival.name, n_threads, failure=rival.unable(case)) for case in cases]
         self.process = subprocess.Popen(
@@ -124,7 +129,7 @@ class Worker:
         return answer
 
     def check(self, judges: Sequence[Judge]) -> None:
-        """Wait until it is ready, and compare what it has computed."""
+        """Wait until the worker is ready, and judge the results that it has computed."""
         ready = self.hear()
         for s, result, judge in zip(self.settings, ready["results"], judges, strict=True):
             if not s.failure:
@@ -135,13 +140,13 @@ class Worker:
         return [i for i, s in enumerate(self.settings) if not s.failure]
 
     def ask(self, i: int, n: int) -> tuple[float, float, Any]:
-        """Seconds and CPU seconds for n units of case i, and what its `run` returned."""
+        """Run n units of case i; return the seconds, the CPU seconds and what `run` returned."""
         self.say((i, n))
         seconds, cpu, returned = self.hear()
         return float(seconds), float(cpu), returned
 
     def calibrate(self, i: int, seconds: float) -> None:
-        """Choose the units of a round so that it lasts; warms up as well."""
+        """Choose how many units make a round of `seconds` at least; this also warms up the worker."""
         s = self.settings[i]
         while (took := self.ask(i, s.n)[0]) < seconds:
             s.n = math.ceil(s.n * min(max(1.2 * seconds / took, 1.2), 100))
@@ -154,7 +159,7 @@ class Worker:
         s.cpu_us.append(cpu / units * 1e6)
 
     def attempt(self, action: Callable[[], object], i: int | None = None) -> None:
-        """An error is the end of case i, or of all: None; that of the process, too."""
+        """Do something; an error ends case i, or all cases if i is None or the process has ended."""
         try:
             action()
         except WorkerError as error:
@@ -180,7 +185,7 @@ class Worker:
 
 @contextmanager
 def closing(workers: Sequence[Worker]) -> Iterator[None]:
-    """Whatever happens, no process stays."""
+    """Close the workers in the end, and kill them first after an error, so that no process is left."""
     try:
         yield
     except BaseException:
@@ -199,9 +204,10 @@ def run(
     timing: Timing,
     counts: Sequence[int] | None = None,
 ) -> list[list[Setting]]:
-    """The settings of each case: every competitor with one thread and with all, or as `counts` says.
+    """Run the cases and return the settings of each: every competitor with one thread and with all.
 
-    The order turns by one each round. `judges` makes one judge a case, while the processes start.
+    `counts`, if given, are the numbers of threads instead. The order of the competitors is rotated by one in
+    each round. `judges` returns a judge for each case; it is called while the processes start.
     """
     names = cases[0].name + (f" and {len(cases) - 1} more" if len(cases) > 1 else "")
     say(f"{names}: starting and checking")
@@ -235,13 +241,13 @@ def run(
 
 
 def present(rivals: Sequence[type[Rival]]) -> tuple[list[type[Rival]], list[str]]:
-    """Those that can be imported, and the names of those that can't."""
+    """Return the rivals whose packages are installed, and the names of the others."""
     found = [r for r in rivals if find_spec(r.package)]
     return found, sorted({r.name for r in rivals if r not in found})
 
 
 def for_json(value: Any) -> Any:
-    """JSON knows neither NaN nor infinity, and six digits are enough."""
+    """Return a value for JSON: floats with six digits, and None for NaN and infinity, which JSON lacks."""
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -22,13 +22,13 @@ from worker import memory
 from workloads import Workload
 
 TITLE = "Imports, and the first fit and prediction"
-MODULES = {"scikit-learn": "sklearn.neural_network"}  # what is imported, where it is not the package
+MODULES = {"scikit-learn": "sklearn.neural_network"}  # imported instead of the package
 NET = Workload("13", (64, 32, 10), batch=32, n=1_600)
 ONE = Workload("13", (64, 32, 10), batch=1, n=1)
 
 
 def child(name: str) -> dict[str, float]:
-    """Run in a fresh process: milliseconds and MB of each step, NumPy's import before the library's own."""
+    """Return milliseconds and MB of each step, in a fresh process that has imported NumPy already."""
     trainer = next(r for r in TRAINERS if r.name == name)
     predictor = next(r for r in predict.RIVALS if r.name == name)
     found, started = {"numpy_mb": memory("VmRSS")}, time.perf_counter()
@@ -51,7 +51,7 @@ def child(name: str) -> dict[str, float]:
 
 
 def bare(module: str) -> dict[str, float]:
-    """Time and memory of an import in a process that has imported nothing else, NumPy included."""
+    """Return time and memory of an import in a process that has imported nothing else, not even NumPy."""
     code = (
         "import time; t = time.perf_counter()\n"
         f"import {module}\n"

@@ -22,13 +22,13 @@ from workloads import Workload
 
 TITLE = "Under load"
 NET = Workload("11", (784, 128, 10), batch=32, n=6_400)
-SHORT = replace(NET, n=1_600)  # 50 steps, which take some rivals seconds where they fall off their cliff
+SHORT = replace(NET, n=1_600)  # 50 steps, which take some rivals seconds on a busy machine
 NORMAL = Workload("normal", (784, 128, 10), batch=32, n=3_200, learning_rate=0.0)
 DENORMAL = replace(NORMAL, number="denormal")
 BUSY = (0, 1, 2, 4)  # busy threads a CPU
 AT_ONCE = 4
 QUOTA = 0.5
-LONG = 3  # seconds: whose epoch takes longer beside something is not asked again
+LONG = 3  # seconds: a competitor whose epoch takes longer under a load is measured once under it
 Times = dict[str, list[float]]  # µs a step of every round, by competitor
 
 
@@ -40,7 +40,7 @@ def label(worker: Worker) -> str:
 def start(
     rivals: Sequence[type[Rival]], w: Workload, seconds: float, part: Part, before: Sequence[str] = ()
 ) -> list[Worker]:
-    """With the threads that each takes by default, cbp also with one; checked and calibrated."""
+    """Start, check and calibrate workers with their default number of threads, and for cbp also with one."""
     kinds = [(rival, None) for rival in rivals]
     kinds += [(rival, 1) for rival in rivals if issubclass(rival, in_cbp.Cbp)]  # type: ignore[misc]
     workers = [Worker(rival, [w], n, before) for rival, n in kinds]
@@ -60,7 +60,10 @@ def note(part: Part, workers: Sequence[Worker], what: str) -> None:
 
 
 def rounds(workers: Sequence[Worker], times: Times, seconds: float = 0) -> None:
-    """One round of each, or as many as fill the seconds, their mean: none lasts much longer for a cliff."""
+    """Run one round of each worker, or as many as fill `seconds`, and add their mean to the times.
+
+    A worker is left out if its first round took longer than LONG.
+    """
     for worker in workers:
         so_far = times.get(label(worker), [])
         if worker.going() and not (so_far and so_far[0] * worker.cases[0].units > LONG * 1e6):
@@ -76,7 +79,7 @@ def middle(times: Times) -> dict[str, float]:
 
 
 def compare(part: Part, case: str, times: Times) -> None:
-    """For the chart: the better of cbp's two ways."""
+    """Add a case to the chart, with the better of cbp's two numbers of threads."""
     found = middle(times)
     ours = min((t for name, t in found.items() if report.is_ours(name)), default=None)
     rivals = {name: t for name, t in found.items() if not report.is_ours(name)}
@@ -113,7 +116,7 @@ def busy_machine(rivals: Sequence[type[Rival]], timing: Timing, part: Part) -> N
 
 
 def together(workers: Sequence[Worker], n: int) -> float:
-    """Examples a second of all, training at once."""
+    """Let all workers train n epochs at once; return the examples a second of all together."""
     for worker in workers:
         worker.say((0, n))
     return sum(n * SHORT.n / worker.hear()[0] for worker in workers)
@@ -130,7 +133,7 @@ def at_once(rivals: Sequence[type[Rival]], timing: Timing, part: Part) -> None:
             for worker in every:
                 worker.attempt(lambda worker=worker: worker.check([Reference(SHORT).judge]))  # type: ignore[misc]
             if all(worker.going() for worker in every):
-                # as many epochs as last, judged by the second time
+                # As many epochs as fill a round, by the rate of the second of two trials.
                 epochs = {n: [together(team, 1), together(team, 1)][1] for n, team in teams.items()}
                 epochs = {
                     n: math.ceil(timing.seconds * rate / SHORT.n / AT_ONCE) for n, rate in epochs.items()
@@ -179,7 +182,7 @@ def after_fork(rivals: Sequence[type[Rival]], timing: Timing, part: Part, alone:
         for turn in range(timing.rounds):
             harness.say(f"after fork: round {turn + 1} of {timing.rounds}")
             rounds(workers, times)
-    # That a rival hangs is a finding about it; that cbp does is a failure.
+    # If a rival hangs, that is a result about it; if cbp hangs, the benchmark has failed.
     for worker in workers:
         if failure := worker.settings[0].failure:
             to = part.failures if report.is_ours(label(worker)) else part.left_out
@@ -220,7 +223,7 @@ def denormal(rivals: Sequence[type[Rival]], timing: Timing, part: Part) -> None:
 
 
 def run(options: Options) -> Part:
-    """In float32."""
+    """Answer the question in float32."""
     rivals, absent = options.rivals(TRAINERS)
     part = Part("load", TITLE, absent=absent)
     busy_machine(rivals, options.timing, part)

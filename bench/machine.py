@@ -1,4 +1,4 @@
-"""What the figures were measured on: the head of every report."""
+"""Describes what the figures were measured on: the head of every report."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def cpu_model() -> str:
 
 
 def caches() -> str:
-    """L1d, L2 and L3 as the first CPU sees them."""
+    """Return the sizes of the L1d, L2 and L3 caches of the first CPU."""
     found = []
     for cache in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         try:
@@ -63,7 +63,7 @@ def versions() -> dict[str, str]:
 
 
 def in_cbp(code: str, n_threads: int) -> Any:
-    """A value that a process with cbp imported prints as JSON; None without cbp."""
+    """Return the value of an expression in a new process that imports cbp; None without cbp."""
     if not find_spec("cbp"):
         return None
     command = [sys.executable, "-c", f"import cbp, cbp.machine.versions, json; print(json.dumps({code}))"]
@@ -75,9 +75,9 @@ def in_cbp(code: str, n_threads: int) -> Any:
 
 @functools.cache
 def peaks(dtype: str) -> dict[int, float]:
-    """Measured FMA peak in GFLOP/s for one thread and for all: the best of five probes each.
+    """Measure the FMA peak in GFLOP/s for one thread and for all: the best of five probes each.
 
-    All threads slower than one is no peak but a sign of other work on the machine, and left out.
+    If all threads are slower than one, other programs have disturbed the probe, and the figure is left out.
     """
     found: dict[int, float] = {}
     for n in sorted({1, n_cpus()}):

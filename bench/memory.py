@@ -27,7 +27,10 @@ CASES = (
 
 
 class Watched(Trainer):
-    """By how many MB its private memory grows at most in its first training, seen every millisecond."""
+    """A trainer whose result is the most MB by which private memory grows in the first training.
+
+    The memory is read every millisecond.
+    """
 
     def result(self) -> float:  # type: ignore[override]
         self.load(self.initial)
@@ -59,7 +62,7 @@ class PyTorch(Watched, in_torch.PyTorch):
 
 
 class Jax(Watched, in_jax.Jax):
-    """Compilation included."""
+    """The memory includes that for compilation."""
 
 
 class ScikitLearn(Watched, in_sklearn.ScikitLearn):
@@ -70,7 +73,7 @@ RIVALS = (Cbp, NumPy, PyTorch, Jax, ScikitLearn)
 
 
 def limit(w: Workload) -> float:
-    """MB: 3 times the parameters, the optimiser's state, 16 MB, and 8 bytes an example for an order."""
+    """Return the limit in MB: 3 × parameters, optimiser's state, 16 MB, 8 bytes an example for the order."""
     n_parameters = sum(n_in * n_out + n_out for n_in, n_out in pairwise(w.sizes))
     moments = {"sgd": 0, "momentum": 1, "adam": 2}[w.optimizer]
     itemsize = {"float32": 4, "float64": 8}[w.dtype]
@@ -78,7 +81,7 @@ def limit(w: Workload) -> float:
 
 
 def growth(w: Workload, rival: type[Watched]) -> tuple[float | None, str]:
-    """MB in a fresh process with all threads, or what went wrong."""
+    """Return the growth in MB in a fresh process with all threads, and what went wrong."""
     worker = Worker(rival, [w], harness.n_cpus())
     with harness.closing([worker]):
         worker.attempt(lambda: worker.check([lambda mb: ({"mb": mb}, "")]))
@@ -87,7 +90,7 @@ def growth(w: Workload, rival: type[Watched]) -> tuple[float | None, str]:
 
 
 def run(options: Options) -> Part:
-    """In float32, unless another is asked for by name."""
+    """Answer the question in float32, unless another dtype is asked for."""
     rivals, absent = options.rivals(RIVALS)
     part = Part("memory", TITLE, absent=absent)
     rows = []

@@ -1,4 +1,4 @@
-"""What each thread has to do, to wait for and to fetch in a step, from shapes alone: see scaling.py."""
+"""The work, the barriers and the bytes of each thread in a step, from shapes alone: see scaling.py."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from itertools import pairwise
 
 from workloads import Workload
 
-# As in plan.pxi, partition.pxi and layouts.pxi, which explain them: who changes them there changes them here.
+# These constants must equal those of plan.pxi, partition.pxi and layouts.pxi, which explain them.
 TILE = 96
 STRIP = 6
-THREAD_WORK = 100_000  # multiply-adds a thread, in `useful_threads`
+THREAD_WORK = 100_000  # the multiply-adds for which `useful_threads` adds a thread
 MOST_PARTIALS = 64
 PARTIALS_FROM = 128
 PARTIAL_LEAST = 48
@@ -25,27 +25,28 @@ BLOCK_MOST = 4096
 LANE_WORK = 200_000_000
 UNIT_WORK = 50
 
-# Guesses, in multiply-adds, that weigh the phases against each other: the sum of all is what one thread was
-# measured at.
-UPDATE_WORK = {"sgd": 16, "momentum": 20, "adam": 40}  # of a weight, its transposition included
-LOSS_WORK = 48  # of adding up the loss of an example, which every thread does for itself: 3 cycles
-CHAINS = 8  # that two units of 4 cycles' latency need: tiles of fewer vectors take no less time
+# Guesses, in multiply-adds, of work besides products. They only weigh the phases against each other, because
+# the sum of all work is scaled to the time that one thread was measured at.
+UPDATE_WORK = {"sgd": 16, "momentum": 20, "adam": 40}  # to update a weight, in W and W^T
+LOSS_WORK = 48  # to add the loss of an example to a sum, which every thread does for all examples: 3 cycles
+# Two FMA units with a latency of 4 cycles need so many independent vectors: a tile of fewer takes as long.
+CHAINS = 8
 L2_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True)
 class Shares:
-    """What a step asks of the thread that has most to do, phase by phase."""
+    """The sums over the phases of a step, in each phase for the thread that has most to do."""
 
     team: int
-    work: float  # multiply-adds, with what a partly filled tile wastes
+    work: float  # multiply-adds, including those that a partly filled tile wastes
     barriers: int
-    n_bytes: float  # from other threads' caches
+    n_bytes: float  # fetched from other threads' caches
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What plan.pxi and partition.pxi make of a workload's shapes."""
+    """How plan.pxi and partition.pxi divide the work, computed from the shapes of a workload."""
 
     w: Workload
     lanes: int
@@ -67,13 +68,13 @@ class Plan:
 
     @cached_property
     def weights_bytes(self) -> int:
-        """Of W and b, and of W^T but the first layer's: what the examples phase reads."""
+        """Bytes of W and b, and of W^T except the first layer's: what the phase over the examples reads."""
         transposed = sum(n_out * self.padded(n_in) for n_in, n_out in self.layers[1:])
         return self.itemsize * (self.packed + transposed)
 
     @cached_property
     def example_work(self) -> int:
-        """As `new_pass` counts it."""
+        """The multiply-adds of an example, as `new_pass` counts them."""
         return 3 * sum(n_in * n_out for n_in, n_out in self.layers) + UNIT_WORK * sum(self.w.sizes)
 
     def team(self, n_threads: int) -> int:
@@ -84,7 +85,7 @@ class Plan:
 
     @cached_property
     def n_partials(self) -> int:
-        """0: by rows of W."""
+        """The number of partial sums; 0 if the threads share W by rows instead."""
         if self.packed > SMALL_NETWORK or self.w.batch < PARTIALS_FROM:
             return 0
         found = MOST_PARTIALS
@@ -99,7 +100,7 @@ class Plan:
 
     @cached_property
     def round(self) -> int:
-        """Examples of a round, of each partial sum."""
+        """Examples of a round; with partial sums, of each of them."""
         most_work = LANE_WORK * min(self.lanes, 8)
         if self.n_partials:
             fit = int(most_work / 10 / (self.example_work * self.n_partials))
@@ -110,13 +111,13 @@ class Plan:
 
     @cached_property
     def rounds(self) -> list[int]:
-        """Examples of each, of each partial sum."""
+        """Examples of each round; with partial sums, of each of them."""
         n = self.share if self.n_partials else self.w.batch
         return [min(self.round, n - done) for done in range(0, n, self.round)]
 
     @cached_property
     def panels(self) -> int:
-        """Of the first W."""
+        """The number of panels of the first W."""
         return math.ceil(self.w.sizes[1] / (2 * self.lanes))
 
     @cached_property
@@ -136,7 +137,7 @@ class Plan:
         return f"{math.ceil(self.w.batch / self.share)} partial sums" if self.n_partials else "rows"
 
     def product(self, rows: list[int], columns: int, depth: int) -> int:
-        """Multiply-adds that tiles of so many rows have the time of."""
+        """The time of a product, in multiply-adds; `rows` are the heights of its tiles."""
         # depth * lanes * sum over tiles and panels of max(rows of the tile * vectors of the panel, CHAINS)
         whole, left = divmod(columns, 2 * self.lanes)
         panels = [2] * whole + ([math.ceil(left / self.lanes)] if left else [])
@@ -144,7 +145,7 @@ class Plan:
         return depth * self.lanes * tiles
 
     def through_layers(self, n: int, z_known: bool = False) -> float:
-        """Taking n examples through the layers and back, without Delta, and without a known z(2)."""
+        """The work of taking n examples forward and back: without Delta, and without z(2) if it is known."""
         work: float = UNIT_WORK * n * sum(self.w.sizes)
         tiles = math.ceil(n / TILE)
         for rows in (n * (t + 1) // tiles - n * t // tiles for t in range(tiles)):
@@ -154,7 +155,10 @@ class Plan:
         return work
 
     def rows_of(self, me: int, team: int, columns: bool = False) -> list[int]:
-        """Rows of each W and b that are a thread's, as `share_of` cuts them: by columns none of the first."""
+        """Rows of each W, with b, that belong to thread `me`, as `share_of` cuts them.
+
+        If `columns`, the first W is shared by columns, and none of its rows count.
+        """
         sizes = [(strips(n_in + 1), self.padded(n_out)) for n_in, n_out in self.layers]
         every = sum(n * width for n, width in sizes)
         cuts = [self.rest_before(t, team) if columns else every * t / team for t in (me, me + 1)]
@@ -167,7 +171,7 @@ class Plan:
         return found
 
     def rest_before(self, thread: int, team: int) -> float:
-        """By columns: what the threads before take of the other layers' strips, as in columns.pxi."""
+        """The work of earlier threads on the other layers if the first is by columns: as in partition.pxi."""
         n, *rest = (strips(n_in + 1) for n_in, _ in self.layers)
         widths = [self.padded(n_out) for _, n_out in self.layers]
         total = sum(m * width for m, width in zip([2 * n, *rest], widths, strict=True))
@@ -175,13 +179,14 @@ class Plan:
         return max(total * t / team - 2 * n * end for t, end in enumerate(ends))
 
     def by_rows(self, team: int) -> Iterator[tuple[float, float]]:
-        """Work and bytes of the phases of a step by rows of W."""
+        """Yield the work and the bytes of each phase of a step that shares W by rows."""
         for number, n in enumerate(self.rounds):
             mine = [n * (me + 1) // team - n * me // team for me in range(team)]
             work = max(map(self.through_layers, set(mine)))
-            # examples: W and W^T, of which others have updated (T - 1)/T. In later rounds no one has, but
-            # where the L2 cannot hold them every tile reads them again, a short one for few examples: beyond
-            # what one thread reads for as many,  (1 - examples / TILE) (W + W^T)
+            # Phase over the examples: in the first round it fetches W and W^T, of which other threads have
+            # updated (T - 1)/T. In later rounds nothing has changed. But if the L2 cannot hold W and W^T,
+            # every tile reads them again, a short tile for few examples. This is more than one thread reads
+            # for as many examples, by  (1 - examples / TILE) (W + W^T)
             n_bytes = self.weights_bytes * (team - 1) / team
             if number > 0:
                 n_bytes = (
@@ -200,41 +205,43 @@ class Plan:
             work += self.product(heights, n_out, n)
             work += last * UPDATE_WORK[self.w.optimizer] * mine * self.padded(n_out)
             columns += strips(mine) * STRIP + self.padded(n_out) * (mine > 0)
-        # rows: of the round's n examples others have written (T - 1)/T: the activations of its rows in
-        # strips, the deltas of each layer in which it has any in panels, and the losses,
-        #   n (T - 1)/T (itemsize (6 strips + sum of padded n_out) + 8)
+        # Phase over the rows: other threads have written (T - 1)/T of the round's n examples. A thread
+        # fetches the activations for its rows, in strips, the deltas of each layer in which it has rows, in
+        # panels, and the losses:  n (T - 1)/T (itemsize (6 strips + sum of padded n_out) + 8)
         return work, n * (team - 1) / team * (self.itemsize * columns + 8)
 
     def by_columns(self, team: int) -> Iterator[tuple[float, float]]:
-        """Work and bytes of the phases of a step with the first W by columns."""
+        """Yield the work and the bytes of each phase of a step that shares the first W by columns."""
         n, n_in, n_out = self.w.batch, *self.w.sizes[:2]
         others = (team - 1) / team
         longest = math.ceil(n / team)
-        # examples: z(2) of its own, and W and W^T but the first W. (T - 1)/T of all are others'
+        # Phase over the examples: a thread fetches z(2) of its own examples, and W and W^T except the first
+        # W. Other threads have written (T - 1)/T of all that.
         rest_bytes = self.weights_bytes - self.itemsize * (n_in + 1) * self.padded(n_out)
         z_bytes = self.itemsize * longest * self.padded(n_out)
         yield self.through_layers(longest, z_known=True), others * (rest_bytes + z_bytes)
         shares = []
         for me in range(team):
-            # the other layers by rows, the bytes included
+            # work and bytes of the other layers, shared by rows
             work, n_bytes = self.rows_phase(n, self.rows_of(me, team, columns=True), team, last=True)
             first, last = (self.panels * t // team * 2 * self.lanes for t in (me, me + 1))
             mine = min(last, n_out) - first
-            # z(2) of the next minibatch, Delta and the bias's sum, and the update
+            # in its columns of the first layer: z(2) of the next minibatch, Delta with the bias, the update
             work += self.product(parted(n), mine, n_in) + self.product(parted(n_in), mine, n)
             work += (n + UPDATE_WORK[self.w.optimizer] * (n_in + 1)) * self.padded(mine)
-            # columns: of the n examples' deltas in them others have written (T - 1)/T; of W nothing
+            # Other threads have written (T - 1)/T of the n examples' deltas in these columns, and none of W.
             shares.append((work, n_bytes + others * n * self.itemsize * self.padded(mine)))
         yield max(work for work, _ in shares), max(n_bytes for _, n_bytes in shares)
 
     def by_partials(self, team: int) -> Iterator[tuple[float, float]]:
-        """Work and bytes of the phases of a step by partial sums."""
+        """Yield the work and the bytes of each phase of a step by partial sums."""
         for number, _ in enumerate(self.rounds):
             shares = [
                 range(self.n_partials * me // team, self.n_partials * (me + 1) // team) for me in range(team)
             ]
             work = max(sum(self.partial(p, number) for p in mine) for mine in shares)
-            # examples: W and W^T, of which others have updated (T - 1)/T. They fit the L2: once a step
+            # Phase over the examples: W and W^T, of which other threads have updated (T - 1)/T, are fetched
+            # once in a step, because they fit the L2.
             yield work, (number == 0) * self.weights_bytes * (team - 1) / team
         used = math.ceil(self.w.batch / self.share)
         widths = [self.padded(n_out) for _, n_out in self.layers]
@@ -242,13 +249,13 @@ class Plan:
             sum(rows * width for rows, width in zip(self.rows_of(me, team), widths, strict=True))
             for me in range(team)
         )
-        # reduction: others have made (T - 1)/T of its elements' P partial Deltas, and of the P losses,
-        #   P (T - 1)/T (itemsize elements + 8)
+        # Reduction: other threads have computed (T - 1)/T of the P partial Deltas of the thread's elements,
+        # and of the P losses:  P (T - 1)/T (itemsize elements + 8)
         n_bytes = used * (team - 1) / team * (self.itemsize * most + 8)
         yield (used + UPDATE_WORK[self.w.optimizer]) * most + LOSS_WORK * used, n_bytes
 
     def partial(self, p: int, number: int) -> float:
-        """The work of a partial sum's examples of a round, Delta included."""
+        """The work of the examples that partial sum p has in a round, Delta included."""
         first = p * self.share + number * self.round
         n = max(0, min(first + self.round, (p + 1) * self.share, self.w.batch) - first)
         if n == 0:
@@ -264,7 +271,7 @@ class Plan:
         by = self.by_partials if self.n_partials else self.by_rows
         phases = list((self.by_columns if self.has_columns and team > 1 else by)(team))
         work, n_bytes = (sum(column) for column in zip(*phases, strict=True))
-        # two barriers a round
+        # each round has two barriers
         return Shares(team, work, 2 * len(self.rounds) * (team > 1), n_bytes)
 
 
@@ -273,7 +280,10 @@ def strips(n: int) -> int:
 
 
 def parted(n: int) -> list[int]:
-    """Heights of the tiles of n rows: `multiply` would rather have two halves than a tile of up to three."""
+    """Heights of the tiles of n rows, as in `multiply`, which makes the last two of about equal height.
+
+    It does so instead of a last tile of one to three rows.
+    """
     whole, left = divmod(n, STRIP)
     if 0 < left < 4 and whole > 0:
         return [STRIP] * (whole - 1) + [(left + STRIP + 1) // 2, (left + STRIP) // 2]

@@ -28,7 +28,8 @@ ONE = (
     Workload("one", (80, 256, 256, 10), 1, 1, hidden="relu"),
 )
 MANY = Workload("many", (784, 256, 256, 10), 100_000, 100_000, hidden="relu")  # 314 MB of inputs in f32
-PART = 1_000  # examples at a time for those who would do a layer of all of them in turn, out of the caches
+# Examples that NumPy predicts at a time: a layer of all at once would not stay in the caches.
+PART = 1_000
 
 
 def name(w: Workload) -> str:
@@ -36,13 +37,13 @@ def name(w: Workload) -> str:
 
 
 def examples(w: Workload) -> Array:
-    """One example repeats where there are many: nothing but time depends on it."""
+    """Return the inputs: at most PART different examples, then the same again, which take as much time."""
     row = np.random.default_rng(1).standard_normal((min(w.n, PART), w.sizes[0]), dtype=w.dtype)
     return np.ascontiguousarray(np.resize(row, (w.n, w.sizes[0])))
 
 
 class Predictor(Rival):
-    """`once` predicts x, one example as a row or many; data and results are the library's own arrays."""
+    """A rival whose `once` predicts one example or many; data and results are the library's own arrays."""
 
     def __init__(self, w: Workload, n_threads: int | None) -> None:
         self.w, self.X = w, examples(w)
@@ -88,7 +89,7 @@ class CbpOut(Cbp):
 
 
 class NumPy(Predictor):
-    """Into buffers that exist; many examples by parts."""
+    """Computes into buffers made beforehand, and predicts many examples in parts."""
 
     name, package = "NumPy", "numpy"
 
@@ -187,7 +188,7 @@ def many_table(w: Workload, settings: Sequence[Setting]) -> str:
 
 
 def run(options: Options) -> Part:
-    """In float32, unless another is asked for by name."""
+    """Answer the question in float32, unless another dtype is asked for."""
     rivals, absent = options.rivals(RIVALS)
     part = Part("predict", TITLE, absent=absent)
     dtype = options.dtypes[0]

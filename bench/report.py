@@ -1,4 +1,4 @@
-"""The results as tables that read as text and as markdown."""
+"""Writes the results as tables that can be read as text and as markdown."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from workloads import Workload
 
 Results = Sequence[tuple[Workload, Sequence[Setting]]]
 Peaks = dict[int, float]  # GFLOP/s by number of threads
-CANNOT = "cannot: "  # how a reason begins that is no error
+CANNOT = "cannot: "  # a reason that begins with this is no error
 BUSY = "**Not a quiet machine**: something else had the CPU during some rounds"
 
 
 def is_ours(name: str) -> bool:
-    """Rows of cbp may say how it was called: "cbp, out="."""
+    """Whether a name is that of cbp, to which the way it is called may be added: "cbp, out="."""
     return name.split(",")[0] == "cbp"
 
 
 @dataclass
 class Part:
-    """What a question's file has found: a chapter of the report, and its figures."""
+    """What a file such as training.py has found out: a chapter of the report, and its figures."""
 
     name: str
     title: str
     text: list[str] = field(default_factory=list)
-    record: list[Any] = field(default_factory=list)  # for JSON, beside what is compared
-    # [{"case": ..., "unit": ..., "times": {competitor: its better time}}], the less the better
+    record: list[Any] = field(default_factory=list)  # for JSON, in addition to `compared`
+    # [{"case": ..., "unit": ..., "times": {competitor: its time with the better number of threads}}]
     compared: list[dict[str, Any]] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)  # with the reasons
@@ -41,7 +41,7 @@ class Part:
         return bool(self.failures)
 
     def compare(self, case: str, unit: str, settings: Sequence[Setting]) -> None:
-        """Take up a case: the better time of each competitor, and what is to be said about the settings."""
+        """Add a case: the better time of each competitor, and failures and warnings of the settings."""
         names = dict.fromkeys(s.rival for s in settings)
         times = {name: s.step_us for name in names if (s := best(settings, name))}
         self.compared.append({"case": case, "unit": unit, "times": times})
@@ -63,7 +63,7 @@ class Part:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """First column to the left, figures to the right, padded."""
+    """Return a table with padded cells: the first column to the left, figures to the right."""
     lines = [list(columns), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
@@ -78,12 +78,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def figure(x: float) -> str:
-    """Three significant digits."""
+    """Return a number as text with three significant digits, or more if it is 1,000 or more."""
     return f"{x:,.0f}" if x >= 100 else f"{x:.1f}" if x >= 10 else f"{x:.2f}" if x >= 1 else f"{x:.3g}"
 
 
 def best(settings: Iterable[Setting], rival: str | None = None) -> Setting | None:
-    """The fastest of a rival; of all rivals of cbp unless named."""
+    """Return the fastest setting of a rival, or, without a name, of all rivals of cbp."""
     mine = (s for s in settings if s.counts and (s.rival == rival if rival else not is_ours(s.rival)))
     return min(mine, key=lambda s: s.step_us, default=None)
 
@@ -93,7 +93,7 @@ def gflops(w: Workload, s: Setting) -> float:
 
 
 def share(gflops: float, n_threads: int | None, peaks: Peaks) -> str:
-    """Of the peak of as many threads."""
+    """Return the share of the peak that as many threads have."""
     return f"{gflops / peaks[n_threads]:.0%}" if n_threads in peaks else "-"
 
 
@@ -110,7 +110,7 @@ def spread(s: Setting) -> str:
 
 
 def to_show(settings: Sequence[Setting]) -> list[Setting]:
-    """Both thread counts of cbp, the better one of each rival, fastest first."""
+    """Return all settings of cbp, and the fastest of each rival, sorted from the fastest on."""
     names = dict.fromkeys(s.rival for s in settings if not is_ours(s.rival))
     shown = [s for s in settings if is_ours(s.rival) and s.counts]
     shown += [s for name in names if (s := best(settings, name))]
@@ -158,7 +158,7 @@ def summary(results: Results, peaks: Peaks) -> str:
 
 
 def call_table(settings: Sequence[Setting], unit: str) -> str:
-    """Where no FLOP are counted."""
+    """Return a table of calls whose FLOP are not counted."""
     rival = best(settings)
     rows = [
         (s.rival, str(s.n_threads), figure(s.step_us), spread(s), ratio(rival, s)) for s in to_show(settings)
@@ -167,7 +167,10 @@ def call_table(settings: Sequence[Setting], unit: str) -> str:
 
 
 def side_by_side(compared: Sequence[dict[str, Any]], first: str) -> str:
-    """One line a case, one column a competitor, and how many times faster than the best rival cbp is."""
+    """Return a table with a row for each case and a column for each competitor.
+
+    The last column is how many times faster cbp is than the best rival.
+    """
     names = list(dict.fromkeys(name for c in compared for name in c["times"]))
     rows = []
     for c in compared:
@@ -203,7 +206,7 @@ def description(head: dict[str, Any], parts: Sequence[Part]) -> str:
 
 
 def warnings(head: dict[str, Any], parts: Sequence[Part]) -> list[str]:
-    """Why these figures should not be published, if so."""
+    """Return the reasons, if any, why these figures should not be published."""
     found = [line for part in parts for line in part.warnings]
     if head["cpus"] > 1 and any(len(peaks) == 1 for peaks in head["peak_gflops"].values()):
         found.append("**Not a quiet machine**: the probe of the peak was disturbed")

@@ -24,25 +24,27 @@ TEAMS = (2, 4, 8, 16, 32, 64)
 CASES = tuple(
     w for w in GRID if w.number in ("1", "3", "6", "7") or (w.number == "8" and w.sizes[1] in (64, 128))
 )
-# In one round by rows, and of those the one with most bytes beside its work.
+# The costs are fitted to this network and to BARRIERS. Of the networks that are trained in one round by rows
+# of W, it has the most bytes for its work.
 FITTED = next(w for w in GRID if w.sizes == (10, 128, 128, 10))
-# As little work and as few bytes as two threads are used for: an input counts as UNIT_WORK, and takes less.
-# More examples than a tile, or one thread would go another way.
+# This network has hardly more work and bytes than it takes for two threads to be used: an input counts as
+# UNIT_WORK, but takes less. The batch is longer than a tile, because one thread would take another way if it
+# were not.
 BARRIERS = Workload("barriers", (42, 2), batch=100, n=100_000, output="identity", loss="squared_error",
                     learning_rate=1e-4)  # fmt: skip
-STILL_GAINS = 1.1  # times faster with twice the threads
+STILL_GAINS = 1.1  # times faster with twice the threads: less is no gain
 
-VECTOR_BYTES = {"x86-64-v4": 64, "x86-64-v3": 32}  # all others: 16
+VECTOR_BYTES = {"x86-64-v4": 64, "x86-64-v3": 32}  # of all others: 16
 
 
 @dataclass(frozen=True)
 class Costs:
-    barrier_us: float  # of two threads
+    barrier_us: float  # the cost of a barrier of two threads
     us_per_byte: float
-    grows: str = "T"  # the barrier with the threads: "T" or "log T"
+    grows: str = "T"  # how the cost of a barrier grows with the threads: "T" or "log T"
 
     def barrier(self, team: int) -> float:
-        # One counter that T threads increment in turn, and one line that T - 1 then fetch: cost(2) T/2.
+        # T threads increment one counter in turn, and T - 1 then fetch a cache line: this takes cost(2) T/2.
         # A tree of counters would take cost(2) log2 T.
         return self.barrier_us * (team / 2 if self.grows == "T" else math.log2(team))
 
@@ -55,7 +57,7 @@ class Estimate:
     ideal: float  # one thread's time / T
     granularity: float  # what the longest shares take beyond that
     barriers: float
-    moving: float
+    moving: float  # of bytes between caches
 
     @property
     def total(self) -> float:
@@ -67,7 +69,7 @@ class Estimate:
 
 
 def estimate(plan: Plan, one_us: float, n_threads: int, costs: Costs) -> Estimate:
-    """time = work / rate + barriers cost(T) + bytes / bandwidth, the rate being that of one thread."""
+    """Estimate time = work / rate + barriers cost(T) + bytes / bandwidth, with the rate of one thread."""
     shares = plan.shares(n_threads)
     working = one_us * shares.work / plan.shares(1).work
     meeting, moving = shares.barriers * costs.barrier(shares.team), shares.n_bytes * costs.us_per_byte
@@ -75,20 +77,20 @@ def estimate(plan: Plan, one_us: float, n_threads: int, costs: Costs) -> Estimat
 
 
 def fitted(plans: Sequence[Plan], measured: Sequence[Mapping[int, float]]) -> Costs:
-    """The two costs that make the two-thread times of two workloads right."""
+    """Return the costs for which the estimates for two workloads on two threads equal the measured times."""
     free = Costs(0, 0)
     rows = []
     for plan, us in zip(plans, measured, strict=True):
         s = plan.shares(2)
         rows.append((s.barriers, s.n_bytes, us[2] - estimate(plan, us[1], 2, free).total))
-    # barriers c + bytes x = what is left over, twice; neither is negative
+    # Two equations: barriers c + bytes x = the rest of the measured time. Negative solutions become 0.
     (n, n_bytes, left), (m, m_bytes, m_left) = rows
     x = max(0.0, (left * m - m_left * n) / (n_bytes * m - m_bytes * n))
     return Costs(max(0.0, (m_left - m_bytes * x) / m), x)
 
 
 class Cbp(in_cbp.Cbp):
-    warm_up = False  # the first epoch of a round is one, and looks at the data, which later ones need not
+    warm_up = False  # the first epoch of a round is the warm-up; only it checks the data
 
     def run(self, n: int) -> list[float]:  # type: ignore[override]
         self.train(n + 1)
@@ -103,7 +105,7 @@ def one_round(worker: Worker, i: int) -> None:
 
 
 def measure(cases: Sequence[Workload], counts: Sequence[int], timing: Timing) -> list[list[Setting]]:
-    """The settings of each case, a round's time that of its least epoch; else as `harness.run`."""
+    """Measure as `harness.run` does, but take the time of the fastest epoch for that of a round."""
     harness.say(f"{len(cases)} networks: starting and checking")
     workers = [Worker(Cbp, cases, n) for n in counts]
     with harness.closing(workers):
@@ -123,13 +125,17 @@ def measure(cases: Sequence[Workload], counts: Sequence[int], timing: Timing) ->
 
 
 def taken_up(w: Workload, settings: Sequence[Setting], part: Part) -> dict[int, float]:
-    """Microseconds of a step, the least of all rounds, by number of threads; none where one has failed."""
+    """Record the settings of a workload; return the least µs of a step by number of threads.
+
+    Return an empty dict if a setting has failed.
+    """
     part.record.append(asdict(w) | {"name": w.name, "settings": [harness.as_dict(s) for s in settings]})
     part.failures += [f"{w.name}, {s.n_threads} threads: {s.failure}" for s in settings if s.failure]
     if not all(s.counts for s in settings):
         return {}
     for s in settings[:2]:
-        # two threads have equal shares and seldom wait for long; those that others keep waiting go on as one
+        # Two threads have equal shares, and seldom wait for each other for long. So each uses about as much
+        # CPU time as time passes, unless other programs keep it waiting: then they go on as one thread.
         us, cpu = min(zip(s.rounds_us, s.cpu_us, strict=True))
         if cpu < 0.8 * us * (s.n_threads or 1) and report.BUSY not in part.warnings:
             part.warnings.append(report.BUSY)
@@ -163,7 +169,7 @@ def checked_table(plans: Sequence[Plan], measured: Sequence[Mapping[int, float]]
 
 
 def reason(plan: Plan, e: Estimate, n_threads: int) -> str:
-    """Why no more: what costs most beside the ideal."""
+    """Return what limits the speed-up: what costs most beside the ideal time."""
     most = max(e.losses, key=lambda name: e.losses[name])
     if most != "granularity":
         return most
@@ -202,7 +208,7 @@ def lanes(dtype: str) -> int:
 
 
 def run(options: Options) -> Part:
-    """In float32, unless another is asked for by name."""
+    """Answer the question in float32, unless another dtype is asked for."""
     rivals, absent = options.rivals([Cbp])
     part = Part("scaling", TITLE, absent=absent)
     if not rivals:

@@ -28,7 +28,7 @@ from report import Part, figure
 TITLE = "Small tables, all defaults"
 SPLITS = 10
 OURS = "cbp train"
-SCALED, BOTH = "MLP", "MLP, y too"  # what is standardised for scikit-learn's
+SCALED, BOTH = "MLP", "MLP, y too"  # scikit-learn's, with inputs, or inputs and targets, standardised
 AVERAGE = "average"
 NAMES = (OURS, SCALED, BOTH, AVERAGE)
 RESULT = re.compile(r"test (?:accuracy .*\((?P<right>[\d,]+) of (?P<all>[\d,]+)\)|RMSE (?P<error>\S+),)")
@@ -53,7 +53,7 @@ class Found:
 
 
 def ours(path: Path, table: Table, seed: int) -> float:
-    """The error that `cbp train` prints."""
+    """Return the error that `cbp train` prints."""
     printed = io.StringIO()
     arguments = ["train", str(path), "--task", table.task, "--seed", str(seed), "--quiet"]
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
@@ -64,13 +64,13 @@ def ours(path: Path, table: Table, seed: int) -> float:
     if found["error"]:
         return float(found["error"].replace(",", ""))
     right, count = (int(found[name].replace(",", "")) for name in ("right", "all"))
-    return (count - right) / count  # as a mean of wrong classes: 1 - right / count may differ in the last bit
+    return (count - right) / count  # the same bits as a mean of wrong classes, unlike 1 - right / count
 
 
 def theirs(path: Path, table: Table, seed: int) -> Errors:
-    """The errors of scikit-learn's defaults and of the average.
+    """Return the errors of scikit-learn's MLP with its defaults, and of predicting the average.
 
-    The defaults are tried with inputs, and with inputs and numeric targets, standardised.
+    The MLP is trained on standardised inputs, and once more with numeric targets standardised too.
     """
     examples = load_examples(path, Choices(task=table.task, seed=seed))
     X, X_test = examples.x_train, examples.x_test
@@ -143,7 +143,7 @@ def verdict(results: list[Found]) -> str:
 
 
 def wanted(tables: tuple[Table, ...], options: Options, part: Part) -> Iterator[Table]:
-    """Those asked for whose package is installed."""
+    """Yield the tables that were asked for and whose package is installed."""
     for table in tables:
         if options.workloads and table.title.split(":")[0].lower() not in options.workloads:
             continue
@@ -154,7 +154,7 @@ def wanted(tables: tuple[Table, ...], options: Options, part: Part) -> Iterator[
 
 
 def run(options: Options) -> Part:
-    """Ten splits of each table; rounds and competitors are not asked for."""
+    """Compare on ten splits of each table; the options for rounds and competitors have no effect."""
     part = Part("tables", TITLE, absent=[] if find_spec("sklearn") else ["scikit-learn"])
     part.text.append(
         f"The test error, on average over {SPLITS} splits, the same for all: wrong classes in per cent, else "

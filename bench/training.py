@@ -18,7 +18,7 @@ from rivals.base import Rival
 from workloads import MNIST_EXAMPLES, SHUFFLED, Workload, chosen
 
 TITLE = "A training step"
-MOST_JUMP = 1.3  # of the time for a FLOP, from one width of workload 8 to the next
+MOST_JUMP = 1.3  # the most ratio of the times for a FLOP of two neighbouring widths of workload 8
 
 
 def settings_of(w: Workload, rivals: list[type[Rival]], timing: Timing) -> list[Setting]:
@@ -26,7 +26,7 @@ def settings_of(w: Workload, rivals: list[type[Rival]], timing: Timing) -> list[
 
 
 def epochs(results: Results) -> str:
-    """Workload 4 as seconds an epoch."""
+    """Return a table of workload 4 with the seconds of an epoch."""
     rivals = list(dict.fromkeys(s.rival for _, settings in results for s in settings))
     rows = [
         [w.name, *(figure(s.step_us * MNIST_EXAMPLES / w.batch / 1e6) if s else "-" for s in best)]
@@ -39,7 +39,7 @@ def epochs(results: Results) -> str:
 
 
 def cliffs(results: Results) -> str:
-    """Workload 8: how the time for a FLOP changes from one width to the next, for cbp with its best count."""
+    """Return a table of how cbp's time for a FLOP changes from one width of workload 8 to the next."""
     found = [(w, s) for w, settings in results if w.number == "8" if (s := report.best(settings, "cbp"))]
     rows = []
     for (w, s), (wider, t) in pairwise(found):
@@ -53,7 +53,7 @@ def cliffs(results: Results) -> str:
 
 
 def shuffling(results: Results) -> str:
-    """What a new order each epoch costs, beside the same workload in order."""
+    """Return a table of what a new order in each epoch costs, beside the same workload in order."""
     by_workload = {replace(w, number=""): settings for w, settings in results}
     rows = []
     for w, shuffled in by_workload.items():

@@ -1,4 +1,4 @@
-"""How right exp, sigmoid and tanh are: errors in units of the last place (ULP)."""
+"""Measures how accurate exp, sigmoid and tanh are: errors in units of the last place (ULP)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDE = np.finfo(np.longdouble).nmant >= 63  # 11 bits more than float64 has
 
 
 def exactly(what: str, x: Array) -> Any:
-    """In long double; of float32 double is enough where that is no wider."""
+    """Return the function in long double. If that is no wider than double, it is enough for float32 only."""
     z = x.astype(np.longdouble)
     if what == "exp":
         return np.exp(z)
@@ -26,14 +26,14 @@ def exactly(what: str, x: Array) -> Any:
 
 
 def grid(what: str, dtype: str) -> Array:
-    """Even steps over the range, and small numbers of both signs by even factors."""
+    """Return equally spaced points of the range, and small numbers of both signs, spaced by equal factors."""
     even = np.linspace(*GRIDS[what], 200_001)
     small = np.geomspace(1e-30, 1, 20_001)
     return np.concatenate([even, small, -small]).astype(dtype)
 
 
 def ulp(what: str, x: Array, found: Array) -> tuple[float, float]:
-    """The largest error in units of the last place of the exact value, and where."""
+    """Return the largest error in units of the last place of the exact value, and where it is."""
     exact = exactly(what, x)
     error = abs(found - exact) / np.spacing(exact.astype(x.dtype)).astype(np.longdouble)
     worst = int(np.argmax(error))
@@ -41,7 +41,7 @@ def ulp(what: str, x: Array, found: Array) -> tuple[float, float]:
 
 
 def computed_by(what: str, x: Array) -> dict[str, Array]:
-    """The grid's values from whoever is installed; cbp's by a probe that needs no repetition."""
+    """Return the values that each installed library computes."""
     found = {}
     if find_spec("cbp"):
         from cbp import _probes, kernels

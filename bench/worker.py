@@ -1,4 +1,4 @@
-"""One competitor in one process: works when asked over its pipe, and sleeps on the pipe otherwise."""
+"""One competitor in one process: works when asked over its pipe, and waits on the pipe otherwise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness import Failure
 
 
 def memory(field: str) -> float:
-    """MB from /proc/self/status (not getrusage, which a child inherits from whoever started it)."""
+    """Return MB from /proc/self/status, not from getrusage, whose peak includes that of the parent."""
     try:
         status = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in status if line.startswith(field)) / 1024
@@ -24,7 +24,7 @@ def memory(field: str) -> float:
 
 
 def blas() -> list[str]:
-    """The BLAS libraries loaded, and which kernel each runs."""
+    """Return the BLAS libraries that are loaded, and which kernel each runs."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
@@ -64,7 +64,7 @@ class Bench:
         rival = self.rivals[i]
         if not self.tuned[i]:
             rival.tune()
-        # others have had the caches; one long unit fills them by itself
+        # Others have used the caches since. A round of one long unit needs no warming up.
         if not self.tuned[i] or (n > 1 and rival.warm_up):
             rival.reset()
             rival.run(max(1, n // 10))
@@ -82,7 +82,7 @@ def serve(hear: Callable[[], Any], reply: Callable[[Any], None]) -> None:
     asleep_since = time.process_time()
     reply(ready)
     while (asked := hear()) is not None:
-        idle += time.process_time() - asleep_since  # of every thread: did any spin while others ran?
+        idle += time.process_time() - asleep_since  # CPU time of threads that spun while others ran
         rounds += 1
         try:
             answer: Any = bench.round(*asked)

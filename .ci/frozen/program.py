@@ -16,7 +16,7 @@ for dtype in ("float32", "float64"):
     bits = net.parameters.tobytes() + net.predict(x_test).tobytes()
     print(dtype, hashlib.sha256(bits).hexdigest(), f"{net.accuracy(x_test, y_test):.1%}")
 
-# What it has loaded, to be looked through by check.py.
+# The files that the program has loaded, for check.py to look through.
 loaded = re.findall(r" (/\S+)$", Path("/proc/self/maps").read_text(), re.M)
 Path(os.environ["FILES"]).write_text("\n".join(sorted(set(loaded))))
 sys.exit(main(["info"]))

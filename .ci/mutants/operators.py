@@ -14,7 +14,7 @@ __all__ = ["Mutant", "mutants_of"]
 
 @dataclass(frozen=True)
 class Mutant:
-    """A mistake: what stands from start to stop of a file becomes something else."""
+    """A mistake: the text of a file from ``start`` to ``stop`` is replaced by ``new``."""
 
     path: str  # from the top of the project
     kind: str
@@ -27,7 +27,7 @@ class Mutant:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What stays the same when lines move."""
+        """What identifies the mutant even after its line has moved."""
         return self.path, self.before, self.after
 
     def __str__(self) -> str:
@@ -38,12 +38,12 @@ Change = Callable[[re.Match[str], Random], str]
 
 
 def swapped(table: dict[str, str]) -> Change:
-    """A change of the match's first group by a table."""
+    """Return a change that replaces the match's first group by the entry of a table."""
     return lambda match, rng: table[match[1]]
 
 
 def other_number(match: re.Match[str], rng: Random) -> str:
-    """One more or one less, or a thousandth more of what is not whole."""
+    """Return a whole number plus or minus 1, or another number plus a thousandth of it."""
     number = match[0].replace("_", "")
     if number.isdigit():
         return str(max(0, int(number) + rng.choice((-1, 1)))) if number != "0" else "1"
@@ -96,7 +96,7 @@ NOT_CODE = {
     "python": r"(?s)\"\"\".*?\"\"\"|'''.*?'''|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|#[^\n]*",
     "c": r"(?s)/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])'",
 }
-# Lines that say what there is and not what to do.
+# Lines of declarations, imports, messages and the like, which are not changed.
 NOT_HERE = re.compile(
     r"\s*(?:import|from|cimport|__all__|class|@|ctypedef|cdef extern|#|CHECK|const |raise|[rf]?\")"
     r"|.*\bdef .*\bself\b"
@@ -104,7 +104,7 @@ NOT_HERE = re.compile(
 
 
 def blanked(text: str, language: str, also: list[tuple[int, int]]) -> str:
-    """The text with everything that is not code replaced by as many underscores."""
+    """Return the text with everything that is not code replaced by as many underscores."""
     spans = [match.span() for match in re.finditer(NOT_CODE[language], text)] + also
     characters = list(text)
     for start, stop in spans:
@@ -115,7 +115,7 @@ def blanked(text: str, language: str, also: list[tuple[int, int]]) -> str:
 
 
 def annotations(text: str) -> Iterator[tuple[int, int]]:
-    """Where a Python source speaks of types alone."""
+    """Yield where the annotations of a Python source start and stop."""
     starts = [0]
     for line in text.splitlines(keepends=True):
         starts.append(starts[-1] + len(line.encode()))
@@ -131,7 +131,7 @@ def annotations(text: str) -> Iterator[tuple[int, int]]:
 
 
 def mutants_of(root: Path, path: str, rng: Random) -> dict[str, list[Mutant]]:
-    """All mistakes in a file, by kind."""
+    """Return all mistakes that can be put into a file, by kind."""
     text = (root / path).read_text()
     language = "c" if path.endswith(".h") else "python"
     code = blanked(text, language, list(annotations(text)) if path.endswith(".py") else [])
@@ -148,7 +148,7 @@ def mutants_of(root: Path, path: str, rng: Random) -> dict[str, list[Mutant]]:
 
 
 def made(path: str, text: str, kind: str, match: re.Match[str], change: Change, rng: Random) -> Mutant | None:
-    """The mistake at a match, unless there is none to make."""
+    """Return the mistake at a match, or None if there is none to make."""
     start, stop = match.span()
     line_start = text.rfind("\n", 0, start) + 1
     line_stop = text.find("\n", stop)

@@ -26,7 +26,7 @@ from operators import Mutant, mutants_of
 from workshop import Outcome, Workshop
 
 PROJECT = Path(__file__).resolve().parents[2]
-# What has tests of its own kind: words and pictures for people, measurements, and the oracle.
+# Sources that are tested in other ways: output for people, measurements, and the reference.
 LEFT_OUT = (
     "cli/",
     "tabular/",
@@ -78,14 +78,14 @@ def draw(names: list[str], count: int, seed: int) -> list[Mutant]:
 
 
 def known() -> dict[tuple[str, str, str], str]:
-    """The reasons of survivors: blocks of four lines, the path, the line before and after, and the reason."""
+    """Return the reasons for survivors: blocks of the path, the line before and after, and the reason."""
     blocks = Path(__file__).with_name("reasons.txt").read_text().split("\n\n")
     lines = [block.strip().splitlines() for block in blocks if not block.startswith("#") and block.strip()]
     return {(path, before[2:], after[2:]): " ".join(why) for path, before, after, *why in lines}
 
 
 class Trial:
-    """The mutants' way through one workshop or more, and what became of them."""
+    """Mutants that one or more workshops judge, and what has become of them."""
 
     def __init__(self, mutants: list[Mutant], count: int, reasons: dict[tuple[str, str, str], str]) -> None:
         self.waiting: Queue[Mutant] = Queue()
@@ -97,7 +97,7 @@ class Trial:
         self.lock = threading.Lock()
 
     def work(self, workshop: Workshop) -> None:
-        """Judge mutants until there are enough."""
+        """Judge mutants until enough are judged."""
         while len(self.judged) < self.count:
             try:
                 mutant = self.waiting.get_nowait()
@@ -117,13 +117,13 @@ class Trial:
 
     @property
     def judged(self) -> list[tuple[Mutant, Outcome]]:
-        """Those that count."""
+        """The mutants that count, killed or survived, and their outcomes."""
         return [
             (mutant, outcome) for mutant, outcome in self.found if outcome.result in ("killed", "survived")
         ]
 
     def report(self) -> str:
-        """What survived, and how many did not."""
+        """Return which mutants survived, and how many were killed."""
         results = Counter(outcome.result for _, outcome in self.found)
         survivors = [str(mutant) for mutant, outcome in self.found if outcome.result == "survived"]
         killed = results["killed"]
@@ -177,7 +177,7 @@ def main() -> int:
 
 
 def first_tested(trial: Trial, workshop: Workshop) -> None:
-    """Work, once the suite has passed without a mutant: also to learn how long its files take."""
+    """Judge mutants once the suite has passed without one, which also tells how long its files take."""
     passed, by = workshop.test([""])
     if not passed:
         print(f"without a mutant, the suite fails: {by}")

@@ -1,4 +1,4 @@
-"""Where a mistake is put in, built and tested: a copy of the project, and an environment with its wheel."""
+"""A workshop puts a mistake into a copy of the project, builds it, and tests it in its own environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from operators import Mutant
 __all__ = ["Outcome", "Workshop"]
 
 MODULES = f"*{sysconfig.get_config_var('EXT_SUFFIX')}"
-# Whose tests see most of what goes wrong beneath Python, and are quick.
+# Files of tests that find most mistakes in compiled code, and are quick.
 KERNEL_TESTS = [
     "test_golden.py",
     "test_products.py",
@@ -38,7 +38,7 @@ LONGEST = 900  # seconds of a run of the suite: a mistake can make a loop endles
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant: killed, survived, "same" (compiled code) or "broken" (none at all)."""
+    """What became of a mutant: "killed", "survived", "same" (same compiled code) or "broken" (no build)."""
 
     result: str
     by: str = ""  # the first test that failed
@@ -46,7 +46,7 @@ class Outcome:
 
 
 class Workshop:
-    """One mutant at a time, in a folder of its own."""
+    """Judges one mutant at a time, in a folder of its own."""
 
     def __init__(self, project: Path, folder: Path, wheel: Path, isa: str) -> None:
         self.tree, self.environment, self.built = folder / "tree", folder / "venv", folder / "built"
@@ -65,7 +65,7 @@ class Workshop:
         self.times: dict[str, float] = {}
 
     def make_environment(self, wheel: Path) -> None:
-        """The wheel alone is its own; everything else is seen in the environment that this runs in."""
+        """Make an environment with the wheel, which takes all other packages from that of this process."""
         venv.create(self.environment, symlinks=True)
         self.python = self.environment / "bin" / "python"
         site = subprocess.check_output(
@@ -83,7 +83,7 @@ class Workshop:
             str(wheel),
         ]
         subprocess.run(command, check=True)
-        # Only then, or pip would take what is there for installed.
+        # Written after pip has run, which would otherwise find the outer packages, and cbp, installed.
         Path(site, "outer.pth").write_text(sysconfig.get_path("purelib") + "\n")
         self.package = Path(site, "cbp")
 
@@ -96,7 +96,7 @@ class Workshop:
         return done.stdout + done.stderr if done.returncode else None
 
     def put_modules(self, built: Path) -> bool:
-        """Install compiled modules; return whether any of them is another than before."""
+        """Install compiled modules; return whether any of them differs from the one before."""
         other = False
         for module in built.rglob(MODULES):
             target = self.package / module.relative_to(built / "cbp")
@@ -134,7 +134,11 @@ class Workshop:
             self.times.setdefault(name, seconds)
 
     def order(self, path: str, recent: list[str]) -> list[str]:
-        """All files of tests, those first that have the source in their name, then in their text."""
+        """Return all files of tests, sorted so that those likely to find the mistake come first.
+
+        KERNEL_TESTS come first for compiled sources; then those that name the source in their own name, or
+        have killed a mutant recently; then those that name it in their text.
+        """
         stem = Path(path).stem.strip("_")
         kernel = "kernels/" in path or path.endswith((".pyx", ".pxi", ".h"))
 
@@ -182,7 +186,7 @@ class Workshop:
 
 
 def bytecode(text: str) -> bytes:
-    """What Python makes of a source."""
+    """Return the bytecode of a source, serialised."""
     import marshal
 
     return marshal.dumps(compile(text, "source", "exec", optimize=0))

@@ -1,10 +1,11 @@
-/* Runs a compiled core without Python against the reference's numbers: for machines that only an emulator stands for.
+/* Runs the compiled core without Python, and compares its results with those of the reference: for machines that are
+ * only emulated.
  *
- * KERNELS is the C file that Cython makes of backprop.pyx. Nothing in it that is called here needs Python, but for
- * what follows it. run.py gives the other names that it has of Python's functions that say so when they are called.
+ * KERNELS is the C file that Cython makes of backprop.pyx. The functions of it that are called here need only those
+ * functions of Python that are defined below. run.py defines the others that the file names: they report the call.
  */
 
-/* pyconfig.h is that of the machine that compiles. */
+/* pyconfig.h is that of the machine that compiles, so it does not tell the byte order of the target. */
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #define WORDS_BIGENDIAN 1
 #endif
@@ -12,7 +13,7 @@
 
 #include <stdio.h>
 
-/* Asked before and after a parallel region, by names that depend on Python's version: there is no GIL to give away. */
+/* Cython calls these before and after a parallel region; their names depend on Python's version. There is no GIL. */
 int PyGILState_Check(void) { return 0; }
 #if PY_VERSION_HEX < 0x030D0000
 PyThreadState *_PyThreadState_UncheckedGet(void) { return NULL; }
@@ -68,15 +69,15 @@ static void all(void *pass, STRUCT(Data) *data, STRUCT(Hyperparameters) *rule, c
     if (cursor->fault.kind) printf("fault %d\n", cursor->fault.kind), failures++;
 }
 
-/* The bits after training, which are the caller's to free. */
+/* Checks a case, and returns the parameters after training, which the caller must free. */
 static real *run(const Case *c, int n_threads)
 {
-    static const double numbers[8]; /* of activations that have none */
+    static const double numbers[8]; /* the parameters of activations, which have none here */
     STRUCT(Spec) spec = {c->n_layers, c->sizes, c->activations, numbers, c->loss, 0, 1};
     STRUCT(Fault) fault = {0};
     STRUCT(Data) data = {0};
     STRUCT(Hyperparameters) rule = {0};
-    double rates[4096]; /* of more steps than there are */
+    double rates[4096]; /* one for each step, and more than there are steps */
     double none[8] = {0}, l2[8] = {L2, L2, L2, L2, L2, L2, L2, L2};
     STRUCT(Cursor) cursor = {0};
     Py_ssize_t n_in = c->sizes[0], n_out = c->sizes[c->n_layers];

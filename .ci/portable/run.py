@@ -49,7 +49,7 @@ def headers(folder: Path) -> Path:
 
 
 def stubs(compiler: str, compiled: Path) -> str:
-    """Write a function for each name of Python's that the driver lacks: it says which name was called.
+    """Return C code with a function for each function of Python that the driver lacks: it prints its name.
 
     Most of the core's C is never called here, but all of it is linked.
     """

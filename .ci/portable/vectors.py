@@ -1,4 +1,4 @@
-"""Writes vectors.h: networks, data, and what the reference in NumPy makes of them, for driver.c.
+"""Writes vectors.h for driver.c: networks, data, and the results of the NumPy reference for them.
 
 python .ci/portable/vectors.py vectors.h     (with the package installed)
 """
@@ -29,7 +29,7 @@ L2, RATE, MOMENTUM, BETA1, BETA2, EPSILON = 0.1, 0.05, 0.9, 0.9, 0.999, 1e-2
 
 @dataclass
 class Net:
-    """Parameters, flat and by layer; these are views of those."""
+    """Parameters as one flat array, and views of it for each layer."""
 
     sizes: tuple[int, ...]
     flat: Array
@@ -43,14 +43,14 @@ class Net:
 
 
 def gradient(net: Net, g: list[str], loss: str, X: Array, Y: Array) -> tuple[float, Array]:
-    """J and D, as the parameters lie."""
+    """Return J, and D in the layout of the parameters."""
     J, D_W, D_b, _ = reference.gradient(net.weights, net.biases, g, loss, X, Y, l2=L2)
     parts = [part.ravel() for pair in zip(D_W, D_b, strict=True) for part in pair]
     return J, np.concatenate(parts)
 
 
 def trained(net: Net, g: list[str], loss: str, optimizer: str, X: Array, Y: Array, batch: int) -> Array:
-    """The parameters after EPOCHS of minibatches in order."""
+    """Return the parameters after EPOCHS epochs of minibatches in order."""
     twin = Net(net.sizes, net.flat.copy())
     m, v, t = np.zeros_like(twin.flat), np.zeros_like(twin.flat), 0
     for _ in range(EPOCHS):
@@ -67,22 +67,22 @@ def trained(net: Net, g: list[str], loss: str, optimizer: str, X: Array, Y: Arra
 
 
 def array(name: str, values: Iterable[float], kind: str = "double") -> str:
-    """A constant array of C."""
+    """Return a constant array as C code."""
     form = "{:.17g}" if kind == "double" else "{:d}"
     return f"static const {kind} {name}[] = {{{', '.join(form.format(value) for value in values)}}};\n"
 
 
 def code(of: str, name: str) -> int:
-    """What the kernels call it."""
+    """Return the number that the kernels have for a name."""
     return _core.names(kernels.table("float32"))[of].index(name)
 
 
 def case(name: str) -> tuple[str, str]:
-    """The arrays of a case, and its row in the table."""
+    """Return the arrays of a case as C code, and its row in the table."""
     sizes, hidden, output, loss, optimizer, m = CASES[name]
     rng = np.random.default_rng(len(name))
     n = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
-    # What float32 holds exactly, so that both precisions start from the same.
+    # The values are rounded to float32, so that both precisions start from the same ones.
     net = Net(sizes, rng.normal(scale=0.3, size=n).astype(np.float32).astype(np.float64))
     X = rng.normal(size=(m, sizes[0])).astype(np.float32).astype(np.float64)
     Y = rng.integers(0, 2, size=(m, sizes[-1])).astype(np.float64)

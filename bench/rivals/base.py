@@ -1,4 +1,4 @@
-"""What every competitor is to the harness."""
+"""The interface of every competitor, by which the harness uses it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ class Rival:
 
     name: ClassVar[str]
     package: ClassVar[str]
-    threaded: ClassVar[bool] = True  # else it is run with one thread only
-    warm_up: ClassVar[bool] = True  # before every round, by a tenth of it; else before the first one only
+    threaded: ClassVar[bool] = True  # if not, it is run with one thread only
+    warm_up: ClassVar[bool] = True  # before every round, by a tenth of it; if not, before the first one only
 
     def __init__(self, case: Any, n_threads: int | None) -> None:
-        """n_threads None: whatever the library does by default."""
+        """Build the rival; with `n_threads` None, the library uses its default number of threads."""
         raise NotImplementedError
 
     def result(self) -> Any:
         raise NotImplementedError
 
     def reset(self) -> None:
-        """So that every round does the same work."""
+        """Return to the initial state, so that every round does the same work."""
 
     def run(self, n: int) -> Any:
-        """The work, n times over; returns when it is done."""
+        """Do the work n times over; return when it is done."""
         raise NotImplementedError
 
     def tune(self) -> None:
@@ -36,10 +36,10 @@ class Rival:
 
     @staticmethod
     def environment(n_threads: int | None) -> dict[str, str]:
-        """Variables to set before the process starts, beside the thread counts that the harness sets."""
+        """Return variables to set for the process, besides the thread counts that the harness sets."""
         return {}
 
     @classmethod
     def unable(cls, case: Any) -> str:
-        """Why it cannot do a case; empty if it can."""
+        """Return why it cannot do a case, or "" if it can."""
         return ""

@@ -1,4 +1,4 @@
-"""cbp: `fit`, its loss and history included."""
+"""cbp, trained by `fit`, whose time includes computing the loss and the history."""
 
 from __future__ import annotations
 

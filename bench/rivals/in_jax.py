@@ -11,7 +11,8 @@ import numpy as np
 from rivals.training import Trainer
 from workloads import Parameters, Workload, one_hot
 
-UNROLLED_FLOP = 2e7  # of a step, past which the loop around it costs nothing and compiling takes seconds
+# A step of more FLOP is not unrolled: the loop around it costs next to nothing, and compiling takes seconds.
+UNROLLED_FLOP = 2e7
 
 
 def environment(n_threads: int | None) -> dict[str, str]:
@@ -20,7 +21,7 @@ def environment(n_threads: int | None) -> dict[str, str]:
 
 
 def forward(w: Workload) -> Callable[[Any, Any], Any]:
-    """z(L) of [(W, b), ...] and a batch."""
+    """Return the function that computes z(L) from [(W, b), ...] and a batch."""
     import jax
     import jax.numpy as jnp
 
@@ -36,7 +37,7 @@ def forward(w: Workload) -> Callable[[Any, Any], Any]:
 
 
 def loss(w: Workload) -> Callable[[Any, Any, Any], Any]:
-    """J of parameters, a batch and its targets, one-hot."""
+    """Return the function that computes J from parameters, a batch and its targets, one-hot."""
     import jax
     import jax.numpy as jnp
 
@@ -54,7 +55,10 @@ def loss(w: Workload) -> Callable[[Any, Any, Any], Any]:
 
 
 def update(w: Workload) -> Callable[..., Any]:
-    """(parameters, D, m, v, t) to the next (parameters, m, v); what is not needed passes through."""
+    """Return the function from (parameters, D, m, v, t) to the next (parameters, m, v).
+
+    Moments that the optimiser does not need are passed through.
+    """
     import jax
     import jax.numpy as jnp
 
@@ -125,7 +129,7 @@ class Jax(Trainer):
         self.way = min(range(len(self.ways[False])), key=self.seconds)
 
     def seconds(self, way: int) -> float:
-        """The least of one to five epochs, as far as half a second goes."""
+        """Return the least time of one to five epochs; none is started after half a second."""
         self.way = way
         self.load(self.initial)
         times: list[float] = []

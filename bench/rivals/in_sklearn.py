@@ -1,4 +1,7 @@
-"""scikit-learn: `fit` with warm_start, max_iter epochs a call; its loss included, its checks once."""
+"""scikit-learn, trained by `fit` with warm_start and max_iter epochs in a call.
+
+The time includes the loss of each epoch, and the checks of the data once in a call.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ ACTIVATIONS = {"sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
 
 
 def targets(w: Workload, Y: Any) -> Any:
-    """Labels, for one output a vector of them."""
+    """Return the targets as scikit-learn takes them: labels, or columns; for one output a vector."""
     if w.output == "identity":
         return Y[:, 0] if w.sizes[-1] == 1 else Y
     if w.output == "softmax":
@@ -23,10 +26,10 @@ def targets(w: Workload, Y: Any) -> Any:
 
 
 def estimator(w: Workload, X: Array, Y: Any, **options: Any) -> Any:
-    """Fitted for one epoch, so that there are parameters to load into."""
+    """Return an estimator, fitted for one epoch so that it has parameters to load into."""
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-    warnings.filterwarnings("ignore", module="sklearn")  # "not converged": as asked
+    warnings.filterwarnings("ignore", module="sklearn")  # "not converged" is what is wanted
     kind = MLPRegressor if w.output == "identity" else MLPClassifier
     net = kind(
         hidden_layer_sizes=w.sizes[1:-1], activation=ACTIVATIONS[w.hidden], alpha=0.0, batch_size=w.batch,

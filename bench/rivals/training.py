@@ -1,4 +1,4 @@
-"""What trains, whatever the library."""
+"""What competitors that train have in common, whatever the library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from workloads import Parameters, Workload
 class Trainer(Rival):
     """Trains whole epochs from the initial weights, with fresh optimiser state.
 
-    The loss itself is computed only where it comes with the gradient (PyTorch) or always (scikit-learn, cbp).
+    The loss itself is computed only by libraries that need it for the gradient (PyTorch) or that always
+    compute it (scikit-learn, cbp).
     """
 
     def __init__(self, w: Workload, n_threads: int | None) -> None:

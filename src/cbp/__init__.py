@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from cbp.machine import installation
 
-installation.check()  # first, because all that follows would fail, and say less
+installation.check()  # first: the imports below would fail too, with a less helpful message
 
 from cbp import datasets
 from cbp.derivatives import Gradient
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     __version__: str
 else:
-    # Looked up when asked for: a dataclass takes a twentieth of all the rest, and importlib.metadata as long.
+    # Imported when first used: each of these dataclasses would add a twentieth to the time of `import cbp`,
+    # and so would importlib.metadata.
     _LATER = {"AdamW": "kin", "Nadam": "kin", "Adagrad": "scaled", "RMSprop": "scaled"}
 
     def __getattr__(name):

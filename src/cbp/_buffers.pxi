@@ -1,9 +1,10 @@
-# Arrays as the kernels need them: their addresses, kept alive.
+# Arrays whose addresses the kernels are given: checked, and kept alive.
 
 cdef bint view_ready(object array, Py_buffer* view, Py_ssize_t itemsize, bint writable):
-    """Take a view of an ndarray of native, aligned floats of that size, C-contiguous; False where it is not one.
+    """Take a view of an ndarray if it is C-contiguous, with native, aligned floats of that size; else return False.
 
-    To ask NumPy for the format would take it longer than all else here.
+    The dtype is compared here, since a request for the buffer's format (PyBUF_FORMAT) would take NumPy longer than all
+    the rest of this function.
     """
     cdef object wanted = FLOAT32 if itemsize == 4 else FLOAT64
     if type(array) is not Ndarray:
@@ -14,7 +15,7 @@ cdef bint view_ready(object array, Py_buffer* view, Py_ssize_t itemsize, bint wr
         PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
     except (ValueError, BufferError):
         return False
-    # The size again: without the GIL another thread might have changed the dtype meanwhile.
+    # The size is checked again: in a Python without the GIL, another thread may have changed the dtype meanwhile.
     if view.itemsize == itemsize and <size_t> view.buf % itemsize == 0:
         return True
     PyBuffer_Release(view)
@@ -22,14 +23,14 @@ cdef bint view_ready(object array, Py_buffer* view, Py_ssize_t itemsize, bint wr
 
 
 cdef bint has_shape(Py_buffer* view, Py_ssize_t m, Py_ssize_t n):
-    """Whether it is (m, n), or (n,) for m = 1."""
+    """Whether the shape is (m, n), or (n,) where m = 1."""
     if view.ndim == 1:
         return m == 1 and view.shape[0] == n
     return view.ndim == 2 and view.shape[0] == m and view.shape[1] == n
 
 
 cdef class Array:
-    """A C-contiguous array kept alive, and its address; NULL for None."""
+    """A C-contiguous array, which this object keeps alive, and its address `at`; NULL for None."""
 
     def __cinit__(self, object array, Py_ssize_t itemsize, bint writable=False):
         self.at = NULL

@@ -1,5 +1,7 @@
-# The calls of kernels that may open a team of threads: directly, or in the thread that a child of fork starts with by
-# a deputy (deputy.h).
+# The calls of kernels that may open a team of threads.
+#
+# Such a call runs in the calling thread. The exception is the thread in which a child of fork starts: it must not open
+# teams, so another thread, the deputy, runs the call for it (deputy.h).
 
 cdef extern from "deputy.h" nogil:
     void c_note_fork "note_fork"()
@@ -7,7 +9,7 @@ cdef extern from "deputy.h" nogil:
     bint hand_over(void (*job)(void*) noexcept nogil, void* argument)
 
 cdef enum:
-    HAND_OVER_FROM = 2_000_000          # multiply-adds from which a call is worth waking another thread for
+    HAND_OVER_FROM = 2_000_000          # the least multiply-adds for which the deputy is woken
 
 
 cdef struct ForwardCall:
@@ -56,8 +58,8 @@ cdef void burn_here(void* call_) noexcept nogil:
 
 
 cdef void dispatch(void (*here)(void*) noexcept nogil, void* call, int* n_threads, double work) noexcept nogil:
-    """Make a call of about `work` multiply-adds; `n_threads` is the call's, and becomes 1 where a team cannot be
-    opened."""
+    """Make a call of about `work` multiply-adds, in this thread or by the deputy. `n_threads` points to the number of
+    threads in the call, which is set to 1 if the call cannot open a team."""
     if n_threads[0] > 1 and is_orphan():
         if work >= HAND_OVER_FROM and hand_over(here, call):
             return
@@ -66,10 +68,10 @@ cdef void dispatch(void (*here)(void*) noexcept nogil, void* call, int* n_thread
 
 
 cdef inline int own_team(int n_threads) noexcept nogil:
-    """Threads of a call that is not worth handing over."""
+    """Return the threads for a call that is too short for the deputy: 1 if the calling thread must not open teams."""
     return 1 if is_orphan() else n_threads
 
 
 def note_fork():
-    """Tell, in a child of fork, that the calling thread is the one that called fork."""
+    """Note, in a child of fork, that the calling thread is the copy of the thread that called fork."""
     c_note_fork()

@@ -1,4 +1,4 @@
-"""What `_probes` shares of `_core`."""
+"""Declarations of `_core` that `_probes` uses too."""
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.string cimport strcmp
 
@@ -15,12 +15,12 @@ cdef class Array:
 
 
 cdef inline const t.Table* table_of(object capsule) except NULL:
-    """The C functions in the capsule of a kernel module."""
+    """Return the table of C functions in the capsule of a kernel module."""
     return <const t.Table*> PyCapsule_GetPointer(capsule, "cbp.kernels.Table")
 
 
 cdef inline tuple names_by_code(const char* (*name_of)(int) noexcept nogil):
-    """The names that a kernel module has for its codes 0, 1, 2, …"""
+    """Return the names that a kernel module has for its codes 0, 1, 2, …"""
     cdef list found = []
     while name_of(<int> len(found)) != NULL:
         found.append(name_of(<int> len(found)).decode())
@@ -28,7 +28,7 @@ cdef inline tuple names_by_code(const char* (*name_of)(int) noexcept nogil):
 
 
 cdef inline int code_of(const char* (*name_of)(int) noexcept nogil, str name, str argument) except -1:
-    """The code of a name; ValueError for one that the kernels do not know."""
+    """Return the code of a name; raise ValueError for a name that the kernels do not know."""
     cdef bytes wanted = name.encode()
     cdef int code = 0
     while name_of(code) != NULL:

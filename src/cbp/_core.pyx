@@ -1,8 +1,17 @@
-"""The border between Python and the kernels: buffers, handles, errors.
+"""The calls from Python into the C functions of the kernels: buffers, handles, errors.
 
-Nothing is validated here beyond what memory safety needs: the modules above have checked every argument, and pass
-C-contiguous arrays of the right dtype. Only `predict_ready` and `evaluate` take what users gave, and refuse what
-is not as the kernels need it. The classes release the GIL around everything that takes time.
+Nothing is validated here beyond what memory safety needs: the calling modules have checked every argument, and pass
+C-contiguous arrays of the right dtype. Only `Engine.predict_ready` and `Pass.evaluate` take arrays as users gave them.
+They return without a result where an array is not as the kernels need it. The classes release the GIL around
+everything that takes time.
+
+Words of this module:
+
+at rest   A vector at rest is flat, W(1), b(1), W(2), b(2), …, each row-major, as users see `Network.parameters`.
+packed    A pass works on a copy of the parameters in another layout, of panels, which the kernels compute with.
+bound     Examples are bound to a pass while the pass has the addresses of their arrays.
+settled   The settled state of the optimiser is the one that `Pass.write_state` set or the last successful
+          `Pass.unpack` left. A restorable pass that fails goes back to it.
 """
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
@@ -16,9 +25,10 @@ from numpy import dtype, ndarray, zeros
 from cbp.kernels cimport table as t
 
 cdef enum:
-    MOST_READY_LAYERS = 16              # of weights, for `predict_ready` …
-    MOST_READY_WORK = 100_000           # … and examples times parameters: one thread is enough, and Ctrl-C can wait
-    LEAST_WORK = 2_000                  # examples times parameters for less than which the GIL is kept
+    MOST_READY_LAYERS = 16              # layers of weights up to which `predict_ready` works
+    MOST_READY_WORK = 100_000           # examples times parameters below which it takes more than one example: one
+    #                                     thread is enough for that, and Ctrl-C can wait
+    LEAST_WORK = 2_000                  # examples times parameters below which it keeps the GIL
 
 cdef type Ndarray = ndarray
 cdef object FLOAT32 = dtype("float32"), FLOAT64 = dtype("float64")
@@ -41,12 +51,12 @@ include "_shuffle.pxi"
 
 
 def hyperparameters():
-    """The names that `Pass.set_rule` takes, by name."""
+    """Return the names of the hyper-parameters that `Pass.set_rule` takes as keyword arguments."""
     return tuple(name for name in NO_RULE if name not in ("optimizer",))
 
 
 def describe(object capsule):
-    """Facts about a kernel module: bytes of a vector, version of OpenMP (0: serial), compiler."""
+    """Return facts about a kernel module: the bytes of a vector, the version of OpenMP (0: none), the compiler."""
     cdef const t.Table* table = table_of(capsule)
     return {
         "vector_bytes": table.vector_bytes,
@@ -56,7 +66,7 @@ def describe(object capsule):
 
 
 def names(object capsule):
-    """The names that the kernels know, each tuple in the order of their codes."""
+    """Return the names that the kernels know, in tuples that have the order of the codes."""
     cdef const t.Table* table = table_of(capsule)
     return {
         "activations": names_by_code(table.activation_name),
@@ -66,27 +76,30 @@ def names(object capsule):
 
 
 def most_threads(object capsule):
-    """The number of threads that OpenMP was told to use in the calling thread, or chose: 1 without OpenMP.
+    """Return the number of threads that OpenMP was told to use in the calling thread, or else chose; 1 without OpenMP.
 
-    Less than 1 from LLVM's runtime, where OMP_NUM_THREADS is not a number.
+    LLVM's runtime answers less than 1 where OMP_NUM_THREADS is not a number.
     """
     return table_of(capsule).most_threads()
 
 
 def default_threads(object capsule):
-    """What `most_threads` was at first, where that was the number of processors; else 0, for somebody had set it."""
+    """Return what `most_threads` was when the kernel module was loaded, if that was the number of processors.
+
+    Then nobody is taken to have set it, and OpenMP to have counted the processors. Otherwise return 0.
+    """
     return table_of(capsule).default_threads
 
 
 def team_limit(object capsule):
-    """The most threads that OpenMP would give a team of the calling thread, however many it were asked for."""
+    """Return the most threads that OpenMP would give a team of the calling thread, however many are asked for."""
     return table_of(capsule).team_limit()
 
 
 def places(object capsule):
-    """The places that OpenMP binds threads to, each a frozenset of processors' numbers; none without binding.
+    """Return the places that OpenMP binds threads to, each a frozenset of the numbers of processors.
 
-    LLVM's runtime has one place, of all processors, where it does not bind.
+    Where OpenMP does not bind threads, the list is empty, or with LLVM's runtime has one place, of all processors.
     """
     cdef const t.Table* table = table_of(capsule)
     cdef int i, k, n
@@ -104,7 +117,7 @@ def places(object capsule):
 
 
 def burn(object capsule, int n_threads, int64_t turns):
-    """Floating-point operations done by `turns` turns of nothing but multiply-adds on n_threads threads."""
+    """Run `turns` turns of nothing but multiply-adds on n_threads threads; return the number of their operations."""
     cdef BurnCall call
     call.table = table_of(capsule)
     call.n_threads, call.turns = n_threads, turns

@@ -1,31 +1,32 @@
-# The engine: a network in the kernels' hands.
+# The engine: the shapes and parameters of one network, as the kernels take them.
 
 cdef class Engine:
-    """A network's shapes and parameters in the kernels' hands.
+    """The shapes and parameters of one network, as the kernels take them.
 
     Parameters
     ----------
     capsule : capsule
         The table of a kernel module.
     itemsize : int
-        Bytes of its `real`.
+        Bytes of the module's floating-point type.
     sizes : tuple of int
         s(1) … s(L).
     activations : tuple of (str, float)
-        Of layers 2 … L: the name, and the number that goes with it, such as the slope of leaky_relu.
+        The activation of each of the layers 2 … L: its name and its number, such as the slope of leaky_relu; 0 for
+        one that has no number.
     loss : (str, float)
-        Likewise.
+        The name of the loss and its number, likewise.
     bias : bool
         Whether layers have biases.
     parameters : array
-        The flat vector at rest, and at least 128 bytes more than it needs, which kernels read and never use.
+        The flat vector at rest, followed by at least 128 bytes more. The kernels read these, and ignore their values.
     """
 
     cdef const t.Table* table
     cdef object capsule
     cdef void* plan
-    cdef int64_t version                # of the parameters at rest: counts the writes …
-    cdef bint exposed                   # … as long as nobody else can write
+    cdef int64_t version                # the number of writes to the parameters at rest, valid until …
+    cdef bint exposed                   # … users have been given the array, and may write to it uncounted
     cdef Array parameters
     cdef Py_ssize_t itemsize
     cdef readonly Py_ssize_t n_layers, n_in, n_out, n_parameters
@@ -70,17 +71,18 @@ cdef class Engine:
             self.table.free_plan(self.plan)
 
     def note_write(self):
-        """The parameters at rest have been changed."""
+        """Count a change of the parameters at rest."""
         self.version += 1
 
     def expose(self):
-        """From now on they may be changed at any time, without a word."""
+        """Note that from now on the parameters at rest may change at any time without a call of `note_write`."""
         self.exposed = True
 
     def forward(self, object X, Py_ssize_t m, list out, int n_threads):
-        """Activations of m examples into the arrays of `out`, one a layer of weights; None: not wanted.
+        """Write the activations of m examples to the arrays of `out`, one for each layer of weights.
 
-        Returns None, or (row, column) of the first value of X that is not finite.
+        An entry of `out` is None where that layer is not wanted. Return None, or (row, column) of the first value of X
+        that is not finite.
         """
         cdef t.Fault fault
         cdef Array x = Array(X, self.itemsize)
@@ -107,10 +109,10 @@ cdef class Engine:
         return (fault.row, fault.column) if fault.kind != t.NONE else None
 
     def predict_ready(self, object X, object out):
-        """Outputs of one example or a few, on one thread, where X and out are arrays that need no conversion: (s(1),)
-        and (s(L),), or (m, s(1)) and (m, s(L)).
+        """Write the outputs of one example or a few to `out`, on one thread, if X and `out` need no conversion.
 
-        Returns False where they are not, or where X holds what it must not, with nothing promised of `out`.
+        Their shapes are (s(1),) and (s(L),), or (m, s(1)) and (m, s(L)). Return False if an array is not as the kernels
+        need it, the work is too much, or X has a value that is not finite; the contents of `out` are then undefined.
         """
         cdef Py_buffer x, y
         cdef t.Fault fault

@@ -1,7 +1,7 @@
-# Passes: training, gradients and losses under way.
+# Passes over examples: each trains, or computes a gradient or a loss, and can be interrupted and continued.
 
 cdef dict no_rule():
-    """All hyper-parameters, and that they are 0."""
+    """Return all hyper-parameters, each with the value 0."""
     cdef t.Hyperparameters rule
     memset(&rule, 0, sizeof(rule))
     return rule
@@ -11,43 +11,44 @@ cdef dict NO_RULE = no_rule()
 
 
 cdef class Pass:
-    """Training, a gradient or a loss under way: the kernels' workspace, and a cursor to go on from.
+    """A pass over examples that trains, or computes a gradient or a loss: the kernels' workspace, and a cursor that
+    says how far the pass has come.
 
     Parameters
     ----------
     engine : Engine
     mode : int
-        By MODES.
+        One of the values of MODES.
     batch : int
         Examples of a minibatch.
     n_threads : int
-        The most that `advance` may be given.
+        The most threads that `advance` may be given.
     optimizer, n_moments : str, int
-        Its name, and the vectors of its state.
+        The name of the optimiser, and the number of vectors (moments) that are its state.
     inputs : bool
         Whether the gradient with respect to the inputs is wanted.
     bound : int
-        Examples that will be bound at a time, in order; default: a minibatch.
+        The number of examples that will be bound at a time, in the order of training; default: a minibatch.
     restorable : bool
-        Whether training that fails goes back to the optimiser's state from before `pack`; that takes memory for
-        moments twice.
+        Whether the pass, if it fails, goes back to the settled state of the optimiser. Then the moments take twice the
+        memory.
     """
 
     cdef Engine engine
-    cdef const t.Table* table           # kept apart: a garbage cycle clears `engine` before the end
+    cdef const t.Table* table           # engine.table, kept since `engine` may be cleared before __dealloc__
     cdef void* state
     cdef t.Data data
     cdef t.Hyperparameters rule
-    cdef Array rates                    # of each step, where it trains
+    cdef Array rates                    # the learning rate of each step, in mode TRAIN
     cdef t.Cursor cursor
     cdef tuple arrays                   # what `data` points to
     cdef readonly Py_ssize_t batch
     cdef readonly int n_threads
     cdef int mode
     cdef readonly int n_moments
-    cdef int64_t updates                # of the optimiser's state as it was when settled
-    cdef bint restorable, moving        # … which steps have left, or may have
-    cdef int64_t version                # of the parameters at rest when last seen
+    cdef int64_t updates                # the optimiser's steps up to its settled state
+    cdef bint restorable, moving        # moving: from `pack` to a successful `unpack`, when steps may change the state
+    cdef int64_t version                # the value of engine.version up to which the packed parameters are known
 
     def __cinit__(self, Engine engine, int mode, Py_ssize_t batch, int n_threads, str optimizer="sgd",
                   int n_moments=0, bint inputs=False, Py_ssize_t bound=0, bint restorable=False):
@@ -70,10 +71,10 @@ cdef class Pass:
             self.table.free_pass(self.state)
 
     def set_rule(self, object penalties=None, object rates=None, **numbers):
-        """The penalties and the optimiser's hyper-parameters for the steps to come; those not named are 0.
+        """Set the penalties and the optimiser's hyper-parameters for the next steps; those not named are 0.
 
-        penalties: (2, n_layers) of float64, l1 and l2 a layer of weights; rates: float64, the learning rate of each
-        step of a pass.
+        penalties: float64, (2, n_layers), l1 and l2 for each layer of weights. rates: float64, the learning rate of
+        each step of a pass.
         """
         cdef dict rule = NO_RULE.copy()
         rule.update(numbers)
@@ -85,7 +86,7 @@ cdef class Pass:
         self._set_penalties(penalties)
 
     cdef int _set_penalties(self, object penalties) except -1:
-        """(2, n_layers), float64: l1 and l2 a layer of weights; None for none."""
+        """Set l1 and l2 of each layer of weights, float64, (2, n_layers); None sets both to 0."""
         cdef Py_ssize_t n = self.engine.n_layers
         cdef Array found = Array(penalties, sizeof(double))
         if found.at == NULL:
@@ -97,7 +98,7 @@ cdef class Pass:
     def bind(self, object X, object Y, object labels, object weights, object order, Py_ssize_t m, *,
              object inputs=None, bint check=True, bint X_gathered=False, bint Y_gathered=False,
              Py_ssize_t offset=0, Py_ssize_t available=-1):
-        """The examples to go through: see `Data` in kernels/table.pxd for the shapes."""
+        """Bind the examples to go through; kernels/table.pxd has the shapes, in `Data`."""
         cdef Engine engine = self.engine
         cdef Array x = Array(X, engine.itemsize), y = Array(Y, engine.itemsize)
         cdef Array w = Array(weights, engine.itemsize), dx = Array(inputs, engine.itemsize, True)
@@ -117,13 +118,15 @@ cdef class Pass:
         self.data.offset, self.data.available = offset, m if available < 0 else available
 
     def release(self):
-        """Hold on to no examples any more."""
+        """Drop the references to the arrays of the examples."""
         self.arrays = None
         memset(&self.data, 0, sizeof(self.data))
 
     def pack(self, int n_threads):
-        """Take the parameters over from their place at rest, as far as they have changed there, and go to the first
-        example, with the optimiser's state as it was when settled."""
+        """Begin a pass at the first example, with the parameters at rest and the settled state of the optimiser.
+
+        Parameters that have not changed since the last `unpack` are not packed again.
+        """
         memset(&self.cursor, 0, sizeof(self.cursor))
         self.cursor.updates = self.updates
         self.moving = True
@@ -133,30 +136,35 @@ cdef class Pass:
             self.engine.table.pack(self.state, self.engine.parameters.at, unchanged, own_team(n_threads))
 
     def unpack(self, int n_threads):
-        """Write the parameters back to rest, and settle the optimiser's state; False, with nothing written and the
-        state from before, where a parameter is not finite."""
+        """Write the parameters back to rest, and settle the optimiser's state.
+
+        If a parameter is not finite, write nothing, keep the settled state from before, and return False.
+        """
         cdef bint finite
         if not self.moving:                 # Ctrl-C came before `pack`, or after the last `unpack`
             return True
         with nogil:
             finite = self.engine.table.unpack(self.state, self.engine.parameters.at, own_team(n_threads))
         if finite:
-            self.engine.version += 1        # each by one: others may have written meanwhile
+            self.engine.version += 1        # both by one: they still differ if others have written since `pack`
             self.version += 1
-            if self.cursor.weight != 0:     # else there was no step
+            if self.cursor.weight != 0:     # else no step has moved the moments from their settled place
                 self.table.settle(self.state)
             self.updates, self.moving = self.cursor.updates, False
         return finite
 
     def advance(self, double budget, int n_threads):
-        """Go on for about `budget` multiply-adds, or until the bound examples are used up or a fault is found."""
+        """Continue the pass for about `budget` multiply-adds, or until the bound examples end or a fault is found."""
         if self.mode == t.TRAIN and self.rates.length * self.batch < self.data.m:
             raise ValueError(f"expected a rate for each step of {self.data.m} examples, got {self.rates.length}")
         with nogil:
             self.go_on(budget, n_threads)
 
     def update(self, object D, double rate, int n_threads):
-        """A step against a gradient from outside, at rest, with the penalty in it; between `pack` and `unpack`."""
+        """Make one step of the optimiser with a gradient D that the caller has computed, between `pack` and `unpack`.
+
+        D is laid out as the parameters at rest, and includes the derivative of the penalty.
+        """
         cdef Array gradient = Array(D, self.engine.itemsize)
         gradient.expect(self.engine.n_parameters)
         if gradient.at == NULL or self.mode != t.TRAIN:
@@ -166,7 +174,7 @@ cdef class Pass:
 
     cdef void go_on(self, double budget, int n_threads) noexcept nogil:
         cdef AdvanceCall call
-        # The work of a forward pass, the least of any mode.
+        # The forward pass alone, the least work that any mode does.
         cdef double work = <double> (self.data.available - self.cursor.first) * self.engine.n_parameters
         call.table, call.state, call.data, call.rule = self.table, self.state, &self.data, &self.rule
         call.rates = <const double*> self.rates.at
@@ -174,9 +182,10 @@ cdef class Pass:
         dispatch(advance_here, &call, &call.n_threads, min(budget, work))
 
     def evaluate(self, object X, object Y, object gradient, object penalties):
-        """J of one batch, (m, s(1)) and (m, s(L)), or (m,) for one output, in one go; in mode GRADIENT also D, at rest.
+        """Compute J of one batch in a single call, and in mode GRADIENT also its gradient D, laid out as at rest.
 
-        Returns None where X or Y needs conversion, or holds what it must not.
+        X is (m, s(1)), Y (m, s(L)), or (m,) for one output. Return J, or None if X or Y needs conversion or has a value
+        that the loss does not allow.
         """
         cdef Engine engine = self.engine
         cdef Py_buffer x, y
@@ -212,17 +221,18 @@ cdef class Pass:
         return self.loss if fits else None
 
     def read_gradient(self, object gradient):
-        """D at rest, after a whole batch in mode GRADIENT."""
+        """Write the gradient D, laid out as at rest, after a whole batch in mode GRADIENT."""
         cdef Array D = Array(gradient, self.engine.itemsize, True)
         D.expect(self.engine.n_parameters)
         with nogil:
             self.engine.table.read_gradient(self.state, D.at, self.engine.parameters.at, self.cursor.weight)
 
     def read_state(self, list moments):
-        """The optimiser's state as it was when settled: its moments, at rest, and the number of updates, returned.
+        """Write the settled moments, laid out as at rest, and return the number of updates that led to them.
 
-        None where there is none: within a pass that is not restorable. No other thread may call `pack` or `unpack`
-        meanwhile: between the two, steps write where this reads.
+        Return None between `pack` and `unpack` of a pass that is not restorable, which keeps no settled state. No other
+        thread may call `pack` or `unpack` at the same time: the steps after them may overwrite the moments that this
+        call reads.
         """
         cdef list arrays = [Array(moment, self.engine.itemsize, True) for moment in moments]
         cdef int which
@@ -234,11 +244,11 @@ cdef class Pass:
         return self.updates
 
     def read_place(self, object parameters, list moments):
-        """Where training stands between two steps: parameters and moments, into arrays laid out as at rest, and what
-        `write_place` takes, returned: the first example of the next minibatch, the number of steps in the pass and
-        since the state was fresh, and the losses and weights summed up.
+        """Write the parameters and moments after the last step, laid out as at rest; return the arguments of
+        `write_place`: the first example of the next minibatch, the number of steps in the pass and of all since the
+        state was fresh, and the sums of the losses and of the weights.
 
-        None, with nothing written, inside a minibatch.
+        Inside a minibatch write nothing, and return None.
         """
         cdef Array W = Array(parameters, self.engine.itemsize, True)
         cdef list arrays = [Array(moment, self.engine.itemsize, True) for moment in moments]
@@ -248,17 +258,17 @@ cdef class Pass:
         if self.cursor.done != 0:
             return None
         self.table.read_parameters(self.state, W.at)
-        for which in range(self.n_moments):     # the first step reads them where they are settled
+        for which in range(self.n_moments):     # before the first step they are in their settled place
             self.table.read_moment(self.state, which, self.cursor.weight == 0, (<Array> arrays[which]).at)
         return (self.cursor.first, self.cursor.step, self.cursor.updates, self.cursor.loss, self.cursor.weight)
 
     def write_place(self, Py_ssize_t first, Py_ssize_t step, int64_t updates, double loss, double weight):
-        """Go on from a place in the middle of a pass, after `pack`."""
+        """Move the cursor, after `pack`, to a place that `read_place` has returned."""
         self.cursor.first, self.cursor.step, self.cursor.updates = first, step, updates
         self.cursor.loss, self.cursor.weight = loss, weight
 
     def write_state(self, int64_t updates, list moments):
-        """Set the optimiser's state."""
+        """Set the settled state of the optimiser: the number of its updates, and its moments, laid out as at rest."""
         cdef list arrays = [Array(moment, self.engine.itemsize) for moment in moments]
         cdef int which
         self._check_moments(arrays)
@@ -275,41 +285,41 @@ cdef class Pass:
 
     @property
     def stride(self):
-        """Examples that must be bound to go on."""
+        """The number of examples that must be bound to continue: those of a minibatch, or of a part of a long one."""
         return self.table.stride(self.state)
 
     @property
     def finished(self):
-        """Whether all m examples are through."""
+        """Whether the pass has gone through all m examples."""
         return self.cursor.first >= self.data.m
 
     @property
     def needs_data(self):
-        """Whether the examples bound are used up, but not all m."""
+        """Whether the pass has stopped because the bound examples are used up, before all m are."""
         return self.cursor.needs_data
 
     @property
     def position(self):
-        """The next example."""
+        """The number of the next example, in the order of training."""
         return self.cursor.first + self.cursor.done
 
     @property
     def step(self):
-        """Minibatches completed since `pack`."""
+        """The number of minibatches completed since `pack`."""
         return self.cursor.step
 
     @property
     def team(self):
-        """The most threads that any call since `pack` had."""
+        """The most threads that any call since `pack` has used."""
         return self.cursor.team
 
     @property
     def loss(self):
-        """Mean over the examples since `pack` of their minibatch's J; weights count where there are any."""
+        """The mean of J over the minibatches since `pack`, weighted by the examples, or their weights, in each."""
         return self.cursor.loss / self.cursor.weight if self.cursor.weight else 0.0
 
     @property
     def fault(self):
-        """None, or (kind, row, column)."""
+        """None, or the fault that was found: (kind, row, column), where the kind is one of FAULTS."""
         cdef t.Fault* fault = &self.cursor.fault
         return None if fault.kind == t.NONE else (FAULTS[fault.kind], fault.row, fault.column)

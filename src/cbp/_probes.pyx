@@ -1,7 +1,8 @@
-"""Single kernels, for tests that compare each with its twin in NumPy and for benchmarks; training needs none of it.
+"""Calls of single kernels, for benchmarks and for tests that compare each with the same in NumPy. Training uses none.
 
-A probe refuses codes that its kernel does not know, and arrays of another item size. `elementwise` alone checks
-lengths: for the others the caller makes the arrays long enough, with the padding that the kernels read and write.
+A probe refuses codes that its kernel does not know, and arrays of another item size. `elementwise` and
+`times_derivative` also check lengths. For the others the caller must make the arrays long enough, with the padding that
+the kernels read and write.
 """
 from libc.stdint cimport int64_t
 from libc.string cimport memset
@@ -32,14 +33,14 @@ cdef int expect_known(bint known, str codes, object got) except -1:
 
 
 cdef t.Operand operand(tuple of, Array array):
-    """(array, layout, extent) for the kernels."""
+    """Return the kernels' struct for (array, layout, extent)."""
     cdef t.Operand found
     found.at, found.layout, found.extent = array.at, of[1], of[2]
     return found
 
 
 def elementwise(object capsule, Py_ssize_t itemsize, int function, object out, object x, int64_t times=1):
-    """A function of FUNCTIONS as the kernels compute it, from one contiguous array to another, some times over."""
+    """Write one of FUNCTIONS of each x to `out`, as the kernels compute it. The whole is done `times` times."""
     cdef const t.Table* table = table_of(capsule)
     cdef Array a = Array(out, itemsize, True), b = Array(x, itemsize)
     cdef bint known
@@ -50,7 +51,7 @@ def elementwise(object capsule, Py_ssize_t itemsize, int function, object out, o
 
 
 def product(object capsule, int kind, Py_ssize_t n, int64_t times):
-    """A product of PRODUCTS of (n, n) matrices of ones, some times over; returns the smallest element, which is n."""
+    """Compute one of PRODUCTS of (n, n) matrices of ones, `times` times; return the smallest element, which is n."""
     cdef const t.Table* table = table_of(capsule)
     cdef double least
     with nogil:
@@ -62,8 +63,9 @@ def product(object capsule, int kind, Py_ssize_t n, int64_t times):
 def multiply(object capsule, Py_ssize_t itemsize, int way, int initial, tuple C, tuple A, tuple B, *,
              Py_ssize_t start=0, Py_ssize_t stop=0, Py_ssize_t n=0, Py_ssize_t n_k=0, Py_ssize_t chain=0,
              Py_ssize_t C_first=0, Py_ssize_t left=0):
-    """C = initial + A B by one of WAYS and one of INITIALS; each operand is (array, one of LAYOUTS, extent): see
-    `Multiplication` in kernels/table.pxd. Chain: 0 for one chain over all of k."""
+    """Compute C = initial + A B, with `way` one of WAYS and `initial` one of INITIALS. Each operand is a tuple (array,
+    one of LAYOUTS, extent); `Multiplication` in kernels/table.pxd explains the rest. chain=0 sums over all of k in one
+    chain of multiply-adds."""
     cdef t.Multiplication of
     cdef Array c = Array(C[0], itemsize, True), a = Array(A[0], itemsize), b = Array(B[0], itemsize)
     of.way, of.initial = way, initial
@@ -76,7 +78,7 @@ def multiply(object capsule, Py_ssize_t itemsize, int way, int initial, tuple C,
 
 def rearrange(object capsule, Py_ssize_t itemsize, int move, object to, object source, *,
               Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t ld=0):
-    """One of MOVES: see `Rearrangement` in kernels/table.pxd. Returns whether rows that are compared differ."""
+    """Do one of MOVES (`Rearrangement` in kernels/table.pxd). Return whether rows differ, if the move compares rows."""
     cdef t.Rearrangement of
     cdef Array a = Array(to, itemsize, True), b = Array(source, itemsize)
     cdef bint differ = False
@@ -88,14 +90,14 @@ def rearrange(object capsule, Py_ssize_t itemsize, int move, object to, object s
 
 def activate(object capsule, Py_ssize_t itemsize, str g, object z, object workspace, Py_ssize_t ld, Py_ssize_t n_rows,
              Py_ssize_t n, *, double number=0):
-    """a = g(z) in place, z (n_rows, ld) with n columns in use; the workspace has a place for each row."""
+    """Compute a = g(z) in place. z is (n_rows, ld), with n columns in use; the workspace has an item for each row."""
     cdef const t.Table* table = table_of(capsule)
     cdef Array at = Array(z, itemsize, True), room = Array(workspace, itemsize, True)
     table.probes.activate(code_of(table.activation_name, g, "g"), number, at.at, room.at, ld, n_rows, n)
 
 
 def times_derivative(object capsule, Py_ssize_t itemsize, str g, object delta, object z, object a, *, double number=0):
-    """delta *= g'(z) in place, from z or from a = g(z), as the kernels do."""
+    """Compute delta *= g'(z) in place. The kernel of g takes the derivative from z, or from a = g(z)."""
     cdef const t.Table* table = table_of(capsule)
     cdef Array to = Array(delta, itemsize, True), from_z = Array(z, itemsize), from_a = Array(a, itemsize)
     from_z.expect(to.length)
@@ -107,8 +109,8 @@ def times_derivative(object capsule, Py_ssize_t itemsize, str g, object delta, o
 def step(object capsule, Py_ssize_t itemsize, str optimizer, object W, list moments, object Delta, dict rule, *,
          double learning_rate=0, double l2=0, int64_t updates=0, double m=1, bint are_weights=True, Py_ssize_t back=0,
          Py_ssize_t at=0):
-    """An optimiser's step for each of Delta, with all `Hyperparameters` in the rule. Moments are written from `at` on,
-    and read `back` from there."""
+    """Make an optimiser's step for each element of Delta. The rule has all `Hyperparameters`. Moments are written from
+    item `at` on, and read from item `at + back` on."""
     cdef t.Update of
     cdef Array w = Array(W, itemsize, True), D = Array(Delta, itemsize)
     cdef list arrays = [Array(moment, itemsize, True) for moment in moments]

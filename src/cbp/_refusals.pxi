@@ -1,4 +1,4 @@
-# What is refused where the kernels have made no plan or no pass.
+# The errors for arguments of which the kernels have made no plan or no pass.
 
 cdef dict REFUSALS = {
     t.UNKNOWN_HIDDEN: "activations must be names of activations, and softmax that of the output alone",
@@ -10,5 +10,5 @@ cdef dict REFUSALS = {
 
 
 cdef object refusal(int kind, str got):
-    """The error where the kernels have made no plan or no pass."""
+    """Return the error to raise where the kernels have made no plan or no pass."""
     return MemoryError() if kind == t.ACCEPTED else ValueError(f"{REFUSALS[kind]}, got {got}")

@@ -1,10 +1,11 @@
-# The shuffle of training's order.
+# The shuffle of the order in which training takes the examples.
 
 def shuffle(object order, Py_ssize_t start, Py_ssize_t stop, uint64_t state):
-    """Fisher and Yates's shuffle of items stop - 1 down to start of a uint32 array with those before them.
+    """Do the steps stop - 1 down to start of Fisher and Yates's shuffle of a uint32 array.
 
-    The numbers are SplitMix64's (Steele, Lea and Flood, 2014) from `state`, which is returned as it then stands;
-    Lemire's method (2019) makes them even in their range.
+    Step i swaps item i with a random one of the items 0 to i. The random numbers are those of SplitMix64 (Steele, Lea
+    and Flood, 2014), which begins at `state`; its last state is returned. Lemire's method (2019) brings them into the
+    range, where each is as likely as the others.
     """
     cdef Array array = Array(order, sizeof(uint32_t), True)
     cdef uint32_t* items = <uint32_t*> array.at
@@ -31,7 +32,7 @@ cdef inline uint64_t next_number(uint64_t* state) noexcept nogil:
 
 
 cdef inline uint64_t below(uint64_t n, uint64_t* state) noexcept nogil:
-    """A whole number from 0 to n - 1 < 2^32, each as likely as the others."""
+    """Return a random whole number from 0 to n - 1 < 2^32, each as likely as the others."""
     cdef uint64_t product = (next_number(state) >> 32) * n
     while (product & 0xFFFFFFFFULL) < n and (product & 0xFFFFFFFFULL) < (<uint64_t> 0x100000000ULL - n) % n:
         product = (next_number(state) >> 32) * n

@@ -1,4 +1,7 @@
-"""What a network is: one record. All that builds, shows, saves or copies a network reads it."""
+"""The description of a network: its shapes, functions and numbers, in one record.
+
+The code that builds, shows, saves or copies a network reads this record.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,9 @@ class Architecture(
     output : Named
         Activation of the outputs.
     loss : Named, optional
-        Default: what matches the output.
+        Default: the first of `functions.LOSSES` that fits the output.
     l2, l1 : float or sequence of float
-        λ of Σ W² / 2 and of Σ |W|, or one for each layer of weights.
+        λ of Σ W² / 2 and of Σ |W|: one for all layers of weights, or one for each.
     dtype : dtype-like
     bias : bool
         Whether layers have biases.
@@ -78,52 +81,52 @@ class Architecture(
         return super().__new__(cls, found, inner, g, named, ridge, precision, lasso, flag(bias, "bias"))
 
     def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments from which `copy` and `pickle` make another one."""
+        """Return the arguments from which `copy` and `pickle` make an equal record."""
         values = self._asdict()
         return (values.pop("sizes"),), values
 
     def changed(self, **values: Any) -> Architecture:
-        """A copy with some values changed, checked."""
+        """Return a copy with some values changed, and all values checked again."""
         return Architecture(**{**self._asdict(), **values})
 
     @property
     def activations(self) -> tuple[Named, ...]:
-        """One for each layer of weights: those of the hidden layers, then the output's."""
+        """The activations, one for each layer of weights: those of the hidden layers, then the output's."""
         return (*self.hidden, self.output)
 
     @property
     def n_parameters(self) -> int:
-        """The number of weights and biases; ValueError where no machine could address them."""
+        """The number of weights and biases; ValueError if there are more than memory can address."""
         return layout.n_parameters(self.sizes, self.dtype, self.bias)
 
     @property
     def smooth(self) -> bool:
-        """Whether J has no kinks."""
+        """Whether J is smooth, since neither an activation, nor the loss, nor the penalty has a kink."""
         rows = [ACTIVATIONS[name_of(g)] for g in self.activations]
         return all(row.smooth for row in rows) and LOSSES[name_of(self.loss)].smooth and not self.l1
 
     @property
     def penalties(self) -> Array:
-        """l1 and l2 of each layer of weights, (2, L - 1), float64."""
+        """l1 and l2 of each layer of weights: float64, (2, L - 1)."""
         n = len(self.sizes) - 1
         return np.array([value if isinstance(value, tuple) else [value] * n for value in (self.l1, self.l2)])
 
     @property
     def for_kernels(self) -> tuple[tuple[tuple[str, float], ...], tuple[str, float]]:
-        """Activations and loss, each with its number."""
+        """The activations and the loss, each as (name, number), with 0 for a name that has no number."""
         return tuple(with_number(g, ACTIVATIONS) for g in self.activations), with_number(self.loss, LOSSES)
 
     def to_dict(self) -> dict[str, Any]:
-        """The arguments that make it again, as values that JSON knows."""
+        """Return the arguments that make an equal record, as values that JSON can hold."""
         values = {**self._asdict(), "dtype": self.dtype.name}
-        # Earlier versions do not know the optional ones.
+        # Earlier versions of cbp do not know the optional entries.
         return {
             name: value for name, value in values.items() if name not in OPTIONAL or value != OPTIONAL[name]
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Architecture:
-        """The inverse of `to_dict`, also through JSON, where tuples become lists.
+        """Make a record from what `to_dict` returned, even after JSON has turned its tuples into lists.
 
         Raises
         ------
@@ -137,7 +140,7 @@ class Architecture(
         return cls(**values)
 
     def __str__(self) -> str:
-        """The arguments as one would write them."""
+        """Return the arguments as a user would write them."""
         alike = len(set(self.hidden)) == 1
         parts = [str(list(self.sizes))]
         parts += [f"hidden={(self.hidden[0] if alike else list(self.hidden))!r}"] if self.hidden else []

@@ -20,7 +20,7 @@ from cbp.functions import (
 from cbp.optimizers.base import Optimizer
 from cbp.scalars import count, non_negative
 
-# What to use instead where the outputs are numbers.
+# What to use instead of a method that needs classes, where the outputs are numbers.
 INSTEAD = {
     "predict_labels": "where its outputs stand for classes, use predict(X).argmax(axis=1)",
     "accuracy": "use r2 or loss for numbers, or class labels of shape (m,) for Y",
@@ -28,7 +28,7 @@ INSTEAD = {
 
 
 def sizes(values: Any) -> tuple[int, ...]:
-    """s(1), …, s(L)."""
+    """Return s(1), …, s(L), checked."""
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
         raise TypeError(
             f"sizes must be a sequence of whole numbers, got {short(values)}; for example [64, 32, 10]"
@@ -42,7 +42,7 @@ def sizes(values: Any) -> tuple[int, ...]:
 
 
 def hidden(value: Any, n_hidden: int) -> tuple[Named, ...]:
-    """One activation a hidden layer."""
+    """Return the activations of the hidden layers, one for each."""
     if isinstance(value, str) or has_number(value):
         return (named(value, HIDDEN, ACTIVATIONS, "hidden"),) * n_hidden
     if not hasattr(value, "__iter__"):
@@ -58,7 +58,7 @@ def hidden(value: Any, n_hidden: int) -> tuple[Named, ...]:
 
 
 def output(value: Any, n_outputs: int) -> Named:
-    """The activation of the outputs."""
+    """Return the activation of the outputs, checked."""
     found = named(value, OUTPUT, ACTIVATIONS, "output")
     if found == "softmax" and n_outputs == 1:
         raise ValueError(
@@ -69,7 +69,7 @@ def output(value: Any, n_outputs: int) -> Named:
 
 
 def loss(value: Any, output: Named) -> Named:
-    """The loss, by default the one that matches the output."""
+    """Return the loss, checked; by default the one that matches the output."""
     if value is None:
         return default_loss(output)
     found = named(value, tuple(LOSSES), LOSSES, "loss")
@@ -83,7 +83,7 @@ def loss(value: Any, output: Named) -> Named:
 
 
 def penalty(value: Any, name: str, n_layers: int) -> float | tuple[float, ...]:
-    """One number for all layers of weights, or one for each that are not all the same."""
+    """Return one number for all layers of weights, or a tuple of one for each if they are not all equal."""
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         return non_negative(value, name)
     found = tuple(non_negative(each, f"{name}[{i}]") for i, each in enumerate(value))
@@ -95,18 +95,18 @@ def penalty(value: Any, name: str, n_layers: int) -> float | tuple[float, ...]:
 
 
 def dtype(value: Any) -> np.dtype[Any]:
-    """Float32 or float64, native."""
+    """Return float32 or float64, in native byte order."""
     try:
         found: np.dtype[Any] = np.dtype(value)
     except TypeError:
         raise TypeError(f"dtype must be float32 or float64, got {short(value)}") from None
     if value is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype must be float32 or float64, got {short(value)}")
-    return np.dtype(found.type)  # NumPy's own object, as most arrays have it: that makes comparing fast
+    return np.dtype(found.type)  # NumPy's own object: most arrays have the same, so comparing is fast
 
 
 def optimizer(value: Any, dtype: np.dtype[Any]) -> Optimizer | None:
-    """An optimiser whose numbers this dtype holds, or None."""
+    """Return the optimiser, checked for a network of this dtype, or None."""
     if value is None:
         return None
     if not isinstance(value, Optimizer):
@@ -121,7 +121,7 @@ def optimizer(value: Any, dtype: np.dtype[Any]) -> Optimizer | None:
 
 
 def callbacks(value: Any) -> tuple[Callable[..., object], ...]:
-    """What to call after an epoch."""
+    """Return the functions to call after each epoch."""
     if not hasattr(value, "__iter__"):
         hint = "; for one callable write [callable]" if callable(value) else ""
         raise TypeError(f"callbacks must be an iterable of callables, got {type(value).__name__}{hint}")
@@ -133,7 +133,7 @@ def callbacks(value: Any) -> tuple[Callable[..., object], ...]:
 
 
 def validation_data(value: Any) -> tuple[Any, Any, Any]:
-    """X, Y and weights or None."""
+    """Return X, Y and the weights, where None stands for no weights."""
     if not isinstance(value, (tuple, list)) or len(value) not in (2, 3):
         entries = f" of length {len(value)}" if isinstance(value, (tuple, list)) else ""
         raise TypeError(

@@ -1,8 +1,8 @@
-"""How fast this machine trains and predicts, beside its own peak: what ``cbp bench`` prints.
+"""The figures that ``cbp bench`` prints: how fast this machine trains and predicts, next to its peak.
 
-Networks of several sizes, on synthetic data in memory, by plain SGD in order. One step of each is compared
-with `cbp.reference` before anything is timed. The rounds of all settings are interleaved, so that other work
-on the machine slows all of them alike. A figure is the median of its rounds.
+Networks of several sizes are trained on synthetic data in memory, with plain SGD, without shuffling. One step
+of each is compared with `cbp.reference` before anything is timed. The rounds of all settings are interleaved,
+so that other work on the machine slows all of them alike. A figure is the median of its rounds.
 """
 
 from __future__ import annotations
@@ -25,32 +25,33 @@ from cbp.network import Network
 from cbp.optimizers.sgd import SGD
 
 ROUNDS = 7
-ROWS = 16_000  # of 784 columns are 50 MB in float32: more than most caches hold, as real data are
+ROWS = 16_000  # with 784 columns 50 MB in float32: like real data, more than most caches hold
 LEARNING_RATE = 0.1
-# Of the largest change of a parameter, or of the largest output. Rounding alone makes 2e-6 and 2e-15.
+# The largest error that a step may have, relative to the largest change of a parameter or to the largest
+# output. Rounding alone makes an error of 2e-6 in float32, and of 2e-15 in float64.
 TOLERANCE = {"float32": 1e-4, "float64": 1e-11}
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A network and what is done with it: minibatches of training or, without a batch, predict of one."""
+    """A network and its step: to train on a minibatch or, where batch is None, to predict one example."""
 
     sizes: tuple[int, ...]
     batch: int | None
 
     @property
     def name(self) -> str:
-        """As it is printed."""
+        """The name that is printed."""
         return "-".join(map(str, self.sizes)) + (f", batch {self.batch}" if self.batch else ", predict one")
 
     @property
     def examples(self) -> int:
-        """Examples of a step."""
+        """The number of examples in a step."""
         return self.batch or 1
 
     @property
     def step_flops(self) -> int:
-        """Operations of a step."""
+        """The number of floating-point operations in a step."""
         return self.examples * (flops.training if self.batch else flops.prediction)(self.sizes)
 
 
@@ -74,22 +75,22 @@ class Setting:
     net: Network
     X: Array
     Y: Array
-    steps: int = 1  # a round
-    rounds_us: list[float] = field(default_factory=list)  # a step
+    steps: int = 1  # in a round
+    rounds_us: list[float] = field(default_factory=list)  # microseconds a step, for each round
 
     @property
     def step_us(self) -> float:
-        """Median time of a step."""
+        """The median time of a step, in microseconds."""
         return median(self.rounds_us)
 
     @property
     def examples_per_second(self) -> float:
-        """By the median."""
+        """Examples a second, from the median time."""
         return self.workload.examples / self.step_us * 1e6
 
     @property
     def gflops(self) -> float:
-        """10⁹ operations a second, by the median."""
+        """10⁹ operations a second, from the median time."""
         return self.workload.step_flops / self.step_us / 1e3
 
     def run(self) -> float:
@@ -98,7 +99,7 @@ class Setting:
         return self.predict() if batch is None else self.train(batch)
 
     def train(self, batch: int) -> float:
-        """Seconds of a step of training, from the same parameters each time."""
+        """Train for one round, always from the same parameters; return the seconds of a step."""
         steps = min(self.steps, ROWS // batch)
         epochs = round(self.steps / steps)
         X, Y = self.X[: steps * batch], self.Y[: steps * batch]
@@ -118,7 +119,7 @@ class Setting:
         return seconds / (epochs * steps)
 
     def predict(self) -> float:
-        """Seconds of a prediction into an array that is there already."""
+        """Predict for one round, into an array that exists already; return the seconds of a prediction."""
         predict, x = self.net.predict, self.X[0]
         out = predict(x)
         started = time.perf_counter()
@@ -152,7 +153,10 @@ class Setting:
             )
 
     def expected(self) -> tuple[Array, Array]:
-        """What the reference makes of one step, in double precision, and what that changes."""
+        """Return the parameters before a step, and after it by the reference, in double precision.
+
+        For a prediction, return zeros and the outputs by the reference.
+        """
         net, batch = self.net, self.workload.batch
         weights = [W.astype(np.float64) for W in net.weights]
         biases = [b.astype(np.float64) for b in net.biases]
@@ -167,13 +171,13 @@ class Setting:
         return before, before - LEARNING_RATE * D
 
     def calibrate(self, seconds: float) -> None:
-        """Choose the steps of a round so that it takes about so long; warms up as well."""
+        """Choose the steps of a round so that it takes about this many seconds; also warm up the machine."""
         while (took := max(1e-9, self.run() * self.steps)) < seconds / 2:
             self.steps *= max(2, min(16, int(seconds / took)))
         self.steps = max(1, math.ceil(self.steps * min(1.0, seconds / took)))
 
     def as_dict(self, peak: float) -> dict[str, Any]:
-        """For JSON."""
+        """Return the setting and its figures, as values that JSON can hold."""
         return {
             "workload": self.workload.name,
             "sizes": list(self.workload.sizes),
@@ -188,7 +192,7 @@ class Setting:
 
 
 def data(n_inputs: int, n_outputs: int, dtype: str) -> tuple[Array, Array]:
-    """Noise, (ROWS, n_inputs), in which the label raises a column, and the labels."""
+    """Return noise, (ROWS, n_inputs), where the column of a row's label is raised by 2; and the labels."""
     rng = np.random.default_rng(1)
     X = rng.standard_normal((ROWS, n_inputs), dtype=np.dtype(dtype).type)
     labels = rng.integers(0, max(2, n_outputs), ROWS)
@@ -197,7 +201,7 @@ def data(n_inputs: int, n_outputs: int, dtype: str) -> tuple[Array, Array]:
 
 
 def settings(workloads: Sequence[Workload], dtype: str, counts: Sequence[int]) -> list[Setting]:
-    """Every workload on every number of threads; predict of one example is on one thread always."""
+    """Return a setting for each workload and number of threads; to predict one example takes one thread."""
     made: list[Setting] = []
     shared: dict[tuple[int, int], tuple[Array, Array]] = {}
     for workload in workloads:
@@ -213,14 +217,14 @@ def settings(workloads: Sequence[Workload], dtype: str, counts: Sequence[int]) -
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The settings with their figures, and by number of threads the machine's peak in GFLOP/s."""
+    """The settings with their times, and the machine's peak in GFLOP/s for each number of threads."""
 
     settings: list[Setting]
     peaks: dict[int, float]
 
 
 def thread_counts(n_threads: int | None = None) -> list[int]:
-    """One thread and all, or as many as are wanted."""
+    """Return 1 and n_threads, or 1 and the default number of threads."""
     return sorted({1, threads.count(n_threads)[0]})
 
 
@@ -240,16 +244,16 @@ def measure(
     n_threads : int, optional
         Measure with one thread and with so many. Default: see `cbp.get_num_threads`.
     seconds : float, default 10.0
-        About how long to measure, besides a second or two to prepare.
+        About how long to measure; to prepare takes a second or two more.
     rounds : int, default 7
-        How often each is measured.
+        How often each workload is measured.
     workloads : sequence of Workload
         What to measure.
 
     Returns
     -------
     Report
-        A peak is the best of all rounds.
+        The settings with their times, and the peaks. A peak is the best of all rounds.
 
     Raises
     ------
@@ -272,7 +276,7 @@ def measure(
     peaks = dict.fromkeys(counts, 0.0)
     for turn in range(rounds):
         for n in counts:
-            # Several threads are at least as good as one, whatever else is running.
+            # Other work on the machine may slow several threads below one. Then the peak of one counts.
             peaks[n] = max(peaks[1], peaks[n], peak_gflops(dtype, n, share))
         first = turn % max(1, len(todo))
         for setting in todo[first:] + todo[:first]:

@@ -47,9 +47,9 @@ def load_digits(*, dtype: DTypeLike = "float32", rng: int | np.random.Generator 
     dtype : dtype, default "float32"
         Floating-point type of the images. Their values are sixteenths, hence exact in any.
     rng : int, numpy.random.Generator or None, default 0
-        Draws which images are held out, and the order of all. An int is a seed; a Generator is used, not
-        copied; None draws a different split each time. A given seed means the same split with any version of
-        NumPy.
+        Source of the random numbers that decide which images are held out, and the order of all. An int is a
+        seed; a Generator is used, not copied; None draws a different split each time. A given seed means the
+        same split with any version of NumPy.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def load_digits(*, dtype: DTypeLike = "float32", rng: int | np.random.Generator 
     held_out = len(labels) // 4
     x = (images[order] / DARKEST).astype(real)
     y = labels[order].astype(np.int64)
-    # Copies, so that neither part keeps the other alive, nor shares its memory.
+    # Copies: views would share their memory, and each would keep the memory of both parts alive.
     return Digits(x[held_out:].copy(), y[held_out:].copy(), x[:held_out].copy(), y[:held_out].copy())
 
 

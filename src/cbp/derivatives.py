@@ -10,7 +10,7 @@ from cbp.layers import Layers
 from cbp.layout import thetas, views
 
 
-@dataclass(slots=True, eq=False)  # not frozen: that takes as long as the gradient of a tiny network
+@dataclass(slots=True, eq=False)  # not frozen: making one would take as long as a tiny network's gradient
 class Gradient:
     """D, the gradient of J at the parameters of a network.
 
@@ -46,17 +46,17 @@ class Gradient:
 
     @property
     def thetas(self) -> list[Array]:
-        """The textbook form [D_b | D_W^T], copies."""
+        """[D_Θ(1), …], copies in the textbook's form [D_b | D_W^T]."""
         return thetas(*views(self.parameters, self.sizes, self.bias))
 
 
 def relative_difference(D: Array, J: Callable[[], float], parameters: Array, *, smooth: bool) -> float:
-    """‖D − D′‖ / (‖D‖ + ‖D′‖), with D′ from central differences of J while single parameters move.
+    """Return ‖D − D′‖ / (‖D‖ + ‖D′‖), where D′ is measured by central differences of J.
 
-    The differences are of the fourth order where J is smooth, and of the second where it has kinks.
-    The step is the fifth root (third where J has kinks) of the machine's epsilon, times max(1, |θ|), at which
-    the errors of truncation and of cancellation balance (W. H. Press et al., Numerical Recipes, 3rd ed.,
-    section 5.7).
+    One parameter θ is changed at a time. The differences are of the fourth order where J is smooth, and of
+    the second where it has kinks. The step is the fifth root (third root where J has kinks) of the machine
+    epsilon, times max(1, |θ|): then the truncation error is about as large as the cancellation error (W. H.
+    Press et al., Numerical Recipes, 3rd ed., section 5.7).
     """
     points = {1: 8 / 12, 2: -1 / 12} if smooth else {1: 1 / 2}
     root = np.finfo(parameters.dtype).eps ** (1 / 5 if smooth else 1 / 3)

@@ -13,7 +13,7 @@ def first_to_last(losses: Sequence[float]) -> str:
 
 
 def format_losses(losses: Sequence[float | None]) -> list[str]:
-    """Format a column of losses to about four digits, the decimal points below each other."""
+    """Format a column of losses to about four digits, with the decimal points aligned."""
     sizes = [abs(loss) for loss in losses if loss and math.isfinite(loss)]
     small_or_large = sizes and (min(sizes) < 1e-4 or max(sizes) >= 1e7)
     style = ".3e" if small_or_large else f".{decimals_for(sizes, digits=4)}f"
@@ -34,6 +34,6 @@ def decimals_for(sizes: Sequence[float], digits: int) -> int:
 
 
 def spans_decades(losses: Sequence[float]) -> bool:
-    """Return whether losses are fit for a logarithmic axis, and better off on one."""
+    """Return whether the losses suit a logarithmic axis: positive, and spanning a factor of 10 or more."""
     finite = [loss for loss in losses if math.isfinite(loss)]
     return bool(finite) and min(finite) > 0 and max(finite) >= 10 * min(finite)

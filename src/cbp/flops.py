@@ -5,12 +5,12 @@ from itertools import pairwise
 
 
 def products(sizes: Sequence[int]) -> list[int]:
-    """[s(1) s(2), …]: multiplications of an example with each layer's weights."""
+    """Return [s(1) s(2), …], the multiplications of one example with the weights of each layer."""
     return [n_in * n_out for n_in, n_out in pairwise(sizes)]
 
 
 def prediction(sizes: Sequence[int]) -> int:
-    """2 Σ s(l) s(l+1): a product a layer.
+    """Return 2 Σ s(l) s(l+1), the operations of a prediction: one matrix product a layer.
 
     Examples
     --------
@@ -21,7 +21,10 @@ def prediction(sizes: Sequence[int]) -> int:
 
 
 def training(sizes: Sequence[int]) -> int:
-    """2 (3 Σ s(l) s(l+1) − s(1) s(2)): three products a layer, but no gradient of the inputs.
+    """Return 2 (3 Σ s(l) s(l+1) − s(1) s(2)), the operations of training.
+
+    They are three matrix products a layer: forward, for the deltas of the layer before, and for the gradient
+    of the weights. The first layer lacks the second of them, since nothing needs the deltas of the inputs.
 
     Examples
     --------

@@ -3,7 +3,8 @@
 A row has the formula; the kernels (kernels/activations.pxi, kernels/losses.pxi) and the reference compute it,
 under the same names. Checks, help texts and tests read the names here.
 
-A name may come with a number: ``("leaky_relu", 0.01)``, ``("huber", 1.0)``. The bare name has the default.
+A name may come with a number: ``("leaky_relu", 0.01)``, ``("huber", 1.0)``. The name alone has the default
+number.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Named = str | tuple[str, float]
 
 
 class Number(NamedTuple):
-    """What a name may come with: `least` <= number < `below`, or above `least` where `above`."""
+    """The number that may come with a name: least <= number < below, or least < number < below if `above`."""
 
     word: str
     default: float
@@ -38,12 +39,13 @@ class Activation(NamedTuple):
     ----------
     formula : str
     initial : {"glorot_uniform", "he_uniform", "lecun_uniform"}
-        The scheme of the initial weights before it.
+        The scheme for the initial weights of a layer with this activation.
     smooth : bool
-        Whether g is smooth enough for differences of the fourth order: without kinks.
+        Whether g has no kinks. Then finite differences of the fourth order are accurate.
     hidden : bool
-        Whether it is for hidden layers too.
+        Whether hidden layers may have it too.
     number : Number, optional
+        What may come with the name.
     """
 
     formula: str
@@ -54,18 +56,19 @@ class Activation(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """An example's loss is the sum over its outputs a and targets y.
+    """The loss of one output a and its target y. The loss of an example is the sum over its outputs.
 
     Attributes
     ----------
     formula : str
     outputs : tuple of str
-        The outputs that it fits.
+        The activations of the outputs that it fits.
     least, most : float
-        The limits of the targets; where `above`, targets must be above the least.
+        The limits of the targets. If `above`, a target must be greater than `least`.
     smooth : bool
-        As for an activation.
+        Whether the loss has no kinks.
     number : Number, optional
+        What may come with the name.
     """
 
     formula: str
@@ -99,7 +102,7 @@ HIDDEN = tuple(name for name, row in ACTIVATIONS.items() if row.hidden)
 OUTPUT = tuple(ACTIVATIONS)
 ELEMENTWISE = tuple(name for name in ACTIVATIONS if name != "softmax")
 
-# The first that fits an output is its default.
+# The first loss that fits an output is the default for that output.
 LOSSES: Mapping[str, Loss] = {
     "cross_entropy": Loss(
         "-y log a - (1 - y) log(1 - a); softmax: -y log a", ("sigmoid", "softmax"), least=0.0, most=1.0
@@ -125,17 +128,17 @@ LOSSES: Mapping[str, Loss] = {
 
 
 def default_loss(output: Named) -> str:
-    """The loss of an output where none was named."""
+    """Return the loss for an output where the user named none."""
     return next(name for name, row in LOSSES.items() if name_of(output) in row.outputs)
 
 
 def name_of(named: Named) -> str:
-    """The name alone."""
+    """Return the name alone, without its number."""
     return named if isinstance(named, str) else named[0]
 
 
 def with_number(named: Named, table: Mapping[str, Activation] | Mapping[str, Loss]) -> tuple[str, float]:
-    """The name and its number, as the kernels take them: 0 for a name without a number."""
+    """Return the name and its number, as the kernels take them: 0 for a name without a number."""
     if not isinstance(named, str):
         return named
     number = table[named].number
@@ -143,12 +146,12 @@ def with_number(named: Named, table: Mapping[str, Activation] | Mapping[str, Los
 
 
 def in_words(named: Named) -> str:
-    """A name, and its number if it has one: leaky_relu(0.2)."""
+    """Return a name as text, with its number if it has one: leaky_relu(0.2)."""
     return named if isinstance(named, str) else f"{named[0]}({named[1]:g})"
 
 
 def known(value: Any, names: tuple[str, ...], argument: str) -> str:
-    """One of the names; otherwise an error with the nearest."""
+    """Return the value if it is one of the names; else raise an error that suggests the nearest name."""
     if not isinstance(value, str):
         raise TypeError(f"{argument} must be one of {', '.join(map(repr, names))}, got {short(value)}")
     if value in names:
@@ -161,7 +164,7 @@ def known(value: Any, names: tuple[str, ...], argument: str) -> str:
 
 
 def has_number(value: Any) -> bool:
-    """Whether it is a name with a number."""
+    """Whether the value is a name with a number."""
     pair = isinstance(value, (tuple, list)) and len(value) == 2
     return pair and isinstance(value[0], str) and not isinstance(value[1], (str, tuple, list))
 
@@ -172,7 +175,7 @@ def named(
     table: Mapping[str, Activation] | Mapping[str, Loss],
     argument: str,
 ) -> Named:
-    """One of the names, with its number if that is not the default."""
+    """Return the value if it is one of the names; with its number, unless that is the default."""
     if not has_number(value):
         return known(value, names, argument)
     name = known(value[0], names, argument)
@@ -187,7 +190,7 @@ def named(
 def check_number(
     named: Named, table: Mapping[str, Activation] | Mapping[str, Loss], dtype: np.dtype[Any]
 ) -> None:
-    """Refuse a number that changes its meaning in this dtype."""
+    """Refuse a number that becomes infinite in this dtype, or 0 or 1 where it must not be."""
     if isinstance(named, str):
         return
     number = table[named[0]].number

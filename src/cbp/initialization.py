@@ -1,4 +1,4 @@
-"""The initial weights: by a named scheme, by a function, or by the scheme that suits the activation."""
+"""The initial weights, by a named scheme, a user's function, or the scheme that suits the activation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cbp.examples.arrays import finite
 from cbp.examples.conversion import Array, numeric
 from cbp.functions import ACTIVATIONS, Named, name_of
 
-# Three times the variance of a scheme's weights: the square of the limit between which they are uniform.
+# The square of the limit of a scheme's uniform weights, which is three times the variance of its weights.
 SQUARES: dict[str, Callable[[int, int], float]] = {
     "glorot": lambda n_in, n_out: 6 / (n_in + n_out),  # Glorot and Bengio, 2010
     "he": lambda n_in, n_out: 6 / n_in,  # He et al., 2015
@@ -20,11 +20,11 @@ SQUARES: dict[str, Callable[[int, int], float]] = {
 }
 SCHEMES = (*(f"{name}_{form}" for name in SQUARES for form in ("uniform", "normal")), "zeros")
 # A function of a Generator and the shape (s(l), s(l+1)) that returns weights of that shape.
-Init = Callable[[Any, tuple[int, int]], Any]  # numpy.random itself would take long to import
+Init = Callable[[Any, tuple[int, int]], Any]  # not np.random.Generator, which takes long to import
 
 
 def drawn(scheme: str, source: np.random.Generator, shape: tuple[int, int]) -> Array:
-    """Weights by the name of a scheme, in double precision."""
+    """Return weights drawn by the scheme of this name, in double precision."""
     if scheme == "zeros":
         return np.zeros(shape)
     name, _, form = scheme.partition("_")
@@ -43,7 +43,8 @@ def draw_weights(
 ) -> None:
     """Fill W(1), W(2), … by a scheme, a function, or the scheme that goes with each activation.
 
-    They are drawn in double precision, so that a seed gives the same weights in both dtypes.
+    The schemes draw in double precision, so that a seed gives the same weights, but for rounding, in both
+    dtypes.
     """
     for i, (W, g) in enumerate(zip(weights, activations, strict=True)):
         if callable(init):

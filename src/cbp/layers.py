@@ -1,4 +1,4 @@
-"""One array a layer: what `weights` and `biases` are, of a network and of a gradient."""
+"""The type of `weights` and `biases`, of a network and of a gradient: a tuple with one array a layer."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Layers(tuple[Array, ...]):
     ----------
     views : iterable of ndarray
     argument : str
-        What users call it, for errors.
+        The name of the tuple, for errors.
     numbers : range, optional
-        Numbers of the layers, counted from 0; default: all.
+        The numbers of the layers that the views belong to, counted from 0, for errors; default: all.
     """
 
     argument: str
@@ -33,7 +33,7 @@ class Layers(tuple[Array, ...]):
         return layers
 
     def __getnewargs__(self) -> tuple[tuple[Array, ...], str, range]:
-        """The arguments from which `copy` and `pickle` make another one, with arrays of its own."""
+        """Return the arguments from which `copy` and `pickle` make an equal tuple, with arrays of its own."""
         return tuple(self), self.argument, self.numbers
 
     @overload

@@ -1,4 +1,4 @@
-"""Where parameters lie: one flat vector W(1), b(1), W(2), b(2), …, each row-major; all else is a view of it.
+"""The layout of parameters: one flat vector W(1), b(1), W(2), b(2), …, each row-major, and views of it.
 
 W(l), (s(l), s(l+1)), and b(l), (s(l+1),), together are one matrix whose last row is the bias. Without
 biases there are the weights alone.
@@ -20,7 +20,7 @@ SLACK_BYTES = 128  # kernels read up to two vectors past the end, and ignore wha
 
 
 def n_parameters(sizes: Sequence[int], dtype: DTypeLike, bias: bool = True) -> int:
-    """The number of parameters; ValueError where they are more than memory can address."""
+    """Return the number of parameters; raise ValueError if they are more than memory can address."""
     n = sum((n_in + bias) * n_out for n_in, n_out in pairwise(sizes))
     if n * np.dtype(dtype).itemsize * 8 > sys.maxsize:
         raise ValueError(f"sizes {list(sizes)} make more parameters than can be addressed")
@@ -30,7 +30,7 @@ def n_parameters(sizes: Sequence[int], dtype: DTypeLike, bias: bool = True) -> i
 
 
 def allocate(n: int, dtype: DTypeLike) -> tuple[Array, Array]:
-    """A vector of n zeros at a multiple of 64 bytes, and the same vector with the slack that kernels need."""
+    """Return a vector of n zeros at an address divisible by 64, and the same vector with SLACK_BYTES more."""
     itemsize = np.dtype(dtype).itemsize
     memory = np.zeros(n * itemsize + SLACK_BYTES + 64, dtype=np.uint8)
     start = -memory.ctypes.data % 64
@@ -39,7 +39,7 @@ def allocate(n: int, dtype: DTypeLike) -> tuple[Array, Array]:
 
 
 def views(flat: Array, sizes: Sequence[int], bias: bool = True) -> tuple[Layers, Layers]:
-    """(W(1), W(2), …) and (b(1), b(2), …), without biases (), as views of the flat vector."""
+    """Return (W(1), W(2), …) and (b(1), b(2), …), or () without biases, as views of the flat vector."""
     weights: list[Array] = []
     biases: list[Array] = []
     start = 0
@@ -52,7 +52,7 @@ def views(flat: Array, sizes: Sequence[int], bias: bool = True) -> tuple[Layers,
 
 
 def thetas(weights: Sequence[Array], biases: Sequence[Array]) -> list[Array]:
-    """The textbook form, copies: Theta(l) = [b(l) | W(l)^T], (s(l+1), 1 + s(l)); without biases b = 0."""
+    """Return copies in the textbook's form, [b(l) | W(l)^T], (s(l+1), 1 + s(l)); without biases b = 0."""
     columns = biases or [np.zeros(W.shape[1], W.dtype) for W in weights]
     return [np.column_stack([b, W.T]) for W, b in zip(weights, columns, strict=True)]
 
@@ -68,10 +68,12 @@ def check_biases(matrices: Sequence[Array], bias: bool) -> None:
 
 
 def sizes_of(given: Sequence[Any]) -> tuple[list[Array], list[int]]:
-    """Check textbook matrices: the arrays, and the sizes they chain to.
+    """Check textbook matrices; return them as arrays, and the sizes s(1), …, s(L) of their network.
 
     Raises
     ------
+    TypeError
+        If it is no sequence, or a matrix does not hold numbers.
     ValueError
         If the sequence is empty, a matrix is not 2-D, or its columns do not match the rows of the one before.
     """

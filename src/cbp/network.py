@@ -1,6 +1,6 @@
-"""The network: what can be done with it. Each method arranges calls.
+"""The network and its methods, which call other modules to do the work.
 
-Longer than other files, since three quarters of it are the docstrings that users read.
+This file is longer than others, since three quarters of it are docstrings that users read.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ from cbp.training.history import Epoch, History
 from cbp.training.state import TrainingState
 from cbp.training.steps import Steps
 
-# Up to which sizes loss and gradient take the short way, which keeps its workspace: that is small too.
+# The largest sizes for which loss and gradient take the short way, `_at_once`. It keeps its workspace, which
+# is small for these sizes.
 AT_ONCE_PARAMETERS = 20_000
 AT_ONCE_UNITS = 1000  # of the widest layer
 AT_ONCE_WORK = 5_000_000  # examples times parameters: less than a millisecond, so that Ctrl-C can wait
-# Examples up to which predict first tries without conversion.
+# The number of examples below which predict first tries to use X without conversion.
 AT_ONCE_ROWS = 100_000
 
 
@@ -54,29 +55,30 @@ class Network(Structure):
     hidden : str or (str, float), or a sequence of them, default "sigmoid"
         Activation g of the hidden layers, one for all or one for each: "sigmoid", "tanh", "relu", "identity",
         "leaky_relu", "elu", "selu", "softplus", "silu" or "gelu". Some may come with a number:
-        ("leaky_relu", slope), by default 0.01, and ("elu", alpha), 1. `cbp.functions` has the formulas.
+        ("leaky_relu", slope), where the default is 0.01, and ("elu", alpha), where it is 1. `cbp.functions`
+        has the formulas.
     output : str or (str, float), default "softmax"
-        Activation of the outputs: one of those, "exp" (numbers above 0), or "softmax" (classes that exclude
-        each other; at least two units).
+        Activation of the outputs: one of those above, "exp" (numbers above 0), or "softmax" (classes that
+        exclude each other; at least two units).
     loss : str or (str, float), optional
         "cross_entropy" (sigmoid: binary, for each unit; softmax: categorical), "squared_error", ½ Σ (a − y)²,
-        "absolute_error", ("huber", delta), by default 1, "log_cosh", ("quantile", level), 0.5, or for exp
-        "poisson" and "gamma". Summed over the outputs. Default: cross_entropy for sigmoid and softmax,
-        poisson for exp, else squared_error.
+        "absolute_error", ("huber", delta), where the default is 1, "log_cosh", ("quantile", level), where it
+        is 0.5, or for exp "poisson" and "gamma". The loss of an example is the sum over its outputs. Default:
+        cross_entropy for sigmoid and softmax, poisson for exp, else squared_error.
     l2, l1 : float or sequence of float, default 0.0
         λ of the penalties λ/(2m) Σ W² and λ/m Σ |W|, one for all layers of weights or one for each, at least
         0; biases are exempt. The derivative of |W| is taken to be the sign of W, and 0 for 0 (a subgradient).
         In a minibatch step m is the size of the minibatch, so that a λ weighs more the smaller the batches
-        are. One that is not 0 must not become 0 in `dtype`, nor infinite.
+        are. A λ above 0 must not become 0 or infinite in `dtype`.
     bias : bool, default True
         Whether layers have biases b(l). Without them `biases` is empty, and `parameters` holds weights
         alone.
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and computations.
     init : str or callable, optional
-        First weights: "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform",
-        "lecun_normal" or "zeros", or a function of a Generator and a shape (s(l), s(l+1)) that returns an
-        array of that shape. Default: see Notes. Biases start at 0.
+        Initial weights: "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform",
+        "lecun_normal" or "zeros", or a function that takes a Generator and a shape (s(l), s(l+1)) and returns
+        an array of that shape. Default: see Notes. Biases start at 0.
     rng : int or numpy.random.Generator, optional
         Seed or source of the initial weights and of shuffling. A Generator is used, not copied. Default:
         entropy from the operating system.
@@ -111,12 +113,12 @@ class Network(Structure):
 
     @classmethod
     def from_thetas(cls, thetas: Sequence[ArrayLike], **options: Any) -> Network:
-        """A network with the parameters of textbook matrices Θ(l) = [b(l) ǀ W(l)ᵀ], (s(l+1), 1 + s(l)).
+        """Make a network from textbook matrices Θ(l) = [b(l) ǀ W(l)ᵀ], (s(l+1), 1 + s(l)).
 
         Parameters
         ----------
         thetas : sequence of array-like
-            One matrix a layer of weights; each has one column more than the one before it has rows.
+            One matrix for each layer of weights; it has one column more than the matrix before it has rows.
         **options
             As for `Network`, with the same defaults. With ``bias=False`` the first columns must be 0.
 
@@ -141,10 +143,10 @@ class Network(Structure):
     # Forward
 
     def predict(self, X: ArrayLike, out: Array | None = None) -> Array:
-        """Outputs a(L).
+        """Compute the outputs a(L).
 
-        With a single output they are (m, 1), also where the targets of `fit` were (m,). Beware of
-        ``net(X) - Y`` then: NumPy makes it an array of shape (m, m), whose mean square means nothing. Write
+        With a single output they are (m, 1), even if the targets of `fit` were (m,). Then beware of
+        ``net(X) - Y``: NumPy makes it an array of shape (m, m), whose mean square means nothing. Write
         ``net(X).ravel() - Y``, or use `loss`, `r2` or `accuracy`.
 
         Parameters
@@ -152,8 +154,8 @@ class Network(Structure):
         X : array-like, (m, s(1)) or (s(1),)
             Examples, or one. The columns of a data frame are put in the order of `feature_names`.
         out : ndarray, (m, s(L)) or (s(L),), optional
-            C-contiguous array of the network's dtype to write to, and return; it may be X itself, but must
-            not overlap it otherwise.
+            C-contiguous array of the network's dtype to write to, and to return. It may be X itself, but must
+            not overlap X in any other way.
 
         Returns
         -------
@@ -197,7 +199,7 @@ class Network(Structure):
         return self.predict(X)
 
     def _forward(self, array: Array, out: list[Array | None]) -> None:
-        """Forward propagation by parts, so that Ctrl-C is heard and a mapped array is not read whole."""
+        """Do forward propagation in parts, to react to Ctrl-C, and never to load all of a memory-mapped X."""
         m, n_threads = len(array), self._thread_count()
         step = passes.forward_rows(self.n_parameters, self._sizes[0] * self._dtype.itemsize)
         for start in range(0, m, step):
@@ -210,25 +212,26 @@ class Network(Structure):
                 raise refusal("X_NOT_FINITE", "X", part[row], *place, self._dtype, names)
 
     def activations(self, X: ArrayLike) -> list[Array]:
-        """[a(1), …, a(L)] for examples X, (m, s(1)); each (m, s(l)), a(1) a copy of X."""
+        """Compute [a(1), …, a(L)] for examples X, (m, s(1)); each is (m, s(l)), and a(1) is a copy of X."""
         array = arrays.rows(X, self._sizes[0], "X", self._feature_names)
         a: list[Array] = [np.empty((len(array), n), dtype=self._dtype) for n in self._sizes[1:]]
         self._forward(array, list(a))
         return [array.astype(self._dtype), *a]
 
     def predict_labels(self, X: ArrayLike) -> Array:
-        """Class labels: for softmax the most probable, (m,); for sigmoid whether a ≥ ½, (m, s(L)); int64.
+        """Return class labels, int64.
 
-        For one row (s(1),) a label, or (s(L),). Several sigmoid outputs are answers to as many questions.
-        Where they are classes that exclude each other, as after training on class labels, the label is
-        ``net.predict(X).argmax(axis=1)``.
+        For softmax they are the most probable classes, (m,); for sigmoid whether a ≥ ½, (m, s(L)). For one
+        example X, (s(1),), they are a single label, or (s(L),). Each of several sigmoid outputs answers a
+        question of its own. Where these outputs stand for classes that exclude each other, as after training
+        on class labels, the labels are ``net.predict(X).argmax(axis=1)`` instead.
 
         Raises
         ------
         TypeError, ValueError
             If the output is neither softmax nor sigmoid, or X is not as for `predict`.
         FloatingPointError
-            If an output is not finite, since a parameter is not or sums overflow: NaN is not of any class.
+            If an output is not finite, since a parameter is not finite or sums overflow. NaN is of no class.
         """
         arguments.check_classifies(self.output, "predict_labels")
         a = self.predict(X)
@@ -236,7 +239,7 @@ class Network(Structure):
         return a.argmax(axis=-1) if self.output == "softmax" else (a >= 0.5).astype(np.int64)
 
     def accuracy(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Share of right answers, from 0 to 1; with weights w, Σ w of the right ones / Σ w.
+        """Compute the share of right answers, from 0 to 1; with weights w, Σ w of the right / Σ w of all.
 
         Parameters
         ----------
@@ -244,11 +247,11 @@ class Network(Structure):
             Examples.
         Y : array-like
             As for `fit`. It decides what counts as an answer. With class labels, (m,) for several outputs,
-            and with softmax whatever its targets are, an **example** is right if its largest output is that
-            of its class. Else, for sigmoid, every **unit** counts by itself, and is right if both or neither
-            of its output and target are at least ½. Where each row of Y has a single 1, units that should be
-            0 make that too kind: one example in twenty may be wrong where 99 % of the units are right. Give
-            labels then: ``Y.argmax(axis=1)``.
+            and with softmax for targets of any form, an **example** is right if its largest output is that of
+            its class. Otherwise, for sigmoid, every **unit** counts by itself, and is right if its output and
+            its target are both at least ½, or both less. Where each row of Y has a single 1, most units
+            should be 0, so that this share is misleadingly high: 99 % of the units may be right although one
+            example in twenty is wrong. Then give labels instead: ``Y.argmax(axis=1)``.
         sample_weight : array-like, (m,), optional
             Weights of the examples: at least 0, not all 0.
 
@@ -275,18 +278,20 @@ class Network(Structure):
         return scores.accuracy(self._finite_outputs(inputs), targets, self.output == "softmax", weights)
 
     def r2(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Coefficient of determination R²: 1 if all is right, 0 for what the mean of the targets would do.
+        """Compute R², the coefficient of determination.
 
-        1 − Σ w (y − a)² / Σ w (y − ȳ)² of each output, with ȳ = Σ w y / Σ w; the mean over the outputs. In
-        double precision, as scikit-learn's ``r2_score`` with ``multioutput="uniform_average"``.
+        It is 1 if all outputs are right, and 0 if all are the mean of the targets. For one output it is
+        1 − Σ w (y − a)² / Σ w (y − ȳ)², with ȳ = Σ w y / Σ w, and for several outputs the mean of these. It
+        is computed in double precision, and equals scikit-learn's ``r2_score`` with
+        ``multioutput="uniform_average"``.
 
         Parameters
         ----------
         X : array-like, (m, s(1))
             At least two examples: a single target has no variance.
         Y : array-like, (m, s(L)), or (m,) for one output
-            Numbers, not class labels. Where those of an output are all equal, its R² is 1 if it is right
-            everywhere, else 0.
+            Numbers, not class labels. Where the targets of an output are all equal, its R² is 1 if it is
+            right everywhere, else 0.
         sample_weight : array-like, (m,), optional
             Weights w: at least 0, and at least two above 0. Default: 1.
 
@@ -311,16 +316,16 @@ class Network(Structure):
     def _scored(
         self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None, *, labels: bool = True
     ) -> tuple[Array, Array, Array | None]:
-        """What a score compares: inputs, targets as they came, and weights."""
+        """Return what a score compares: inputs, targets in the dtype that they came in, and weights."""
         inputs = arrays.examples_of(X, self._sizes[0], "X", self._feature_names)
         m, n, softmax = len(inputs), self._sizes[-1], self.output == "softmax"
         wanted = arrays.finite(targets(Y, m, n, softmax, "Y", labels=labels), "Y")
         return inputs, wanted, arrays.weights(sample_weight, m, np.float64)
 
     def _finite_outputs(self, X: Array) -> Array:
-        """The outputs, if they and the parameters are finite; FloatingPointError if not."""
-        # Not by `weights` and `biases`: once those have been looked at, partial_fit has to compare them.
-        scores.refuse_parameters(self._weights, self._biases)  # infinite ones may have finite outputs
+        """Return the outputs; raise FloatingPointError if they or the parameters are not finite."""
+        # Not by the properties `weights` and `biases`: then partial_fit would have to look for changes.
+        scores.refuse_parameters(self._weights, self._biases)  # even if outputs are finite
         a = self.predict(X)
         scores.refuse_not_finite(a, self._weights, self._biases)
         return a
@@ -328,9 +333,10 @@ class Network(Structure):
     # Loss and gradient
 
     def loss(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """J = (1/m) Σ loss(a(L), y) + λ/(2m) Σ W²; with weights w, Σ w loss and m = Σ w.
+        """Compute J = (1/m) Σ loss(a(L), y) + λ/(2m) Σ W² + λ'/m Σ |W|, where λ is `l2` and λ' is `l1`.
 
-        X, Y, sample_weight and the errors as for `fit`; a J that is not finite is returned as it is.
+        With weights w, the first sum is Σ w loss(a(L), y), and m = Σ w. X, Y, sample_weight and the errors
+        are as for `fit`. A J that is not finite is returned as it is.
         """
         if sample_weight is None and (J := self._at_once("loss", X, Y, None)) is not None:
             return J
@@ -340,7 +346,7 @@ class Network(Structure):
     def gradient(
         self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None, *, inputs: bool = False
     ) -> Gradient:
-        """The gradient D of J, by backpropagation.
+        """Compute D, the gradient of J (see `loss`), by backpropagation.
 
         Parameters
         ----------
@@ -352,8 +358,8 @@ class Network(Structure):
         Returns
         -------
         Gradient
-            `parameters` flat, `weights` and `biases` views of it, `thetas`, `loss` J, `inputs` (m, s(1)) or
-            None.
+            Its attributes are `parameters`, which is flat, `weights` and `biases`, views of it, `thetas`,
+            `loss`, which is J, and `inputs`, (m, s(1)) or None.
         """
         D = np.empty(len(self._parameters), self._dtype)
         if sample_weight is None and not inputs and (J := self._at_once("gradient", X, Y, D)) is not None:
@@ -364,9 +370,10 @@ class Network(Structure):
         return Gradient(D, J, to_inputs, self._sizes, self._bias)
 
     def _at_once(self, mode: str, X: Any, Y: Any, D: Array | None) -> float | None:
-        """J, and D its gradient, of ready arrays and little work, where all else would take longer than that.
+        """Return J, and write its gradient to D, if the arrays need no conversion and the work is little.
 
-        None: take the long way, which also says what may be wrong. Passes are kept for the next such call.
+        Otherwise return None: the caller must take the longer way, which also says what may be wrong. The
+        pass is kept for the next such call.
         """
         if type(X) is not np.ndarray or type(Y) is not np.ndarray or not X.dtype == Y.dtype == self._dtype:
             return None
@@ -374,7 +381,7 @@ class Network(Structure):
         if m == 0 or n > AT_ONCE_PARAMETERS or m * n > AT_ONCE_WORK or max(self._sizes) > AT_ONCE_UNITS:
             return None
         n_threads = self._thread_count()
-        run = self._passes.pop(mode, None)  # from here on no other thread's
+        run = self._passes.pop(mode, None)  # removed, so that no other thread uses it meanwhile
         if run is None or (run.batch, run.n_threads) != (m, n_threads):
             run = _core.Pass(self._engine, _core.MODES[mode], m, n_threads)
         J: float | None = run.evaluate(X, Y, D, self._penalties)
@@ -382,10 +389,12 @@ class Network(Structure):
         return J
 
     def check_gradient(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Relative difference ‖D − D′‖ / (‖D‖ + ‖D′‖) between `gradient` and central differences.
+        """Compute ‖D − D′‖ / (‖D‖ + ‖D′‖), with D from `gradient` and D′ from central differences of J.
 
-        Computed in double precision on a copy; 1e-8 and less is right. Four losses a parameter: for small
-        networks and few examples. At a kink, as relu and absolute_error have one, there is no gradient.
+        This relative difference is computed in double precision on a copy of the network, and is 1e-8 or less
+        if the gradient is right. It takes four losses for each parameter, or two if J has kinks, and so is
+        for small networks and few examples. At a kink, as relu and absolute_error have one, there is no
+        gradient.
         """
         twin = Network._of(self._architecture.changed(dtype="float64"), n_threads=self._n_threads)
         twin.parameters = self._copy_of_parameters()
@@ -417,21 +426,22 @@ class Network(Structure):
     ) -> History:
         """Train from the parameters as they are, with fresh optimiser state.
 
-        `l2`, `n_threads` and parameters that a callback sets hold from the next epoch on; a copy or pickle
-        that it makes has the optimiser's state as it is then.
+        If a callback sets `l2`, `l1`, `n_threads` or parameters, they hold from the next epoch on. A copy or
+        pickle that a callback makes has the optimiser's state of that moment.
 
         Parameters
         ----------
         X : array-like, (m, s(1))
-            Examples. Never written to, and never copied where C-contiguous, aligned, native and of the
-            network's dtype; memory-mapped arrays are converted part by part, anything else once. The names
-            of a data frame's columns are kept as `feature_names`, or if those are the same names in another
-            order, the columns are put in that. Anything else makes the network forget them.
+            Examples. They are never written to, and not copied if C-contiguous, aligned, native and of the
+            network's dtype. Otherwise memory-mapped arrays are converted part by part, and anything else
+            once. The names of a data frame's columns are kept as `feature_names`. If these are the same names
+            already, in another order, they stay, and the columns are put in their order. An X whose columns
+            have no names makes the network forget them.
         Y : array-like
             Targets: (m, s(L)), for softmax probabilities whose rows sum to 1, for sigmoid with cross-entropy
-            numbers in [0, 1]. For several outputs (m,) is whole class labels 0 … s(L) − 1: the output of the
-            class should be 1, and the others 0, for tanh too. For one output (m,) is its numbers; `predict`
-            answers (m, 1) to them all the same, so that ``predict(X) - Y`` has shape (m, m).
+            numbers in [0, 1]. For several outputs, (m,) holds class labels, whole numbers 0 … s(L) − 1: the
+            output of the class should be 1, and the others 0, for tanh too. For one output, (m,) holds its
+            targets; `predict` returns (m, 1) even then, so that ``predict(X) - Y`` has shape (m, m).
         epochs : int, default 100
             Times to go through the examples; may be 0.
         batch_size : int or None, default 32
@@ -439,36 +449,38 @@ class Network(Structure):
         optimizer : Optimizer, optional
             ``cbp.SGD(0.1, momentum=0.9)``, for example; the README lists all. Default: ``cbp.Adam()``.
         shuffle : bool, default True
-            Go through the examples in a new order each epoch, drawn from `rng`; for up to 2³² − 1 of them.
+            Go through the examples in a new order each epoch, drawn from `rng`; for up to 2³² − 1 examples.
         sample_weight : array-like, (m,), optional
             Weights of the examples: at least 0, not all 0.
         validation_data : (X, Y) or (X, Y, sample_weight), optional
             What to compute `Epoch.validation_loss` on after each epoch: the loss without the penalty. A data
             frame must have the names of the one that is trained on, in any order.
         callbacks : iterable of callables
-            Each is called with the `Epoch` after it; training stops when one returns True, and goes on after
-            False or None. Anything else is refused, when the epoch is in the history.
+            Each is called after an epoch, with its `Epoch`. Training stops when one returns True, and goes on
+            after False or None. Anything else is a TypeError; the epoch is in the history by then.
         progress : bool, optional
             Whether to show progress on stderr. Default: in a terminal or notebook, on runs of over 2 s.
 
         Returns
         -------
         History
-            An `Epoch` each: loss, validation loss, seconds, examples a second. It is `net.history` too.
+            It has an `Epoch` for each epoch: loss, validation loss, seconds, examples a second. It is also
+            `net.history`.
 
         Raises
         ------
         TypeError, ValueError
             If something does not fit, X or Y hold NaN, infinity or targets out of range, or the optimizer has
-            a number that becomes 0, 1 or infinite in the network's dtype. The parameters are those from
-            before.
+            a number that becomes 0, 1 or infinite in the network's dtype. The parameters are then those from
+            before the call.
         FloatingPointError
             If the loss or a parameter stops being finite, mostly from too large a learning rate or inputs
             that are not scaled. The parameters are those of the last finite epoch.
         RuntimeError
             If the network is being trained already.
         KeyboardInterrupt
-            After Ctrl-C: the parameters stay as they stand, `net.history` has the epochs completed.
+            After Ctrl-C. The parameters are those after the last step; `net.history` has the epochs
+            completed.
         """
         columns = frames.adopted(X, self._feature_names, "X")
         examples = self._examples(X, Y, sample_weight, columns)
@@ -502,14 +514,15 @@ class Network(Structure):
     ) -> Network:
         """Train for one pass over the examples, going on with the optimiser's state.
 
-        Parameters are as for `fit`. The state is that of the last `fit` or `partial_fit`. An optimizer of the
-        same class goes on with it, whatever its numbers, so that each call may have a learning rate of its
-        own: a velocity starts at 0 when SGD's momentum rises from 0, and is forgotten when it falls to 0. One
-        of another class starts afresh; None goes on with the last one (and is ``cbp.Adam()`` where there is
-        none). To start afresh with the same class, call `fit` with ``epochs=0`` first.
+        The arguments are as for `fit`. The state is that of the last `fit` or `partial_fit`. An optimizer of
+        the same class goes on with it, whatever its numbers are, so that each call may have a learning rate
+        of its own. (A velocity starts at 0 when SGD's momentum rises from 0, and is forgotten when the
+        momentum falls to 0.) An optimizer of another class starts with a fresh state. None goes on with the
+        last optimizer, or starts ``cbp.Adam()`` if there is none. To start afresh with the same class, call
+        `fit` with ``epochs=0`` first.
 
-        `feature_names` stay, and a data frame must have them, in any order; if there are none yet, those of
-        the frame are taken.
+        `feature_names` stay, and a data frame must have them, in any order. If there are none yet, the names
+        of the data frame are kept.
 
         Returns
         -------
@@ -523,11 +536,12 @@ class Network(Structure):
 
         Notes
         -----
-        The network keeps what the steps work on for the next call, as packing it again would take longer than
-        a step on a few examples: with Adam about six times the memory of its parameters, and the workspace of
-        a minibatch. It is freed by `fit`, replaced when the minibatches or the class of optimizer change, and
-        not part of copies, pickles and files. Parameters may be written at any time all the same: once
-        `parameters`, `weights` or `biases` have been looked at, each call compares them with its own first.
+        The network keeps the memory that the steps work on for the next call, since to fill it again would
+        take longer than a step on a few examples. With Adam it is about six times the memory of the
+        parameters, and the workspace of a minibatch. `fit` frees it, and another size of the minibatches or
+        class of optimizer replaces it. It is not part of copies, pickles and files. You may still write to
+        the parameters at any time: once `parameters`, `weights` or `biases` have been read, each call first
+        compares the parameters with its own copy of them.
         """
         columns = self._feature_names or frames.names_of(X, "X")
         examples = self._examples(X, Y, sample_weight, columns)
@@ -537,7 +551,7 @@ class Network(Structure):
         return self
 
     def _state_for(self, wanted: Optimizer | None) -> OptimizerState | Steps:
-        """The optimiser's state to go on from: a fresh one where another class of optimiser is wanted."""
+        """Return the optimiser's state to go on from; a fresh one if another class of optimiser is wanted."""
         state = self._state
         if state is None or (wanted is not None and type(wanted) is not type(state.optimizer)):
             return OptimizerState(wanted or Adam())
@@ -554,9 +568,9 @@ class Network(Structure):
         going_on: bool,
         state: TrainingState | None = None,
     ) -> Iterator[Training]:
-        """The one training that a network can be in at a time: fresh, going on, or taking `state` up.
+        """Enter a training, of which a network can be in one at a time: fresh, going on, or from `state`.
 
-        It leaves its optimiser's state, if finite.
+        On leaving, the network keeps the optimiser's state that `Training.close` returns.
         """
         size = None if batch_size is None else scalars.count(batch_size, "batch_size", least=1)
         lock = self._locks.setdefault(forks.depth, threading.Lock())
@@ -580,7 +594,7 @@ class Network(Structure):
             try:
                 yield trainer
             finally:
-                if not trainer.undone:  # as the parameters
+                if not trainer.undone:  # if undone, the names stay as they were, like the parameters
                     self._feature_names = examples.feature_names
                 self._set_state(trainer.close(self._state))
         finally:
@@ -592,7 +606,7 @@ class Network(Structure):
     def _validation(
         self, data: tuple[ArrayLike, ...] | None, columns: frames.Names | None
     ) -> Callable[[], float] | None:
-        """The function that computes the loss of validation_data, without the penalty."""
+        """Return the function that computes the loss of validation_data, without the penalty."""
         if data is None:
             return None
         X, Y, sample_weight = arguments.validation_data(data)
@@ -608,7 +622,7 @@ class Network(Structure):
         columns: frames.Names | None,
         names: tuple[str, str, str] = ("X", "Y", "sample_weight"),
     ) -> Examples:
-        """What a call is given, ready; `columns` are the names that a data frame must have."""
+        """Check and convert the examples of a call; `columns` are the names that a data frame must have."""
         return arrays.examples(
             X,
             Y,
@@ -630,15 +644,16 @@ class Network(Structure):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write shapes, parameters, `feature_names` and `metadata` to a file that `cbp.load` reads.
 
-        It is NumPy's .npz, without pickle.
+        The file is in NumPy's format .npz, without pickle.
 
-        `metadata` comes back equal, and of the same types: it may hold dicts with texts for keys, lists, str,
-        int, float (NaN and infinity too), bool and None. Other attributes are not saved; `pickle` keeps them.
+        `metadata` comes back equal, and with the same types. It may hold dicts (with keys of str), lists,
+        str, int, float (NaN and infinity too), bool and None. Other attributes are not saved; `pickle` keeps
+        them.
 
         Parameters
         ----------
         path : path-like
-            Written as given, without an ending added; an existing file is replaced once the new one is whole.
+            Used as given, without an ending added. An existing file is replaced once the new one is complete.
 
         Raises
         ------
@@ -652,13 +667,13 @@ class Network(Structure):
 
 
 def load(path: str | os.PathLike[str], *, rng: int | np.random.Generator | None = None) -> Network:
-    """A network from a file of `Network.save`.
+    """Make a network from a file of `Network.save`.
 
     Parameters
     ----------
     path : path-like
     rng : int or numpy.random.Generator, optional
-        For shuffling, as in `Network`: a file holds no random state.
+        Seed or source of shuffling, as in `Network`: a file holds no random state.
 
     Raises
     ------

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def generator(rng: Any) -> np.random.Generator:
-    """A Generator for a seed, None, or a Generator, which is used itself.
+    """Return a new Generator for a seed or None; return a Generator itself.
 
     Raises
     ------
@@ -30,8 +30,8 @@ def generator(rng: Any) -> np.random.Generator:
 
 
 def spawn(source: np.random.Generator) -> np.random.Generator:
-    """An independent child, for which nothing is drawn from the source."""
+    """Return an independent child of a Generator, without drawing from it; else the Generator itself."""
     try:
         return source.spawn(1)[0]
-    except TypeError:  # its bit generator was made without a seed sequence
+    except TypeError:  # a bit generator that was made without a seed sequence has no children
         return source

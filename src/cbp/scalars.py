@@ -10,7 +10,7 @@ import numpy as np
 
 
 def kind(value: Any) -> str:
-    """The name of the value's type, for messages where the value itself may be long."""
+    """Return the name of the value's type, for messages where the value itself may be long."""
     return type(value).__name__
 
 
@@ -22,7 +22,7 @@ def count(
     wanted: str = "a whole number",
     got: Callable[[Any], str] = repr,
 ) -> int:
-    """A whole number of at least `least`; `wanted` and `got` are words for the TypeError."""
+    """Return a whole number of at least `least`; `wanted` and `got` make words for the TypeError."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -35,7 +35,7 @@ def count(
 
 
 def count_or_none(value: Any, argument: str) -> int | None:
-    """A whole number of at least 1, or None."""
+    """Return a whole number of at least 1, or None."""
     if value is None:
         return None
     return count(value, argument, 1, wanted="a whole number or None", got=kind)
@@ -44,13 +44,13 @@ def count_or_none(value: Any, argument: str) -> int | None:
 def non_negative(
     value: Any, argument: str, *, below: float = math.inf, got: Callable[[Any], str] = repr
 ) -> float:
-    """A finite number of at least 0 and less than `below`; `got` makes a word for the TypeError."""
+    """Return a finite number of at least 0 and less than `below`; `got` makes a word for the TypeError."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{argument} must be a number, got {got(value)}")
     limit = "finite" if below == math.inf else f"less than {below:g}"
     try:
         number = float(value)
-    except OverflowError:  # its digits would fill the screen
+    except OverflowError:  # the message leaves out its digits, which would fill the screen
         raise ValueError(
             f"{argument} must be at least 0 and {limit}, got {kind(value)} that no float holds"
         ) from None
@@ -60,14 +60,14 @@ def non_negative(
 
 
 def flag(value: Any, argument: str) -> bool:
-    """True or False."""
+    """Return the value as a bool, if it is True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{argument} must be True or False, got {kind(value)}")
     return bool(value)
 
 
 def real(value: Any, argument: str, *, least: float, below: float = math.inf, above: bool = False) -> float:
-    """A finite number from `least`, or above it where `above`, to less than `below`."""
+    """Return a finite number less than `below`, and at least `least`, or above it if `above`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{argument} must be a number, got {kind(value)}")
     number = float(value)

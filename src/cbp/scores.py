@@ -8,7 +8,11 @@ from cbp.examples.conversion import Array
 
 
 def accuracy(a: Array, Y: Array, softmax: bool, weights: Array | None) -> float:
-    """The share of right answers: an example's largest output for labels and softmax, else every unit."""
+    """Return the share of right answers.
+
+    For labels, and for softmax, an example is right if its largest output is that of its class. Otherwise
+    every unit counts by itself.
+    """
     if Y.ndim == 1 or softmax:
         right = a.argmax(axis=1) == (Y if Y.ndim == 1 else Y.argmax(axis=1))
     else:
@@ -17,9 +21,9 @@ def accuracy(a: Array, Y: Array, softmax: bool, weights: Array | None) -> float:
 
 
 def r2(a: Array, Y: Array, weights: Array | None) -> float:
-    """The mean over outputs of 1 − Σ w (y − a)² / Σ w (y − ȳ)², with ȳ = Σ w y / Σ w.
+    """Return the mean over the outputs of 1 − Σ w (y − a)² / Σ w (y − ȳ)², with ȳ = Σ w y / Σ w.
 
-    Where all y of an output are equal: 1 if it is right everywhere, else 0.
+    An output whose y are all equal counts 1 if it is right everywhere, else 0.
     """
     w = np.ones(len(Y)) if weights is None else weights / weights.max()
     y, a = Y[w > 0].astype(np.float64), a[w > 0].astype(np.float64)
@@ -28,7 +32,7 @@ def r2(a: Array, Y: Array, weights: Array | None) -> float:
         raise ValueError(
             f"r2 needs at least 2 examples of a weight above 0, got {len(w)}: a single target has no variance"
         )
-    constant = (y == y[0]).all(axis=0)  # asked directly: the mean of equal numbers may be rounded
+    constant = (y == y[0]).all(axis=0)  # not by a spread of 0: the mean of equal y may be rounded
     exponent = np.frexp(np.abs(y).max(axis=0))[1]
     with np.errstate(over="ignore"):  # an infinite error makes an R² of minus infinity
         y, a = np.ldexp(y, -exponent), np.ldexp(a, -exponent)  # so that squares of large targets are finite
@@ -38,7 +42,7 @@ def r2(a: Array, Y: Array, weights: Array | None) -> float:
 
 
 def refuse_not_finite(a: Array, weights: Sequence[Array], biases: Sequence[Array]) -> None:
-    """Refuse outputs, (m, s(L)) or (s(L),), that are not finite: to argmax, NaN is the largest."""
+    """Refuse outputs, (m, s(L)) or (s(L),), that are not finite: argmax takes NaN for the largest."""
     bad = ~np.isfinite(a)
     if not bad.any():
         return

@@ -1,4 +1,4 @@
-"""What a network is: its shapes, its parameters, and the core's handle on them."""
+"""The attributes of a network: its shapes, its parameters, and the `Engine` that computes with them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Structure:
 
     @classmethod
     def _of(cls, what: Architecture, *, rng: Any = None, n_threads: int | None = None) -> Self:
-        """A network with parameters of 0. Nothing is drawn from `rng`."""
+        """Return a network with parameters of 0. Nothing is drawn from `rng`."""
         network = cls.__new__(cls)
         network._start(what, n_threads)
         network._shuffler = spawn(generator(rng))
@@ -77,9 +77,9 @@ class Structure:
         self._build()
 
     def _build(self) -> None:
-        """Everything that follows from shapes: the vector at rest, its views, the core's handle."""
+        """Make all that follows from the shapes: the flat vector of parameters, its views, the `Engine`."""
         what = self._architecture
-        # Attributes of their own, since some calls take less than a microsecond.
+        # Kept as attributes too, since looking them up in the record would slow the shortest calls.
         self._sizes, self._bias, self._dtype, self._penalties = (
             what.sizes,
             what.bias,
@@ -93,13 +93,13 @@ class Structure:
             self._table, what.dtype.itemsize, what.sizes, *what.for_kernels, what.bias, storage
         )
         self._state: OptimizerState | Steps | None = None
-        self._passes: dict[str, _core.Pass] = {}  # of loss and gradient
-        # By process (`forks.depth`): a lock held in the parent of a fork is not held in the child.
+        self._passes: dict[str, _core.Pass] = {}  # kept by loss and gradient for their next calls
+        # One lock a process (`forks.depth`): a child of fork inherits locks that nothing there would release.
         self._locks: dict[int, threading.Lock] = {}
         self._rests: dict[int, threading.RLock] = {}
 
     def _rest_lock(self) -> threading.RLock:
-        """The lock under which the parameters and the optimiser's state are replaced, or copied as a whole.
+        """Return the lock under which parameters and optimiser's state are replaced, or copied as a whole.
 
         The thread that holds it may take it again, since a signal handler may copy the network.
         """
@@ -109,7 +109,7 @@ class Structure:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """s(1), …, s(L)."""
+        """The numbers of units of the layers: s(1), …, s(L)."""
         return self._sizes
 
     @property
@@ -183,8 +183,9 @@ class Structure:
 
         `fit` on a data frame whose columns are all named by strings keeps their names here; on anything else
         it forgets them. From then on every method but `fit` puts the columns of a data frame in this order,
-        and refuses other names. `fit` takes over new names, and keeps the known order for the same names.
-        Arrays have no names, and go by their order.
+        and refuses other names. `fit` accepts other names, which replace these. If a data frame has the same
+        names in another order, `fit` keeps the order of these. The columns of an array have no names, and
+        stay in their order.
         """
         return self._feature_names
 
@@ -219,7 +220,7 @@ class Structure:
     def weights(self) -> Layers:
         """(W(1), …), writable views of `parameters`, each (s(l), s(l+1)).
 
-        Assignment, to one as to all, copies into them: ``net.weights[0] -= step``, ``net.weights = arrays``.
+        Assigning to one or all copies into the views: ``net.weights[0] -= step``, ``net.weights = arrays``.
         """
         self._engine.expose()
         return self._weights
@@ -247,14 +248,17 @@ class Structure:
 
     @property
     def thetas(self) -> list[Array]:
-        """[Θ(1), …], copies in the textbook's form [b(l) ǀ W(l)ᵀ], each (s(l+1), 1 + s(l)); b may be 0."""
+        """[Θ(1), …], copies in the textbook's form [b(l) ǀ W(l)ᵀ], each (s(l+1), 1 + s(l)).
+
+        Without biases, b is 0.
+        """
         with self._rest_lock():
             return layout.thetas(self._weights, self._biases)
 
     def _copy_of_parameters(self) -> Array:
-        """A copy of the parameters, all of one epoch even while another thread trains.
+        """Return a copy of the parameters, all of one epoch even while another thread trains.
 
-        It does not use `parameters`: once that has been read, partial_fit must compare the parameters.
+        It does not read the property `parameters`: after that, `partial_fit` would have to look for changes.
         """
         with self._rest_lock():
             return self._parameters.copy()
@@ -262,18 +266,18 @@ class Structure:
     # Copies
 
     def __getstate__(self) -> Any:
-        """What `copy` and `pickle` keep: every attribute but what `_build` makes, and the parameters.
+        """Return what `copy` and `pickle` keep: parameters, and attributes other than those of `_build`.
 
-        The attributes of subclasses are among them. With slots it is a pair, (attributes, slots).
+        The attributes of subclasses are among them. For a subclass with slots, return (attributes, slots).
         """
         given: Any = super().__getstate__()
         attributes, slots = given if isinstance(given, tuple) else (given, None)
-        # Of a copy of the dict, since another thread that trains may add an attribute.
+        # dict() makes a copy, since another thread that trains may add an attribute.
         state = {name: value for name, value in dict(attributes).items() if name not in BUILT}
         with self._rest_lock():
             state["parameters"] = self._parameters.copy()
             state["_state"] = at_rest(self._state)
-            # Copied, or after `copy.copy` both networks would draw from one stream and add to one history.
+            # Copies: after `copy.copy`, both networks would else draw from one stream, add to one history.
             state["_shuffler"] = copy.deepcopy(self._shuffler)
             state["history"] = copy.copy(self.history)
         return state if slots is None else (state, slots)

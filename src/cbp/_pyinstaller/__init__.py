@@ -4,5 +4,5 @@ import os
 
 
 def hook_dirs() -> list[str]:
-    """Folders with hooks."""
+    """Return the folders that hold hooks."""
     return [os.path.dirname(__file__)]

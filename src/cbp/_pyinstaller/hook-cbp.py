@@ -1,4 +1,4 @@
-"""What PyInstaller adds to a program besides modules: data, and metadata, which tell the version."""
+"""Makes PyInstaller add to a program the data files of cbp, and its metadata, which hold the version."""
 
 from PyInstaller.utils.hooks import collect_data_files, copy_metadata
 

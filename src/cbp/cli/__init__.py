@@ -1,7 +1,7 @@
-"""The command line, ``cbp`` or ``python -m cbp``: what can be typed, and how it ends.
+"""The command line, ``cbp`` or ``python -m cbp``: runs a command and returns the exit status.
 
-Exit status: 0 when all went well; 2 after an error, which is one line on stderr; 130 after Ctrl-C; 141 when
-whoever read the output closed the pipe.
+Exit status: 0 when all went well; 2 after an error, which is printed as one line on stderr; 130 after Ctrl-C;
+141 when the program that read the output closed the pipe.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from cbp.cli.report import complain, note
 
 __all__ = ["main"]
 
-# What a user can cause. Anything else is a fault of this program, and shows where.
+# Errors that a user can cause: one line reports them. Any other exception is a bug, and prints its traceback.
 ERRORS = (OSError, ValueError, TypeError, ArithmeticError, ImportError, MemoryError)
 
-BROKEN_PIPE = 128 + 13  # as a shell reports a program that SIGPIPE ended
+BROKEN_PIPE = 128 + 13  # the exit status that a shell reports for a program ended by SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,19 +37,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     status = run(argv)
-    if sys.stdout is None:  # closed from the start
+    if sys.stdout is None:  # it was closed before the program started
         return status
     try:
         sys.stdout.flush()
     except OSError as error:
-        # Otherwise the interpreter would try again at its end, and complain in its own words.
+        # Otherwise the interpreter would flush again when it exits, and print a message of its own.
         discard_stdout()
         status = status or failure(error)
     return status
 
 
 def run(argv: Sequence[str] | None) -> int:
-    """Run one command, and turn whatever ends it into an exit status."""
+    """Run one command, and return the exit status for its result or for the exception that ended it."""
     parser = build_parser()
     try:
         args = parser.parse_args(argv)
@@ -67,7 +67,7 @@ def run(argv: Sequence[str] | None) -> int:
 
 
 def failure(error: BaseException) -> int:
-    """Report what went wrong, and return the exit status."""
+    """Print an error, except for a closed pipe, and return the exit status for it."""
     if isinstance(error, BrokenPipeError):
         return BROKEN_PIPE
     complain(error)
@@ -75,7 +75,7 @@ def failure(error: BaseException) -> int:
 
 
 def discard_stdout() -> None:
-    """Let the rest of the output go nowhere."""
+    """Redirect stdout to the null device, so that the rest of the output is discarded."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What can be typed: the subcommands, their arguments, and how each is read."""
+"""The parser of the command line: the subcommands, their arguments, and how each argument is read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOUND_OUT = "Only needed where what cbp detects, and prints, is wrong."
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without the usage."""
+    """A parser that reports an error in one line, without the usage message."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -30,13 +30,13 @@ class Parser(argparse.ArgumentParser):
         self.register("action", "store", Once)
 
     def error(self, message: str) -> NoReturn:
-        """Report a wrong argument, and end."""
+        """Report a wrong argument, and end the program."""
         complain(ValueError(f"{message} ({self.prog} --help tells more)"))
         raise SystemExit(2)
 
 
 class Once(argparse.Action):
-    """Stores a value, and refuses a second one: which of them was meant is not for a program to guess."""
+    """Stores the value of an option, and reports an error if the option is given twice."""
 
     def __call__(
         self,
@@ -73,10 +73,10 @@ def build_parser() -> Parser:
 
 
 class Version(argparse.Action):
-    """Prints the version: looked up only when asked for, because that takes a while."""
+    """Prints the version, which is looked up only when asked for, because the look-up is slow."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        """Print the version, and end."""
+        """Print the version, and end the program."""
         print("cbp", package_version())
         parser.exit()
 
@@ -186,7 +186,7 @@ def add_network(group: argparse._ArgumentGroup) -> None:
 
 
 def tried(names: list[str]) -> str:
-    """Return the words for a default that the recipe chooses, the end of a parenthesis included."""
+    """Return the end of a help text, closing bracket included, about a default that the recipe chooses."""
     return (
         f"{' or '.join(dict.fromkeys(names))}, what is best for examples left out; {names[0]} where that "
         "would take long, or with --epochs)"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 HEAD = ("network, batch", "threads", "µs a step", "examples/s", "GFLOP/s", "of peak")
-WIDTHS = (25, 7, 10, 13, 8, 8)  # with a blank between: 76 columns
+WIDTHS = (25, 7, 10, 13, 8, 8)  # in characters: 76 with the spaces between
 
 
 def bench(args: argparse.Namespace) -> int:
@@ -45,7 +45,7 @@ def bench(args: argparse.Namespace) -> int:
 
 
 def cells(setting: Setting, peaks: dict[int, float]) -> tuple[str, ...]:
-    """Return a row of the table."""
+    """Return the cells of the row for a setting."""
     return (
         setting.workload.name,
         str(setting.n_threads),
@@ -57,12 +57,12 @@ def cells(setting: Setting, peaks: dict[int, float]) -> tuple[str, ...]:
 
 
 def figure(x: float) -> str:
-    """Return a number with three digits, or all of those before the point."""
+    """Return a number as text with three significant digits, or, from 100 on, rounded to a whole number."""
     return f"{x:,.0f}" if x >= 100 else f"{x:#.3g}"
 
 
 def aligned(row: Sequence[str]) -> str:
-    """Return the cells of a row, the first one to the left."""
+    """Return a row as a line: the first cell is aligned to the left, the others to the right."""
     first, *rest = (f"{cell:>{width}}" for cell, width in zip(row, WIDTHS, strict=True))
     return " ".join([f"{first.strip():<{WIDTHS[0]}}", *rest])
 

@@ -1,4 +1,4 @@
-"""What the subcommands do: train, predict, info."""
+"""The subcommands train, predict and info; `bench.py` has the fourth."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from cbp.tabular import Choices, Classes, Columns, Examples, Preprocessor
 
 __all__ = ["INTERRUPTED", "info", "predict", "train"]
 
-# What can be said about a data file alone, as options and as Choices.
+# The options that describe a data file, and so need one. Each is also a field of Choices.
 DATA_OPTIONS = ["target", "ignore", "text", "number", "task", "test_fraction", "delimiter", "encoding"]
 DATA_OPTIONS += ["header", "decimal", "thousands", "date_format", "missing_values", "gaps"]
 
-INTERRUPTED = 128 + 2  # the exit status of a program that SIGINT ended
+INTERRUPTED = 128 + 2  # the exit status that a shell reports for a program ended by SIGINT
 
 
 def train(args: argparse.Namespace) -> int:
@@ -61,7 +61,7 @@ def train(args: argparse.Namespace) -> int:
 
 
 def fit(nets: Sequence[cbp.Network], recipe: Recipe, examples: Examples, args: argparse.Namespace) -> Trained:
-    """Train the best of some networks, and say what the user should know about how that went."""
+    """Train the networks by the recipe; print a note if training was interrupted or did not help."""
     trained = trainer.train(
         nets,
         recipe,
@@ -69,7 +69,7 @@ def fit(nets: Sequence[cbp.Network], recipe: Recipe, examples: Examples, args: a
         examples.y_train,
         test=(examples.x_test, examples.y_test) if len(examples.y_test) else None,
         seed=args.seed,
-        progress=False if args.quiet else None,  # where there is a terminal
+        progress=False if args.quiet else None,  # None: if there is a terminal
     )
     if not trained.finished:
         note(f"interrupted in epoch {len(trained.net.history) + 1}: the network is as far as it got")
@@ -87,27 +87,27 @@ def choices(args: argparse.Namespace) -> Choices:
 
 
 def digits(args: argparse.Namespace) -> Examples:
-    """Return the digits of the package as examples."""
+    """Return the handwritten digits of the package as examples; ValueError for an option about a file."""
     for option in DATA_OPTIONS:
         if getattr(args, option) not in (None, []):
             name = "no-header" if args.header is False and option == "header" else option.replace("_", "-")
             raise ValueError(f"--{name} needs a FILE to train on")
     data = load_digits(dtype=args.dtype, rng=args.seed)
-    # Images from 0 to 1 already.
+    # The pixels lie between 0 and 1 already, so they are not scaled.
     return Examples(*data, Preprocessor(Arrays([8, 8], 0.0, 1.0), Classes("digit", list(range(10)))))
 
 
 def make_network(
     args: argparse.Namespace, recipe: Recipe, candidate: Candidate, table: Preprocessor
 ) -> cbp.Network:
-    """Return a fresh network for some data."""
+    """Return an untrained network for the data that ``table`` describes."""
     names, output = candidate.activation, table.target.output
     if args.loss is not None and output != "identity":
         raise ValueError("--loss is for numbers to predict, and the target has classes")
     try:
         return cbp.Network(
             [table.inputs.width, *recipe.hidden, table.target.width],
-            # One name is for all hidden layers, however many; several are one for each.
+            # A single name applies to all hidden layers; several names are one for each layer.
             hidden=names[0] if len(names) == 1 else names,
             output=output,
             loss=args.loss,
@@ -117,7 +117,7 @@ def make_network(
             n_threads=args.threads,
         )
     except ValueError as error:
-        # The activations, which are called `hidden` there, and --activation here.
+        # cbp.Network calls the activations `hidden`; the command line calls them --activation.
         raise ValueError(re.sub(r"^hidden\b", "--activation", str(error))) from error
 
 
@@ -134,7 +134,7 @@ def predict(args: argparse.Namespace) -> int:
     X, skipped, remarks = load_inputs(args.file, table, net.dtype, chosen)
     for remark in remarks:
         note(remark)
-    outputs = net._finite_outputs(X)  # the class of NaN would be the first
+    outputs = net._finite_outputs(X)  # raises for NaN, which argmax would decode as the first class
     cells = ([value] for value in table.target.decode(outputs))
     names = [table.target.name]
     if args.probabilities and isinstance(table.target, Classes):
@@ -151,7 +151,7 @@ def predict(args: argparse.Namespace) -> int:
 
 
 def preprocessor_of(net: cbp.Network, path: Path) -> Preprocessor:
-    """Return how a saved network's inputs are made; ValueError if that was not saved with it."""
+    """Return the preprocessor that was saved with a network; ValueError if there is none that fits."""
     if "table" not in net.metadata:
         raise ValueError(f"{path} was not written by train --save: it has no scaling of inputs")
     try:
@@ -165,7 +165,7 @@ def preprocessor_of(net: cbp.Network, path: Path) -> Preprocessor:
 
 
 def in_utf8(stream: TextIO) -> TextIO:
-    """Return a standard stream that writes UTF-8, whatever the locale, and line ends as they are."""
+    """Return a standard stream, set to write UTF-8 whatever the locale, and to leave line ends unchanged."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(encoding="utf-8", newline="")
     return stream
@@ -177,6 +177,6 @@ def write_rows(stream: TextIO, rows: Iterable[Sequence[object]]) -> None:
 
 
 def info(args: argparse.Namespace) -> int:
-    """Print what there is to know about the installation; return the exit status."""
+    """Print versions, instruction set and threads; return the exit status."""
     cbp.show_versions()
     return 0

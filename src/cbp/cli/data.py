@@ -1,4 +1,4 @@
-"""What the command line reads: tables, by `cbp.tabular`, and the arrays of ``.npz`` files."""
+"""Data files of the command line: tables, which `cbp.tabular` reads, and arrays of ``.npz`` files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ __all__ = ["Arrays", "load_examples", "load_inputs"]
 def load_examples(path: Path, choices: Choices) -> Examples:
     """Read a file to train on: a table, or an ``.npz`` file with ``x_train`` and ``y_train``.
 
-    ValueError, OSError or ImportError if it is not what it should be, cannot be read, or needs a package.
+    Raise ValueError if the content is not as required, OSError if the file cannot be read, and ImportError if
+    a package that is needed to read it is not installed.
     """
     return (examples_of_arrays if is_archive(path) else tabular.load_examples)(path, choices)
 
@@ -39,8 +40,8 @@ def load_examples(path: Path, choices: Choices) -> Examples:
 def load_inputs(path: Path, record: Preprocessor, dtype: DTypeLike, choices: Choices) -> Inputs:
     """Read a file to predict from.
 
-    It is a table with the columns that the network was trained on, or an ``.npz`` file with ``x_test`` or
-    ``x``, or a single array of whatever name.
+    It is a table with the columns that the network was trained on, or an ``.npz`` file with an array
+    ``x_test`` or ``x``, or with a single array of any name.
     """
     if isinstance(record.inputs, Arrays) and is_archive(path):
         return inputs_of_arrays(path, record.inputs, dtype)
@@ -54,25 +55,26 @@ def load_inputs(path: Path, record: Preprocessor, dtype: DTypeLike, choices: Cho
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether a file should be an archive of arrays."""
+    """Return whether the name of a file is that of an archive of arrays."""
     return path.suffix.lower() == ".npz"
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """The inputs of plain arrays: every example flattened, then ``(x - mean) / scale``."""
+    """How inputs are made from arrays: each example is flattened to x, and becomes ``(x - mean) / scale``."""
 
     shape: list[int]  # of one example, (28, 28) for a small image
-    mean: float | list[float]  # for all values alike, or one for each
+    mean: float | list[float]  # one number for all values of an example, or one for each
     scale: float | list[float]
 
     @classmethod
     def fit(cls, x: ArrayLike, where: str = "x") -> Self:
         """Learn the scales of training examples x, of shape (m, ...).
 
-        - Values that reach from 0 or -1 to 1 exactly are taken to be scaled already, and left alone.
+        - Values whose minimum is exactly 0 or -1, and whose maximum is exactly 1, are taken to be scaled
+          already, and left unchanged.
         - Images (more than two dimensions, or bytes) are divided by their largest magnitude: 255 as a rule.
-          A scale for each pixel would blow up those that are almost always black.
+          A separate scale for each pixel would magnify pixels that are almost always black.
         - Otherwise each column is standardised, as in a table.
         """
         x = checked(np.asarray(x), where)
@@ -98,13 +100,13 @@ class Arrays:
             raise ValueError(f"{where} has shape {x.shape}, where ({wanted}) is needed")
         flat = checked(x, where).reshape(len(x), self.width)
         if self.mean == 0.0:
-            # Without a copy in double precision: images are many.
+            # Divides without a copy in double precision, which would be large for many images.
             return np.divide(flat, self.scale, dtype=dtype, casting="same_kind")
         return ((flat - np.asarray(self.mean)) / np.asarray(self.scale)).astype(dtype)
 
 
 def checked(x: NDArray[Any], where: str) -> NDArray[Any]:
-    """Return an array of examples unless its values cannot be inputs."""
+    """Return an array of examples; ValueError if its values cannot be inputs."""
     if x.dtype.kind not in "biuf":
         raise ValueError(f"{where} holds {x.dtype}, where numbers are needed")
     if x.ndim == 0:
@@ -116,7 +118,7 @@ def checked(x: NDArray[Any], where: str) -> NDArray[Any]:
 
 
 def examples_of_arrays(path: Path, choices: Choices) -> Examples:
-    """Return ``x_train, y_train, x_test, y_test`` as examples; without the latter two, hold some out."""
+    """Return ``x_train, y_train, x_test, y_test`` as examples; hold some out if the file has no last two."""
     kept = {name: getattr(choices, name) for name in ("task", "test_fraction", "seed", "dtype")}
     if choices != Choices(**kept):
         raise ValueError("columns have names in tables only: an .npz file has none to choose, ignore or read")
@@ -140,7 +142,7 @@ def examples_of_arrays(path: Path, choices: Choices) -> Examples:
 
 
 def paired(arrays: dict[str, NDArray[Any]], part: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the inputs and targets of one part, the same number of each."""
+    """Return the arrays x and y of one part, "train" or "test"; ValueError if their numbers differ."""
     if absent := [name for name in (f"x_{part}", f"y_{part}") if name not in arrays]:
         raise ValueError(f"there is no {' and no '.join(absent)} among the arrays {listed(arrays)}")
     x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
@@ -153,7 +155,7 @@ def paired(arrays: dict[str, NDArray[Any]], part: str) -> tuple[NDArray[Any], ND
 
 
 def inputs_of_arrays(path: Path, inputs: Arrays, dtype: DTypeLike) -> Inputs:
-    """Return ``x_test``, ``x`` or the only array there is."""
+    """Return the inputs in a file: from ``x_test``, else from ``x``, else from its only array."""
     arrays = read_npz(path)
     name = next((name for name in ("x_test", "x", *arrays) if name in arrays), "")
     if name not in ("x_test", "x") and len(arrays) != 1:
@@ -163,9 +165,9 @@ def inputs_of_arrays(path: Path, inputs: Arrays, dtype: DTypeLike) -> Inputs:
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """Read the arrays of an ``.npz`` file; nothing in it is executed."""
+    """Read the arrays of an ``.npz`` file; pickled objects, which could run code, are refused."""
     try:
-        # Asked first, because NumPy takes whatever is not an archive for a pickle, and says so.
+        # Checked first, because NumPy takes any other file for a pickle, and complains about that.
         with open(path, "rb") as stream:
             if not zipfile.is_zipfile(stream):
                 raise ValueError("it is no archive of arrays")

@@ -1,4 +1,4 @@
-"""The files that a training run leaves; whether they can be written is checked before it starts."""
+"""The files that training writes; whether they can be written is checked before training starts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["Outputs", "check_writable"]
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files that were asked for.
+    """The files that the user has asked for.
 
     Parameters
     ----------
     save, plot, history : Path or None
-        The network, the drawing and the table of losses.
+        Where to write the network, the drawing and the table of losses; None for what is not asked for.
     """
 
     save: Path | None
@@ -37,7 +37,7 @@ class Outputs:
     history: Path | None
 
     def check(self, data: Path | None) -> None:
-        """Raise what writing would raise, and ValueError for a file that is the data, or named twice."""
+        """Raise what writing would raise, and ValueError if a file is the data file or is named twice."""
         taken = [] if data is None else [data]
         for path in (self.save, self.plot, self.history):
             if path is not None:
@@ -49,7 +49,7 @@ class Outputs:
             check_drawable(self.plot)
 
     def write(self, net: cbp.Network, table: Preprocessor) -> bool:
-        """Write all of them, and return whether that worked: the failure of one must not lose the others."""
+        """Write all files, the others too if one fails; return whether all were written."""
         written = True
         if self.save is not None:
             net.metadata["table"] = table.to_dict()
@@ -62,7 +62,7 @@ class Outputs:
 
 
 def succeeds(write: Callable[..., object], *arguments: object) -> bool:
-    """Call a function that writes a file; where that fails say so and return False."""
+    """Call a function that writes a file, and return True; if it fails, report the error and return False."""
     try:
         write(*arguments)
     except (OSError, ValueError) as error:
@@ -72,7 +72,7 @@ def succeeds(write: Callable[..., object], *arguments: object) -> bool:
 
 
 def check_writable(path: Path, taken: Sequence[Path] = ()) -> None:
-    """Raise OSError if a file cannot be written, and ValueError if it is one of those taken."""
+    """Raise OSError if a file cannot be written, and ValueError if it is one of the files in ``taken``."""
     real = Path(os.path.realpath(path))
     if any(real == Path(os.path.realpath(other)) for other in taken):
         raise ValueError(f"{path} is named twice, and would be overwritten")
@@ -85,7 +85,8 @@ def check_writable(path: Path, taken: Sequence[Path] = ()) -> None:
         real.unlink()
     elif real.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    # A file is replaced by a new one beside it, so its folder must be writable too.
+    # The new file is written into the same folder and then replaces the old one, so the folder must be
+    # writable too.
     elif not os.access(real, os.W_OK) or (real.is_file() and not os.access(real.parent, os.W_OK)):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 

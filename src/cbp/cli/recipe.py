@@ -1,10 +1,11 @@
-"""How ``cbp train`` trains: what the data decide where nothing was asked for, and when to stop.
+"""How ``cbp train`` trains: the choices that follow from the data where the user makes none.
 
-Few examples are soon learnt by heart, and others are then predicted worse than by the average. So what is
-chosen is what predicts examples left out best: the number of epochs, and the activation and penalty of the
-network. A fifth of the examples is left out in turn, or, where that would take long, a tenth once, which
-chooses the number of epochs alone. The network is then trained on all examples for that long, unless this is
-much work. `trainer.py` does it, and `bench/tables.py` is the experiment that these choices come from.
+A network soon overfits few examples, and then predicts others worse than their average would. So the number
+of epochs, and the activation and the penalty of the network, are those that predict examples left out best.
+They are chosen by cross-validation with five folds. Where that would take long, a tenth of the examples is
+held out once, and chooses the number of epochs alone. The network is then trained anew on all examples for
+that many epochs, unless this is too much work. `trainer.py` carries the recipe out, and `bench/tables.py` is
+the experiment that these choices come from.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from cbp.optimizers.base import Optimizer
 __all__ = ["Asked", "Candidate", "Recipe"]
 
 FOLDS = 5
-# All that the package has, by the names of the kernels.
+# All optimisers of the package, by the names that the kernels give them.
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     kind.kernel: kind
     for name in cbp.__all__
     if isinstance(kind := getattr(cbp, name), type) and issubclass(kind, Optimizer)
 }
-RATES = {"adam": 0.003, "adamw": 0.003}  # where they are not those of Python
-HELD_OUT = 0.1  # where folds would take long
-STEPS = 3000  # a training has about so many where examples are few, in at most MOST_EPOCHS
-EPOCHS = 100  # so often are many examples gone through
+RATES = {"adam": 0.003, "adamw": 0.003}  # learning rates that differ from the defaults of the classes
+HELD_OUT = 0.1  # share of the examples that is held out once where cross-validation would take long
+STEPS = 3000  # with few examples there are more than EPOCHS epochs, to make about so many steps
+EPOCHS = 100  # passes over the examples if they are many
 MOST_EPOCHS = 300
 LEAST_EPOCHS = 15
-LEAST_EPOCHS_WITH_FOLDS = 50
-WORK = 1e10  # examples times parameters, over all epochs of all trainings: some seconds
+LEAST_EPOCHS_WITH_FOLDS = 50  # cross-validation that can afford fewer is given up
+WORK = 1e10  # most examples × parameters × epochs, summed over all trainings: it takes some seconds
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What may be chosen of a network.
+    """The properties of a network that cross-validation may choose.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ class Candidate:
     l2: float
 
 
-# Each is the best on some tables. The first is also the fastest, and the one where none is chosen.
+# Each is the best on some tables. The first is the fastest, and is taken where there is no cross-validation.
 CANDIDATES = Candidate(("relu",), 0.0), Candidate(("tanh",), 0.0), Candidate(("relu",), 0.3)
 
 
@@ -91,17 +92,17 @@ class Recipe:
     hidden : tuple of int
         Units of each hidden layer.
     candidates : tuple of Candidate
-        Several where the examples that are left out choose one.
+        If there are several, cross-validation chooses one.
     optimizer : Optimizer
     batch_size : int
-        Examples a step.
+        Examples in a step.
     epochs : int
-        How often to go through the examples, or at most how often.
+        The number of epochs, or the most that may be chosen.
     folds : int
-        Parts that are left out in turn to choose the number of epochs; 1: a single part is held out; 0: there
-        are exactly ``epochs``.
+        The parts of the examples that are left out in turn to choose the number of epochs; 1: a single part
+        is held out; 0: nothing is left out, and the number is ``epochs``.
     refit : bool
-        Whether the network is trained anew, on all examples, once the number is chosen.
+        Whether the network is trained anew, on all examples, once the number of epochs is chosen.
     """
 
     hidden: tuple[int, ...]
@@ -114,17 +115,18 @@ class Recipe:
 
     @property
     def chooses_activation(self) -> bool:
-        """Whether the candidates differ in it."""
+        """Whether the candidates differ in their activations."""
         return len({candidate.activation for candidate in self.candidates}) > 1
 
     @classmethod
     def choose(cls, m: int, n_inputs: int, n_outputs: int, asked: Asked) -> Recipe:
-        """Return what suits m training examples; whatever was asked for is done."""
+        """Return the recipe for m training examples, which follows what the user has asked for."""
         hidden = (128,) if asked.hidden is None else tuple(asked.hidden)
         work = m * sum((s + 1) * t for s, t in pairwise((n_inputs, *hidden, n_outputs)))
         batch_size = min(32 if asked.batch_size is None else asked.batch_size, m)
         candidates, folds = possible(hidden, asked), min(FOLDS, m)
-        # A fold is a part of a training; the last training has all examples.
+        # For each candidate, the folds together cost as much as folds - 1 trainings on all examples, because
+        # each training lacks one fold; the final training is on all examples.
         affordable = int(WORK / (work * (1 + len(candidates) * (folds - 1))))
         if asked.epochs is not None or m < 2:
             # A single example can be trained on or left out, but not both.
@@ -139,7 +141,7 @@ class Recipe:
 
 
 def possible(hidden: tuple[int, ...], asked: Asked) -> tuple[Candidate, ...]:
-    """Return the candidates, each once, with what was asked for."""
+    """Return the distinct candidates, with what the user has asked for in place of their own properties."""
     found = []
     for one in CANDIDATES:
         # Without hidden layers the candidates' activations make no difference.

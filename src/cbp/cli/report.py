@@ -1,4 +1,4 @@
-"""What the command line says: results on stdout; remarks and errors, a line each, on stderr."""
+"""What the command line prints: results on stdout; remarks and errors, one line each, on stderr."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ __all__ = [
     "say_speed",
 ]
 
-# Names of columns and options stay whole, so that they can be searched for and copied.
+# Names of columns and options are not broken at the end of a line, so that they can be found and copied.
 WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
-LEAST_WIDTH = 40  # in a narrower terminal lines may wrap, which loses less than to cut them
+LEAST_WIDTH = 40  # lines are not cut shorter than this: a narrower terminal wraps them
 
 
 def width() -> int:
-    """Return how long a line may be: a column less than the terminal has, or than 80 where there is none."""
+    """Return how long a line may be: a column less than the terminal has, or 79 without a terminal."""
     return max(LEAST_WIDTH, shutil.get_terminal_size((80, 24)).columns - 1)
 
 
 def say(subject: str, words: str) -> None:
-    """Print what there is to say about a subject, cut to fit a terminal."""
+    """Print a line with a subject and words about it, cut to the width of the terminal."""
     put(f"{subject:<10}" + textwrap.shorten(words, width() - 10, placeholder=" ..."))
 
 
@@ -59,7 +59,7 @@ def put(line: str) -> None:
 
 def note(remark: str) -> None:
     """Print a remark on stderr."""
-    # Nobody reads it where stderr is closed, which is no reason to stop, nor to write it to stdout instead.
+    # If stderr is closed, the remark is lost: the program goes on, and does not write it to stdout instead.
     if sys.stderr is None:
         return
     with contextlib.suppress(OSError, ValueError):
@@ -77,7 +77,7 @@ def complain(error: BaseException) -> None:
 
 
 def describe_data(source: str, examples: Examples, *, last_column: bool) -> None:
-    """Say what was found in the data; ``last_column``: the target is where it is by default."""
+    """Print what the data are; ``last_column``: the target is the last column because none was chosen."""
     train, test = len(examples.y_train), len(examples.y_test)
     say("data", f"{source}: {counted(train, 'example')} to train on, {test:,} to test with")
     inputs, target = examples.table.inputs, examples.table.target
@@ -90,7 +90,7 @@ def describe_data(source: str, examples: Examples, *, last_column: bool) -> None
 
 
 def describe_network(net: cbp.Network, recipe: Recipe) -> None:
-    """Say what is trained: a network like this one, whose activation may still have to be chosen."""
+    """Print what is trained: the network's sizes, and its activations unless they have yet to be chosen."""
     sizes = "-".join(map(str, net.sizes))
     known = len(net.sizes) > 2 and not recipe.chooses_activation
     output = in_words(net.output)
@@ -100,7 +100,7 @@ def describe_network(net: cbp.Network, recipe: Recipe) -> None:
 
 
 def describe_training(recipe: Recipe, trained: Trained) -> None:
-    """Say how the network was trained, and what decided when to stop."""
+    """Print how the network was trained, and what decided when to stop."""
     rule, net = recipe.optimizer, trained.net
     steps = f"{type(rule).__name__.lower()} {rule.learning_rate:g}, batches of {recipe.batch_size:,}"
     penalty = f", l2 {net.l2:g}" if isinstance(net.l2, float) and net.l2 else ""
@@ -118,7 +118,7 @@ def describe_training(recipe: Recipe, trained: Trained) -> None:
 
 
 def say_score(net: cbp.Network, examples: Examples) -> None:
-    """Say how well the network does on the test examples, or without any on those it was trained on."""
+    """Print the score of the network on the test examples; without any, on the training examples."""
     part, x, y = "test", examples.x_test, examples.y_test
     if not len(y):
         part, x, y = "training", examples.x_train, examples.y_train
@@ -126,17 +126,17 @@ def say_score(net: cbp.Network, examples: Examples) -> None:
 
 
 def summary(target: Target) -> str:
-    """Return in words what is asked for."""
+    """Return in words what the network predicts."""
     if isinstance(target, Classes):
         return f"{target.width} classes, {listed(target.labels)}"
     return f"a number, {target.mean:.4g} on average"
 
 
 def score(target: Target, outputs: ArrayLike, targets: ArrayLike) -> str:
-    """Return in words how well a network's outputs fit its targets, encoded: in the target's own unit."""
+    """Return in words how well outputs fit encoded targets: accuracy, or the RMSE, in their unit, and R²."""
     if isinstance(target, Classes):
         right = np.argmax(outputs, axis=1) == np.asarray(targets)
-        # Rounded down: 100 % is all of them.
+        # Rounded down, so that it is 100 % only if all are right.
         share = np.floor(10_000 * np.mean(right)) / 100
         return f"accuracy {share:.2f}% ({np.count_nonzero(right):,} of {right.size:,})"
     outputs, targets = np.asarray(outputs, np.float64), np.asarray(targets, np.float64)
@@ -146,14 +146,15 @@ def score(target: Target, outputs: ArrayLike, targets: ArrayLike) -> str:
 
 
 def say_speed(net: cbp.Network, seconds: float) -> None:
-    """Say how long training took, and how much of what the machine can do that was."""
+    """Print how long training took, how fast it was, and its share of the machine's peak."""
     epochs = len(net.history)
     say("time", f"{seconds:.2f} s, {counted(epochs, 'epoch')}")
     if not epochs:
         return
     rate = sum(epoch.examples_per_second * epoch.seconds for epoch in net.history) / net.history.seconds
     gflops = rate * flops.training(net.sizes) / 1e9
-    # One thread is measured and the others are taken for its like: several are disturbed by other programs.
+    # The peak of one thread is multiplied by the number of threads: a measurement with several threads would
+    # be too low whenever other programs use the CPUs.
     peak = peak_gflops(str(net.dtype)) * min(threads_of(net), processors())
     threads = counted(threads_of(net), "thread")
     say("speed", f"{rate:,.0f} examples/s")

@@ -1,6 +1,7 @@
-"""How ``cbp train`` carries out a recipe: what is trained on what, and which epoch is the best.
+"""How ``cbp train`` carries out a recipe: cross-validation, early stopping and averaged parameters.
 
-The parameters are averages over the epochs, which are less noisy than those of any one.
+Unless the user sets the number of epochs, the trained network gets the average of the parameters over the
+epochs, which is less noisy than the parameters after any one epoch.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ __all__ = ["Average", "Trained", "train"]
 Array = NDArray[Any]
 Pair = tuple[Array, Array]  # X and Y
 
-PATIENCE = 10  # epochs to wait for a better one at least
-LATE = 3  # how much late epochs weigh in an average: half of it are the last sixth of them
-# How many standard errors a gain over the average must have. With fewer than ENOUGH examples hardly any gain
-# in right classes has as many, so that none are asked for.
+PATIENCE = 10  # training goes on for at least so many epochs after the best one
+LATE = 3  # γ of the class Average: the last sixth of the epochs has half of the weight
+# How many standard errors better than predicting the average a network must be, for numbers and for classes.
+# With fewer than ENOUGH examples hardly any gain in right classes reaches 1.5 of them, so 0 is enough there.
 CLEAR_OF_NUMBERS = 1.0
 CLEAR_OF_CLASSES = 1.5
 ENOUGH = 100
@@ -33,16 +34,16 @@ ENOUGH = 100
 
 @dataclass(frozen=True)
 class Trained:
-    """How a training went.
+    """The result of a training.
 
     Parameters
     ----------
     net : cbp.Network
-        What was trained.
+        The trained network.
     epochs : int
-        The number of epochs after which these were its parameters.
+        The number of epochs that its parameters come from. Those after the best epoch do not count.
     finished : bool
-        Whether nobody interrupted it.
+        False if Ctrl-C interrupted the training.
     """
 
     net: cbp.Network
@@ -60,21 +61,21 @@ def train(
     seed: int = 0,
     progress: bool | None = False,
 ) -> Trained:
-    """Train a fresh network by a recipe, and return how that went; Ctrl-C leaves what was reached.
+    """Train an untrained network by a recipe, and return the result; after Ctrl-C, what was reached by then.
 
     Parameters
     ----------
     nets : sequence of cbp.Network
-        One for each candidate of the recipe, of its layers.
+        One untrained network for each candidate of the recipe.
     recipe : Recipe
     X, Y : ndarray
         Examples and encoded targets, as for `cbp.Network.fit`.
     test : (X, Y), optional
-        Examples whose loss the history records beside. Nothing is chosen by them.
+        Examples whose loss the history records too. They have no influence on the training.
     seed : int
         Decides which examples are left out.
     progress : bool or None
-        Whether to show progress; None shows it where there is a terminal, and training takes some time.
+        Whether to show progress; None shows it if there is a terminal and training takes some time.
     """
     trainer = Trainer(recipe, progress)
     order = np.random.default_rng([seed, len(Y)]).permutation(len(Y))
@@ -96,10 +97,11 @@ def train(
 
 
 def start_at_average(net: cbp.Network, Y: Array) -> None:
-    """Let an untrained network predict the same for every example: the frequencies of classes, or 0.
+    """Make an untrained network predict the average for every example: the frequencies of classes, or 0.
 
-    0 is the average of standardised targets. So no epochs at all is a choice too, and a few are little more
-    than that: with random weights of the outputs, noise would have to be unlearnt first.
+    0 is the mean of standardised targets. So 0 epochs can be the best choice, and after a few epochs the
+    predictions are still close to the average. With random weights of the output layer, the first epochs
+    would have to undo random predictions.
     """
     net.weights[-1][:] = 0
     if net.output == "softmax":
@@ -108,20 +110,23 @@ def start_at_average(net: cbp.Network, Y: Array) -> None:
 
 
 def parted(order: Array, out: slice) -> tuple[Array, Array]:
-    """Return the rows of a part of some order, and all others."""
+    """Return the rows that a slice of an order selects, and all other rows, each ascending."""
     left_out = np.zeros(len(order), bool)
     left_out[order[out]] = True
     return np.flatnonzero(left_out), np.flatnonzero(~left_out)
 
 
 def errors(outputs: Array, Y: Array, usual: Array) -> Array:
-    """Return how wrong outputs are: sums over the examples of the squared error, d and d².
+    """Return three sums over the examples: of the squared error of the outputs, of d and of d².
 
-    d compares an example with the usual outputs. For classes it is 1 where only the usual class is right, −1
-    where only the other one is, else 0; for numbers it is the difference of squared errors. The squared error
-    of probabilities is Σ (p − y)² = Σ p² − 2 p(class) + 1 (G. W. Brier, 1950, *Verification of forecasts
-    expressed in terms of probability*). It is bounded, so that a few examples that a network is sure of and
-    wrong about count less than in the cross-entropy.
+    d compares the outputs for an example with ``usual``, the outputs of the untrained network, which predicts
+    the average. A positive d means that the outputs are worse than the average, a negative d that they are
+    better. For numbers, d is the squared error of the outputs minus that of the average. For classes, d is 1
+    if only the average gives the right class, −1 if only the outputs give it, else 0.
+
+    The squared error of probabilities is Σ (p − y)² = Σ p² − 2 p(class) + 1 (G. W. Brier, 1950, *Verification
+    of forecasts expressed in terms of probability*). Unlike the cross-entropy it is bounded, so that a few
+    confident but wrong predictions count less.
     """
     if Y.ndim == 2:
         squares = np.sum((outputs - Y) ** 2, axis=1, dtype=np.float64)
@@ -134,25 +139,26 @@ def errors(outputs: Array, Y: Array, usual: Array) -> Array:
 
 
 def least_gain(Y: Array) -> float:
-    """Return how many standard errors a gain over the average must have."""
+    """Return how many standard errors better than predicting the average a network must be."""
     if Y.ndim == 2:
         return CLEAR_OF_NUMBERS
     return CLEAR_OF_CLASSES if len(Y) >= ENOUGH else 0.0
 
 
 def best(found: ArrayLike, least: float) -> int:
-    """Return the epoch with the least squared error, of those that are clearly better than epoch 0.
+    """Return the epoch with the least squared error, of epoch 0 and those that are clearly better.
 
-    Epoch 0 predicts the average. Something else is predicted if −Σ d is at least so many standard errors,
-    √(Σ d²); for classes this is the test of Q. McNemar (1947, *Note on the sampling error of the difference
-    between correlated proportions or percentages*). Epochs that predict the same classes count as well.
+    Epoch 0 is the untrained network, which predicts the average. Another epoch is clearly better if −Σ d is
+    at least ``least`` standard errors, each √(Σ d²). For classes this is the test of Q. McNemar (1947, *Note
+    on the sampling error of the difference between correlated proportions or percentages*). An epoch that
+    predicts the same classes as epoch 0 counts as well, because both sides are 0.
 
     Parameters
     ----------
     found : array_like of shape (epochs + 1, 3)
-        The sums of `errors` after each epoch.
+        The sums that `errors` returns for epoch 0 and after each epoch.
     least : float
-        Standard errors.
+        The number of standard errors that `least_gain` returns.
     """
     squares, d, d_squared = np.asarray(found).T
     return int(np.where(-d >= least * np.sqrt(d_squared), squares, np.inf).argmin())
@@ -160,7 +166,7 @@ def best(found: ArrayLike, least: float) -> int:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Trains by a recipe, and shows progress or not."""
+    """Trains networks by a recipe; ``progress`` is as for `train`."""
 
     recipe: Recipe
     progress: bool | None
@@ -168,7 +174,7 @@ class Trainer:
     def fit(
         self, net: cbp.Network, X: Array, Y: Array, test: Pair | None, average: Average | None = None
     ) -> None:
-        """Train for all epochs, unless the average stops that."""
+        """Train for all epochs of the recipe, or until ``average`` stops the training."""
         net.fit(
             X,
             Y,
@@ -183,12 +189,12 @@ class Trainer:
     def fit_average(
         self, net: cbp.Network, X: Array, Y: Array, test: Pair | None, left_out: Pair | None = None
     ) -> Trained:
-        """Train, and give the network the average of its parameters: the best one for examples left out."""
+        """Train, and give the network the average parameters: those of the best epoch for ``left_out``."""
         average = Average(net, left_out, stops=True)
         try:
             self.fit(net, X, Y, test, average)
         except KeyboardInterrupt:
-            # A part of the first epoch is more than nothing.
+            # While epoch 0 is the best, there is no average to take: the network stays as it is.
             if average.epoch:
                 net.parameters = average.parameters
             raise
@@ -196,12 +202,16 @@ class Trainer:
         return Trained(net, average.epoch)
 
     def hold_out(self, net: cbp.Network, X: Array, Y: Array, order: Array, test: Pair | None) -> Trained:
-        """Train on all examples but the first tenth in some order: as long as that is predicted better."""
+        """Train without the first tenth of the examples in an order; stop early by the error on it."""
         out, kept = parted(order, slice(math.ceil(HELD_OUT * len(Y))))
         return self.fit_average(net, X[kept], Y[kept], test, left_out=(X[out], Y[out]))
 
     def try_out(self, net: cbp.Network, X: Array, Y: Array, order: Array) -> tuple[float, int]:
-        """Return the least error of copies of a network for examples left out, and after how many epochs."""
+        """Cross-validate copies of a network; return the least squared error and the best number of epochs.
+
+        With one fold only, a tenth of the examples is held out once. There is one candidate then, so that its
+        error does not matter, and is returned as 0.
+        """
         silent = replace(self, progress=False)
         found = np.zeros((1 + self.recipe.epochs, 3))
         for fold in range(self.recipe.folds):
@@ -209,7 +219,8 @@ class Trainer:
             try:
                 if self.recipe.folds == 1:
                     return 0.0, silent.hold_out(trial, X, Y, order, None).epochs
-                # Bits are the same, and on a busy machine each short epoch would wait for a team.
+                # The number of threads does not change the result. On a busy machine one thread is faster,
+                # because several would wait for each other in each of the short epochs.
                 trial.n_threads = 1
                 found += silent.fold_errors(trial, X, Y, order, fold)
             except KeyboardInterrupt:
@@ -219,7 +230,7 @@ class Trainer:
         return float(found[epoch, 0]), epoch
 
     def fold_errors(self, net: cbp.Network, X: Array, Y: Array, order: Array, fold: int) -> Array:
-        """Train on all examples but those of a fold; return their errors after each epoch."""
+        """Train without the examples of one fold; return the `errors` of that fold after each epoch."""
         out, kept = parted(order, slice(fold, None, self.recipe.folds))
         average = Average(net, (X[out], Y[out]))
         self.fit(net, X[kept], Y[kept], None, average)
@@ -227,20 +238,22 @@ class Trainer:
 
 
 class Average:
-    """A callback that averages the parameters over the epochs, late ones weighing more.
+    """A callback that averages the parameters over the epochs; late epochs weigh more.
 
-    a(n) = a(n − 1) + (γ + 1)/(n + γ) (θ(n) − a(n − 1)) after epoch n, so that a(1) = θ(1) (O. Shamir and
-    T. Zhang, 2013, *Stochastic gradient descent for non-smooth optimization*), with γ = LATE.
+    With the parameters θ(n) after epoch n, the average is
+    a(n) = a(n − 1) + (γ + 1)/(n + γ) (θ(n) − a(n − 1)), so that a(1) = θ(1) (O. Shamir and T. Zhang, 2013,
+    *Stochastic gradient descent for non-smooth optimization*); γ is LATE.
 
     Parameters
     ----------
     net : cbp.Network
-        The one in training.
+        The network that is being trained.
     left_out : (X, Y), optional
-        Examples that say which average is best; without them it is the last one.
+        Examples by which the best average is chosen. Without them the last average is the best.
     stops : bool, default False
-        Whether to keep the best one, and to stop when there is little hope of a better one: after as many
-        epochs again, and PATIENCE at least. Folds do neither, but record the errors of all epochs.
+        Whether to keep the best average, and to stop the training if none better comes within as many epochs
+        again, and at least PATIENCE. If false, as in cross-validation, only the errors of all epochs are
+        recorded.
     """
 
     def __init__(self, net: cbp.Network, left_out: Pair | None, *, stops: bool = False) -> None:
@@ -248,11 +261,11 @@ class Average:
         self.mean = copy.copy(net)
         self.usual = net.predict(left_out[0]) if left_out else np.empty(0)
         self.errors = [errors(self.usual, left_out[1], self.usual)] if left_out else []
-        self.epoch = 0  # the best
-        self.parameters = net.parameters.copy()  # of the best
+        self.epoch = 0  # the best one so far
+        self.parameters = net.parameters.copy()  # the average after that epoch
 
     def __call__(self, epoch: cbp.Epoch) -> bool:
-        """Take up an epoch that has ended; return whether to stop."""
+        """Add an epoch that has ended to the average; return whether to stop the training."""
         mean = self.mean.parameters
         mean += (LATE + 1) / (epoch.number + LATE) * (self.net.parameters - mean)
         if self.left_out:

@@ -1,4 +1,4 @@
-"""Values of command-line arguments: from texts, with an error that says what was expected."""
+"""Readers of command-line values, which report what was expected if a text is wrong."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def fraction(text: str) -> float:
 
 
 def layer_sizes(text: str) -> list[int]:
-    """Read the sizes of hidden layers, separated by commas; "none" is none."""
+    """Read the sizes of hidden layers, separated by commas; "none" means that there are none."""
     if text.strip().lower() in ("", "none"):
         return []
     return [positive(size) for size in text.split(",")]
 
 
 def character(text: str) -> str:
-    """Read a single character, or its name."""
+    """Read a single character, which may be given by its name, such as "tab"."""
     found = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}.get(text, text)
     if len(found) != 1:
         raise argparse.ArgumentTypeError(f'a single character is needed, or "tab" or "space", not {text!r}')

@@ -1,8 +1,8 @@
 """The examples, targets and weights that a call is given, checked and converted.
 
-Values become arrays in `conversion`. A memory-mapped array that is not ready is left alone, and converted
-part by part while training (`Examples.part`); anything else is converted once. NaN and infinity are looked
-for by the kernels, while they read the data anyway; `Examples.refusal` words what they found.
+Values become arrays in `conversion`. A memory-mapped array that the kernels cannot read is converted part by
+part while training (`Examples.part`); anything else is converted once. The kernels look for NaN and infinity
+while they read the data; `Examples.refusal` makes the error for what they have found.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from cbp.functions import Named
 
 
 def rows(values: Any, n_columns: int, name: str, columns: Names | None = None) -> Array:
-    """A 2-D array of numbers with n_columns columns; a data frame's are put in the order of `columns`."""
+    """Return a 2-D array of n_columns columns; those of a data frame are put in the order of `columns`."""
     array = frames.in_order(numeric(values, name), values, columns, name)
     if array.ndim != 2:
         hint = "; one example is a row: use reshape(1, -1)" if array.ndim == 1 else ""
@@ -31,7 +31,7 @@ def rows(values: Any, n_columns: int, name: str, columns: Names | None = None) -
 
 
 def examples_of(values: Any, n_columns: int, name: str, columns: Names | None = None) -> Array:
-    """As `rows`, and at least one of them."""
+    """Return the same as `rows`, with at least one row."""
     array = rows(values, n_columns, name, columns)
     if len(array) == 0:
         raise ValueError(f"{name} must have at least one row, got shape {array.shape}")
@@ -39,7 +39,7 @@ def examples_of(values: Any, n_columns: int, name: str, columns: Names | None = 
 
 
 def finite(array: Array, name: str) -> Array:
-    """The array itself, without NaN and infinity."""
+    """Return the array itself; refuse one with NaN or infinity."""
     bad = ~np.isfinite(array)
     if bad.any():
         first = np.unravel_index(bad.argmax(), bad.shape)
@@ -48,14 +48,14 @@ def finite(array: Array, name: str) -> Array:
 
 
 def weights(values: Any, m: int, dtype: DTypeLike, name: str = "sample_weight") -> Array | None:
-    """Weights of m examples: finite, at least 0, not all 0, with a sum that the dtype holds."""
+    """Return weights of m examples: finite, at least 0, not all 0, with a sum that the dtype holds."""
     if values is None:
         return None
     array = numeric(values, name)
     if array.shape != (m,):
         raise ValueError(f"{name} must have shape ({m},), got {array.shape}")
     converted = convert(array, dtype)
-    least = 1 / float(np.finfo(converted.dtype).max)  # the gradient is divided by a minibatch's sum
+    least = 1 / float(np.finfo(converted.dtype).max)  # 1 / (sum of a minibatch's) must be finite
     good = (array == 0) | ((array > 0) & (converted >= least) & (converted < np.inf))
     if not good.all():
         row = int(good.argmin())
@@ -75,7 +75,7 @@ def weights(values: Any, m: int, dtype: DTypeLike, name: str = "sample_weight") 
 
 
 def wanted_weight(value: float, converted: float, least: float, dtype: np.dtype[Any]) -> str:
-    """What the value should be instead."""
+    """Return what a weight should do instead, in words after "must"."""
     if not np.isfinite(value):
         return "be finite"
     if value < 0:
@@ -85,7 +85,7 @@ def wanted_weight(value: float, converted: float, least: float, dtype: np.dtype[
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """What one call trains or evaluates on. All but memory-mapped arrays is ready for the kernels.
+    """What one call trains or evaluates on. All arrays but memory-mapped ones are ready for the kernels.
 
     Attributes
     ----------
@@ -134,13 +134,13 @@ class Examples:
         return self.Y is not None and not is_ready(self.Y, self.dtype)
 
     def part(self, array: Array, chosen: Any) -> Array:
-        """Some rows of a memory-mapped array, ready for the kernels."""
+        """Return some rows of a memory-mapped array, converted for the kernels."""
         return convert(array[chosen], self.dtype)
 
     def refusal(self, kind: str, row: int, column: int) -> ValueError:
-        """The error for a fault that a kernel found in a row of X or Y, or for one in an earlier row."""
+        """Return the error for a fault that a kernel found in a row of X or Y, or for an earlier row's."""
         first = faults.first_fault(self.X, self.Y, row + 1, self.limits, self.dtype)
-        # None where the caller's array has changed meanwhile.
+        # No fault is found if the caller's array has changed meanwhile. Then the kernel's finding counts.
         kind, row, column = first or (kind, row, column)
         if kind.startswith("X"):
             name, given, columns = self.name_X, self.given_X, self.feature_names

@@ -1,4 +1,4 @@
-"""From what users give to arrays that the kernels can read. Values become numbers nowhere else.
+"""Conversion of what users give to arrays that the kernels can read. No other module does this.
 
 An array that is C-contiguous, aligned, native and of the network's dtype is passed on as it is.
 """
@@ -22,7 +22,7 @@ TO_FLOAT = "; convert with .astype(float)"
 
 
 def numeric(values: Any, name: str) -> Array:
-    """An array of real numbers, in whatever dtype and layout it comes."""
+    """Return the values as an array of real numbers, in the dtype and layout that they have."""
     if type(values) is not np.ndarray:
         refuse_lossy(values, name)
     array = as_array(values, name)
@@ -50,7 +50,7 @@ def refuse_lossy(values: Any, name: str) -> None:
 
 
 def as_array(values: Any, name: str) -> Array:
-    """What NumPy makes of the values, or an error that names the argument."""
+    """Return the array that NumPy makes of the values, or raise an error that names the argument."""
     try:
         return np.asarray(values)
     except MemoryError:
@@ -62,7 +62,7 @@ def as_array(values: Any, name: str) -> Array:
 
 
 def unequal(values: Any) -> str:
-    """Which entry of a list is of another length than the first."""
+    """Return which entry of a list has another length than the first, in words."""
     lengths = [len(entry) if hasattr(entry, "__len__") else None for entry in values]
     for i, length in enumerate(lengths):
         if length != lengths[0]:
@@ -72,7 +72,7 @@ def unequal(values: Any) -> str:
 
 
 def from_objects(array: Array, columns: Any, name: str) -> Array:
-    """An array of Python's numbers as float64; `columns` are the names of columns, where there are any."""
+    """Return an array of Python's numbers as float64; `columns` are the names of its columns, or None."""
     for i, value in enumerate(array.flat):
         if not isinstance(value, (numbers.Real, np.bool_)):
             where = place(np.unravel_index(i, array.shape), columns)
@@ -86,7 +86,7 @@ def from_objects(array: Array, columns: Any, name: str) -> Array:
 
 
 def place(index: tuple[Any, ...], columns: Any = None) -> str:
-    """Where an entry of an array is, in words; `columns` are the names of its columns, if it has any."""
+    """Return where an entry of an array is, in words; `columns` are the names of its columns, or None."""
     if len(index) != 2:
         return f"at index {', '.join(str(int(i)) for i in index)}"
     row, column = int(index[0]), int(index[1])
@@ -96,13 +96,13 @@ def place(index: tuple[Any, ...], columns: Any = None) -> str:
 
 
 def short(value: Any) -> str:
-    """A value as Python writes it, on one line, and cut where it is long."""
+    """Return a value as Python writes it, on one line, and cut if it is long."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def hint_for_holder(values: Any) -> str:
-    """What to do with an object that is not an array, in words."""
+    """Return what to do with an object that is not an array, in words."""
     if hasattr(values, "__next__"):
         return "; collect what it yields with list(...)"
     if callable(getattr(values, "collect", None)):
@@ -111,7 +111,7 @@ def hint_for_holder(values: Any) -> str:
 
 
 def hint_for_text(text: Any, ndim: int) -> str:
-    """What to do with text: it may be numbers that were read as text, or categories."""
+    """Return what to do with text: it may be numbers that were read as text, or categories."""
     try:
         float(text)
     except ValueError:
@@ -120,7 +120,7 @@ def hint_for_text(text: Any, ndim: int) -> str:
 
 
 def hint_for_dtype(array: Array) -> str:
-    """What to do with an array whose dtype is not of real numbers."""
+    """Return what to do with an array whose dtype is not of real numbers."""
     kind = array.dtype.kind
     if kind in "UST":
         return hint_for_text(array.flat[0], array.ndim) if array.size else ""
@@ -130,7 +130,7 @@ def hint_for_dtype(array: Array) -> str:
 
 
 def hint_for_value(value: Any, ndim: int) -> str:
-    """What to do with an object that is not a real number."""
+    """Return what to do with an object that is not a real number."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return MISSING
     if isinstance(value, (str, bytes)):
@@ -141,7 +141,7 @@ def hint_for_value(value: Any, ndim: int) -> str:
         return TO_FLOAT
     if isinstance(value, (np.ndarray, list, tuple)):
         return "; make one array of them with numpy.stack"
-    # In this order: a duration of pandas has both.
+    # Durations come first, since those of pandas have both attributes.
     return DURATIONS if hasattr(value, "total_seconds") else TIMES if hasattr(value, "isoformat") else ""
 
 
@@ -151,7 +151,7 @@ def is_ready(array: Array, dtype: DTypeLike) -> bool:
 
 
 def convert(array: Array, dtype: DTypeLike) -> Array:
-    """The array itself if it is ready, else a copy that is. Numbers beyond the dtype become infinite."""
+    """Return the array itself if it is ready, else a copy that is. Too large numbers become infinite."""
     if is_ready(array, dtype):
         return array
     with np.errstate(over="ignore"):
@@ -159,10 +159,10 @@ def convert(array: Array, dtype: DTypeLike) -> Array:
 
 
 def is_mapped(array: Array) -> bool:
-    """Whether the array's memory is a file's."""
+    """Whether the array is in a memory-mapped file."""
     base: Any = array
     while base is not None:
-        if isinstance(base, mmap.mmap):  # not np.memmap, which copies in memory are too
+        if isinstance(base, mmap.mmap):  # np.memmap would not tell: copies in memory are of that class too
             return True
         base = base.obj if isinstance(base, memoryview) else getattr(base, "base", None)
     return False

@@ -1,7 +1,8 @@
-"""Faults in the values of X and Y, in words.
+"""The errors for faults in the values of X and Y: NaN, infinity, and targets that the loss does not allow.
 
-The kernels find faults while they read the data, in the order of training and each thread for itself. Then
-the rows up to there are searched once more, and the first fault in the order of the array is named.
+The kernels look for faults while they read the data, in the order of training, and each thread in its own
+examples. If they find one, the rows up to that one are searched again here, so that the error names the first
+fault in the order of the array.
 """
 
 from dataclasses import dataclass
@@ -14,14 +15,14 @@ from numpy.typing import DTypeLike
 from cbp.examples.conversion import Array, convert, place
 from cbp.functions import LOSSES, Named, name_of
 
-PART = 1 << 20  # numbers searched at a time; Ctrl-C is heard in between
+PART = 1 << 20  # numbers searched at a time; Ctrl-C takes effect in between
 
 Fault = tuple[str, int, int]  # kind, row, column
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a loss asks of targets given as numbers.
+    """The limits that a loss sets to targets given as numbers.
 
     Attributes
     ----------
@@ -39,7 +40,7 @@ class Limits:
     sums_to_one: bool
 
     def __str__(self) -> str:
-        """What a target must do, after "must"."""
+        """Return what a target must do, in words after "must"."""
         if self.most < np.inf:
             return f"lie in [{self.least:g}, {self.most:g}]"
         return f"be {'above' if self.above else 'at least'} {self.least:g}"
@@ -47,7 +48,7 @@ class Limits:
 
 @cache
 def limits(output: Named, loss: Named) -> Limits:
-    """The limits of the targets of an output and a loss, as the kernels check them."""
+    """Return the limits of the targets for an output and a loss, as the kernels check them."""
     if output == "softmax":
         return Limits(0.0, np.inf, False, True)
     row = LOSSES[name_of(loss)]
@@ -55,7 +56,7 @@ def limits(output: Named, loss: Named) -> Limits:
 
 
 def first_fault(X: Array, Y: Array | None, stop: int, allowed: Limits, dtype: DTypeLike) -> Fault | None:
-    """The fault in the lowest row before `stop`, in X before Y; None if there is none."""
+    """Return the fault in the lowest row before `stop`, for the same row that in X; None without a fault."""
     step = max(1, PART // (X.shape[1] + (0 if Y is None else Y.shape[1])))
     for start in range(0, stop, step):
         part = slice(start, min(start + step, stop))
@@ -69,15 +70,15 @@ def first_fault(X: Array, Y: Array | None, stop: int, allowed: Limits, dtype: DT
 
 
 def fault_of_X(x: Array) -> Fault | None:
-    """The first value that is not finite."""
+    """Return the fault of the first value that is not finite; None without a fault."""
     return first_of("X_NOT_FINITE", ~np.isfinite(x))
 
 
 def fault_of_Y(y: Array, allowed: Limits) -> Fault | None:
-    """The fault in the first row that has one."""
+    """Return the fault in the first row that has one; None without a fault."""
     with np.errstate(invalid="ignore"):  # infinity minus infinity
         total = y.sum(axis=1, dtype=np.float64)
-    # NaN is not outside the limits, but its row's sum is NaN too.
+    # A sum of NaN counts as off. But for a row with NaN, Y_NOT_FINITE comes first below.
     off = ~(np.abs(total - 1) <= 1e-3) if allowed.sums_to_one else np.zeros(len(y), bool)
     found = [
         first_of("Y_NOT_FINITE", ~np.isfinite(y)),
@@ -88,13 +89,13 @@ def fault_of_Y(y: Array, allowed: Limits) -> Fault | None:
 
 
 def out_of_range(y: Array, allowed: Limits) -> Array:
-    """Which targets the loss cannot have."""
+    """Return which targets the loss does not allow."""
     outside = (y < allowed.least) | (y > allowed.most)
     return np.asarray(outside | (y == allowed.least) if allowed.above else outside)
 
 
 def first_of(kind: str, bad: Array) -> Fault | None:
-    """The first place, row by row, that is bad."""
+    """Return a fault of this kind at the first place, row by row, that is bad; None if there is none."""
     rows = bad.any(axis=1)
     if not rows.any():
         return None
@@ -112,7 +113,7 @@ def refusal(
     columns: Any = None,
     allowed: Limits | None = None,
 ) -> ValueError:
-    """The error for a fault in `values`, a row of the array called `name` whose columns may have names."""
+    """Return the error for a fault in `values`, a row of the array called `name`."""
     value = np.atleast_1d(values)[column]
     where = place((row, column), columns)
     if kind == "Y_NOT_SUMMING_TO_ONE":
@@ -121,7 +122,7 @@ def refusal(
             f"{name} must hold probabilities that sum to 1 in each row, got a sum of {total:g} in row {row}"
         )
     if kind == "Y_OUT_OF_RANGE":
-        # Of softmax, whose sum is asked for too, the range is that of probabilities.
+        # For softmax, whose targets must also sum to 1, the range is that of probabilities.
         range = "lie in [0, 1]" if allowed is None or allowed.sums_to_one else str(allowed)
         return ValueError(f"{name} must {range} for this loss, got {shown(value)} {where}")
     if np.isfinite(value):
@@ -130,6 +131,6 @@ def refusal(
 
 
 def shown(value: Any) -> str:
-    """A number as text, short where no digit is lost: 1.0000001 is not 1."""
+    """Return a number as text, short if that loses no digit: 1.0000001 is not 1."""
     text = f"{value:g}"
     return text if not np.isfinite(value) or float(text) == value else repr(value.item())

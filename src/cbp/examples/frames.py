@@ -19,12 +19,12 @@ Names = tuple[str, ...]
 
 
 def names_of(values: Any, name: str) -> Names | None:
-    """The names of the columns; None without names, or where no name is a string.
+    """Return the names of the columns; None if they have no names, or no name is a string.
 
     Raises
     ------
     TypeError
-        If only some are strings: to keep them or to ignore them would surprise.
+        If only some names are strings: users could expect them to be kept as well as to be ignored.
     """
     shape = getattr(values, "shape", None)
     if isinstance(values, np.ndarray) or not isinstance(shape, tuple) or len(shape) not in (1, 2):
@@ -44,9 +44,10 @@ def names_of(values: Any, name: str) -> Names | None:
 
 
 def adopted(values: Any, known: Names | None, name: str) -> Names | None:
-    """The names after `fit`: those of its data frame.
+    """Return the names that the network has after `fit`: those of the data frame.
 
-    The same names in another order stay in the known order: `fit` goes on from parameters that belong to it.
+    If they are the known names in another order, the known order stays, since `fit` goes on from parameters
+    that belong to this order.
     """
     given = names_of(values, name)
     if given is None or known is None or repeated(given):
@@ -55,7 +56,7 @@ def adopted(values: Any, known: Names | None, name: str) -> Names | None:
 
 
 def in_order(array: Array, values: Any, known: Names | None, name: str) -> Array:
-    """The array that was made of `values`, with its columns in the order of the known names.
+    """Return the array that was made of `values`, with its columns in the order of the known names.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def in_order(array: Array, values: Any, known: Names | None, name: str) -> Array
 
 
 def checked(values: Any, n_inputs: int) -> Names | None:
-    """What `feature_names` may be set to."""
+    """Return names that a user sets as `feature_names`, checked."""
     if values is None:
         return None
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
@@ -100,17 +101,17 @@ def checked(values: Any, n_inputs: int) -> Names | None:
 
 
 def without(names: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Those of the names that are not among the others, each once."""
+    """Return the names that are not among the others, each once."""
     known = set(others)
     return [name for name in dict.fromkeys(names) if name not in known]
 
 
 def repeated(names: Sequence[str]) -> list[str]:
-    """The names that occur more than once."""
+    """Return the names that occur more than once."""
     return [name for name, count in Counter(names).items() if count > 1]
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first of the names, as text."""
+    """Return the first of the names, as text."""
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
     return ", ".join(map(repr, names[:MOST_LISTED])) + more

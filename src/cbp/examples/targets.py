@@ -1,4 +1,4 @@
-"""Targets: numbers, or labels of classes where there is an output for each."""
+"""Targets: numbers or, where there is an output for each class, labels of classes."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from cbp.examples.conversion import Array, numeric
 
 
 def targets(values: Any, m: int, n_outputs: int, softmax: bool, name: str, *, labels: bool = True) -> Array:
-    """Targets of m examples: labels, int32 and (m,), or numbers, (m, n_outputs), in the dtype that they have.
+    """Return targets: labels, int32, (m,), or numbers, (m, n_outputs), in the dtype that they have.
 
     A 1-D array is labels, unless there is a single output. `labels`: whether labels are allowed.
     """
@@ -34,7 +34,7 @@ def targets(values: Any, m: int, n_outputs: int, softmax: bool, name: str, *, la
 
 
 def class_labels(array: Array, n_classes: int, name: str, meaning: str) -> NDArray[np.int32]:
-    """Class labels 0 … n_classes - 1; `meaning` says why the array was taken for labels."""
+    """Return class labels 0 … n_classes - 1; `meaning` says why the array was taken for labels."""
     refuse_others(array, array, n_classes, name, meaning)
     # Always a copy: kernels use labels as offsets in memory, and the caller may write into the array.
     with np.errstate(invalid="ignore"):
@@ -45,7 +45,7 @@ def class_labels(array: Array, n_classes: int, name: str, meaning: str) -> NDArr
 
 def refuse_others(found: Array, given: Array, n_classes: int, name: str, meaning: str) -> None:
     """Refuse the first value that is not a class label. `given` is the caller's array, for the message."""
-    good = (found >= 0) & (found < n_classes)  # not where it is NaN
+    good = (found >= 0) & (found < n_classes)  # False for NaN
     if found.dtype.kind == "f":
         good &= found == np.floor(found)
     if good.all():

@@ -1,1 +1,1 @@
-"""Networks in files."""
+"""Saving networks to files, and loading them."""

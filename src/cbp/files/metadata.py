@@ -1,12 +1,12 @@
-"""What a network's `metadata` may hold: only what JSON gives back equal and of the same type."""
+"""The check of a network's `metadata`: it may hold only what JSON gives back equal and of the same type."""
 
 import json
 from typing import Any
 
 import numpy as np
 
-MOST_LEVELS = 100  # deeper ones could reach Python's own limit when they are read
-MOST_BITS = 14_000  # of whole numbers: Python reads no more than 4300 digits
+MOST_LEVELS = 100  # of nesting: a file with more could exceed Python's recursion limit when it is read
+MOST_BITS = 14_000  # of a whole number: Python reads no more than 4300 digits
 HINTS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (tuple, "use a list"),
     ((set, frozenset), "use a sorted list"),
@@ -27,7 +27,7 @@ def check(value: Any, path: str = "metadata", within: tuple[int, ...] = ()) -> N
     path : str
         Where it is, for the error.
     within : tuple of int
-        The identities of what contains it.
+        The identities, by `id`, of the dicts and lists that contain it.
 
     Raises
     ------
@@ -67,19 +67,19 @@ def check_key(key: Any, path: str) -> None:
 
 
 def check_text(value: str, path: str) -> None:
-    """Refuse text with two surrogates in a row that JSON takes for one character."""
+    """Refuse text with two surrogates in a row that JSON would read as one character."""
     if not value.isascii() and json.loads(json.dumps(value)) != value:
         raise ValueError(f"{path} has surrogates that a file would join to other characters")
 
 
 def named(kind: type) -> str:
-    """A type with its article, and the module of one that is not built in."""
+    """Return the name of a type with its article, and with its module if it is not built in."""
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def hint(value: Any) -> str:
-    """What to use instead of a value, where that is known."""
+    """Return what to use instead of a value, in words, if that is known."""
     for kinds, words in HINTS:
         if isinstance(value, kinds):
             plain = next(

@@ -1,4 +1,8 @@
-"""Networks at rest: in files, NumPy's .npz with the parameters and a description in JSON; in old pickles."""
+"""Saving and loading networks.
+
+A file is a NumPy .npz with the parameters and a description in JSON. Pickles of earlier versions of cbp are
+converted here too.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +56,7 @@ def save(
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Array]:
-    """The description and the parameters in a file that `save` wrote.
+    """Return the description and the parameters from a file that `save` wrote.
 
     Raises
     ------
@@ -64,13 +68,13 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Array]:
     name = os.fspath(path)
     with open(name, "rb") as file:
         content = io.BytesIO(file.read())
-    if not content.getvalue().startswith(b"PK"):  # NumPy would speak of pickles
+    if not content.getvalue().startswith(b"PK"):  # NumPy's own error would be about pickles
         raise ModelFileError(f"{name} holds no cbp network: it is not an .npz file")
     try:
         with np.load(content, allow_pickle=False) as archive:
             description = json.loads(str(archive["description"]))
             parameters = archive["parameters"]
-    except Exception as error:  # of a dozen kinds: zipfile and NumPy raise all sorts for a damaged file
+    except Exception as error:  # zipfile and NumPy raise a dozen kinds of errors for a damaged file
         raise ModelFileError(f"{name} holds no cbp network: {error}") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ModelFileError(f"{name} holds no cbp network: it is described as {str(description)[:80]}")
@@ -84,7 +88,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Array]:
 def of_earlier_version(
     attributes: dict[str, Any], state: Any
 ) -> tuple[dict[str, Any], OptimizerState | None]:
-    """An earlier version's pickle in today's form: it had no `Architecture`, and a list of moments."""
+    """Convert an earlier version's pickle, which had no `Architecture`, and a list of moments."""
     names = ("sizes", "hidden", "output", "loss", "l2", "dtype")  # there was no l1
     found = {name: value for name, value in attributes.items() if name.lstrip("_") not in names}
     found["_architecture"] = Architecture.from_dict({name: attributes[f"_{name}"] for name in names})

@@ -1,14 +1,14 @@
-"""Files that are written whole or not at all."""
+"""Writing files completely or not at all."""
 
 import contextlib
 import os
 import shutil
 
-NAME_KEPT = 24  # characters of a file's name that begin its temporary file's: 96 bytes at most
+NAME_KEPT = 24  # characters of a file's name with which its temporary file's begins: at most 96 bytes
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that a failure leaves the one that was there before.
+    """Write a file. If that fails, a file that was there before stays as it was.
 
     A symbolic link is followed. A pipe or a device has no contents to lose, and is written directly.
 
@@ -31,7 +31,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
 
 def name_path(error: OSError, path: str | os.PathLike[str]) -> None:
     """Let a system error name the path that the user gave, not the temporary file's."""
-    if error.errno is not None:  # else it has a message of its own, which a name would hide
+    if error.errno is not None:  # else it has a message of its own, which a file name would hide
         error.filename = os.fspath(path)
         del error.filename2  # where it is None, `str` shows "-> None"
 

@@ -1,6 +1,6 @@
-"""The compiled kernels, one module a precision and instruction set, and the choice among them.
+"""The compiled kernels, one module for each precision and instruction set, and the choice among them.
 
-The choice is made once: the best that the processor can run, or what ``CBP_ISA`` names.
+The instruction set is chosen once: the best that the processor can run, or the one that ``CBP_ISA`` names.
 """
 
 import importlib
@@ -10,13 +10,13 @@ import threading
 from functools import cache
 from typing import Any
 
-import cbp.kernels.cpu as cpu  # an error of this form names the module
+import cbp.kernels.cpu as cpu  # if this form of import fails, the error names the module
 from cbp.machine import installation, runtimes
 
-# From the best to the plainest, with the x86-64 level each needs.
+# The instruction sets, the best first, each with the x86-64 level that it needs.
 LEVELS = {"x86-64-v4": 4, "x86-64-v3": 3, "x86-64-v2": 2, "baseline": 0, "wide": 3, "plain": 0}
-ODD = {"wide", "plain"}  # for tests: never chosen unasked
-LEAST_LEVEL = 2  # that wheels for x86-64 are built for
+ODD = {"wide", "plain"}  # for tests: chosen only on request, or if there are no others
+LEAST_LEVEL = 2  # the lowest that wheels for x86-64 have kernels for
 PRECISIONS = {"float32": "f32", "float64": "f64"}
 
 # A child of fork would inherit the lock of a module that another thread is importing, and nothing would
@@ -53,18 +53,18 @@ def seen_by_freezers() -> None:
 
 
 def built() -> list[str]:
-    """Instruction sets that this installation has kernels for, the best first."""
+    """Return the instruction sets that this installation has kernels for, the best first."""
     return [isa for isa in LEVELS if importlib.util.find_spec(_module(isa, "float32")) is not None]
 
 
 def available() -> list[str]:
-    """Instruction sets that are both built and runnable here, the best first."""
+    """Return the instruction sets that are built and that this processor can run, the best first."""
     level = cpu.level()
     return [isa for isa in built() if level >= LEVELS[isa]]
 
 
 def choose(wanted: str | None) -> str:
-    """The instruction set to use: the best, or the one wanted.
+    """Return the instruction set to use: the best, or the one wanted.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def choose(wanted: str | None) -> str:
 
 
 def refusal(wanted: str | None, present: list[str], runnable: list[str], level: int) -> str:
-    """Why no instruction set, or not the wanted one, can be used, and what to do."""
+    """Return why no instruction set, or not the wanted one, can be used, and what to do."""
     if not present:
         return installation.missing(_module("*", "float32"))
     if wanted and wanted not in LEVELS:
@@ -109,13 +109,13 @@ def refusal(wanted: str | None, present: list[str], runnable: list[str], level: 
 
 @cache
 def isa() -> str:
-    """The instruction set in use, chosen when it is first asked for."""
+    """Return the instruction set in use, which is chosen at the first call."""
     return choose(os.environ.get("CBP_ISA"))
 
 
 @cache
 def table(dtype: str) -> Any:
-    """The capsule of C functions for float32 or float64; the module is loaded with its first use.
+    """Return the capsule of C functions for float32 or float64; the first call loads the module.
 
     Raises
     ------
@@ -126,9 +126,9 @@ def table(dtype: str) -> Any:
 
 
 def table_of(isa: str, dtype: str) -> Any:
-    """The capsule of a chosen instruction set among those `available`."""
+    """Return the capsule of C functions for one of the `available` instruction sets."""
     name = _module(isa, dtype)
-    with _loading, runtimes.released():  # the first module brings OpenMP
+    with _loading, runtimes.released():  # the first module loads the OpenMP runtime, too
         try:
             return importlib.import_module(name).capsule
         except ModuleNotFoundError as error:

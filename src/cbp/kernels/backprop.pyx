@@ -13,8 +13,8 @@
                  … once Delta is complete                          finish_part          finish.pxi
     next batch   rounds of two phases, slices                      advance              loop.pxi
 
-The files are included from the lowest up: each says what it needs of those above it in the list, and uses no other.
-The module exports one capsule, a `Table` of C functions; `_core` holds the border to Python.
+A file is included after the files that it needs, which its head names; it uses no others. The module exports one
+capsule, a `Table` of C functions. `_core` calls these, and is the interface to Python.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from cython.parallel cimport parallel, threadid

@@ -18,9 +18,9 @@ cdef extern from *:
     }
     #endif
     #define HAS(word, bits) (((word) & (bits)) == (bits))
-    /* The features that the kernels' code is likely to use; a processor that has these has the level. By their bits
-     * in eax … edx of the leaves 1 and 7 (Intel, Software Developer's Manual, CPUID), and in XCR0, which tells what
-     * registers the operating system keeps. */
+    /* Only those features are tested that the kernels' code is likely to use; a processor that has them counts as one
+     * of this level. They are bits in eax … edx of the leaves 1 and 7 (Intel, Software Developer's Manual,
+     * CPUID), and in XCR0, which tells which registers the operating system saves. */
     static int x86_level(void)
     {
         unsigned top[4], one[4], seven[4] = {0};
@@ -44,5 +44,5 @@ cdef extern from *:
 
 
 def level():
-    """The x86-64 microarchitecture level, 1 to 4; 0 on other processors."""
+    """Return the x86-64 microarchitecture level, 1 to 4; 0 on other processors."""
     return x86_level()

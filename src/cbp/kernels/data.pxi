@@ -2,18 +2,20 @@
 #
 # Needs: layouts.
 # Gives: example_of, gather, inputs_of, row_of, targets_of, weight_at, weight_of.
+#
+# Examples are numbered in the order of training, rows in the order of the arrays X and Y.
 
 cdef inline Py_ssize_t row_of(const Data* data, Py_ssize_t example) noexcept nogil:
     return <Py_ssize_t> data.order[example] if data.order != NULL else example
 
 
 cdef inline const real* example_of(const Data* data, Py_ssize_t example, Py_ssize_t n) noexcept nogil:
-    """An example's row of X."""
+    """Return the address of an example's row of X."""
     return <const real*> data.X + (example - data.offset if data.X_gathered else row_of(data, example)) * n
 
 
 cdef inline const real* targets_of(const Data* data, Py_ssize_t example, Py_ssize_t n) noexcept nogil:
-    """An example's row of Y."""
+    """Return the address of an example's row of Y."""
     return <const real*> data.Y + (example - data.offset if data.Y_gathered else row_of(data, example)) * n
 
 
@@ -22,7 +24,7 @@ cdef inline real weight_at(const Data* data, Py_ssize_t example) noexcept nogil:
 
 
 cdef double weight_of(const Data* data, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
-    """m of a minibatch: its examples, or the sum of their weights."""
+    """Return m, by which a minibatch's gradient is divided: its number of examples, or the sum of their weights."""
     cdef double total = 0
     cdef Py_ssize_t i
     if data.sample_weight == NULL:
@@ -36,7 +38,7 @@ cdef inline Rows gather(
     const Data* data, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n,
     real* to, Py_ssize_t ld,            # (n_rows, ld)
 ) noexcept nogil:
-    """The examples' rows of X: in place if they are in order, else copied to the tile."""
+    """Return the inputs of n_rows examples: where they are in X, if they are in order there, else copied to `to`."""
     cdef Py_ssize_t i
     if data.X_gathered or data.order == NULL:
         return rows_of(example_of(data, first, n), n)
@@ -46,5 +48,5 @@ cdef inline Rows gather(
 
 
 cdef inline real* inputs_of(const Pass* run, const Data* data, Py_ssize_t first) noexcept nogil:
-    """Where dJ/dX of an example goes; NULL where it is not wanted."""
+    """Return the address to which dJ/dX of an example is to be written, or NULL if it is not wanted."""
     return <real*> data.inputs + first * run.plan.layers[0].n_in if run.inputs else NULL

@@ -1,17 +1,17 @@
-/* Teams in a child of fork.
+/* Teams of threads in a child process that fork has made.
  *
- * A child has one thread, a copy of the one that called fork. libgomp's record of that thread's team was copied
- * too, but the threads of the team were not: it would wait for them for ever. It cannot be known whether there
- * was a team, since any other library may have had one on the same OpenMP runtime. So this thread opens no teams in the
- * child. A deputy does, a thread made in the child, which OpenMP does not know yet.
+ * A child starts with one thread, a copy of the thread that called fork. libgomp's record of that thread's team was
+ * copied too, but the threads of the team were not: libgomp would wait for them for ever. Nobody can know whether there
+ * was a team, since any other library may have opened one with the same OpenMP runtime. So this first thread, called an
+ * orphan below, opens no teams. A deputy opens them: a second thread, made in the child, which is new to OpenMP.
  *
- * There is at most one such thread in a process, and the deputy therefore has one job at a time.
+ * A process has at most one orphan, so the deputy has only one job at a time.
  */
 #ifndef CBP_DEPUTY_H
 #define CBP_DEPUTY_H
 
 #ifdef _WIN32
-/* No fork, and so no orphans. */
+/* Windows has no fork, and so no orphans. */
 static inline void note_fork(void) {}
 static inline int is_orphan(void) { return 0; }
 static inline int hand_over(void (*job)(void *), void *argument) { (void)job; (void)argument; return 0; }
@@ -29,13 +29,13 @@ typedef struct {
 
 static const Deputy nobody = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, NULL, NULL};
 static Deputy deputy = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, NULL, NULL};
-static _Thread_local int orphan;
+static _Thread_local int orphan;        /* whether this thread is one */
 
 /* To be called in the child, by the thread that called fork. */
 static inline void note_fork(void)
 {
     orphan = 1;
-    deputy = nobody;                    /* a deputy of the parent's, if it is a child of fork itself, was not copied */
+    deputy = nobody;                    /* the thread of the parent's deputy, if it had one, was not copied */
 }
 
 static inline int is_orphan(void) { return orphan; }
@@ -55,7 +55,7 @@ static void *serve(void *unused)
     return NULL;
 }
 
-/* Signals are for the threads that Python knows: the deputy, and so its team, block them. */
+/* Signals must go to threads that Python knows. So the deputy blocks them, and its team inherits this. */
 static int make_deputy(void)
 {
     pthread_t thread;
@@ -68,7 +68,7 @@ static int make_deputy(void)
     return !failed;
 }
 
-/* Have the deputy do a job, and wait until it is done: 0, with nothing done, where no thread can be made. */
+/* Have the deputy do a job, and wait until it is done. Return 0, with nothing done, if no deputy can be made. */
 static inline int hand_over(void (*job)(void *), void *argument)
 {
     if (!deputy.exists && !(deputy.exists = make_deputy())) return 0;

@@ -3,17 +3,19 @@
 # Needs: updates, data.
 # Gives: all_finite, check_rows, check_targets, keep_first.
 #
-# Each thread reports the first fault that it finds; of those, the one in the lowest row of X and Y counts. With
-# shuffling there may be others in still lower rows, or of another kind: faults.py looks for them.
+# A fault is a value that cannot be used: one that is not finite, or a target that the loss does not allow. Each thread
+# reports the first fault that it finds, and the report with the lowest row number in X and Y is kept. With shuffling,
+# lower rows that were not read yet may have faults, too. So examples/faults.py searches the rows from the start once
+# more, and names the first fault.
 
 cdef bint all_finite(const real* x, Py_ssize_t n) noexcept nogil:
-    cdef vec total[4]                   # four chains, so that additions need not wait for each other
+    cdef vec total[4]                   # four sums, so that an addition need not wait for the one before
     cdef Py_ssize_t i = 0, whole = n // (4 * LANES) * (4 * LANES)
     cdef int c
     for c in range(4):
         total[c] = broadcast(0)
     while i < whole:
-        for c in range(4):              # 0, or NaN from the first infinity or NaN on
+        for c in range(4):              # x times 0 is 0, but NaN for infinity and NaN
             total[c] = mul_add(load(x + i + c * LANES), broadcast(0), total[c])
         i += 4 * LANES
     if sum_of_lanes((total[0] + total[1]) + (total[2] + total[3])) != 0:
@@ -33,7 +35,8 @@ cdef void check_rows(
     const real* x, Py_ssize_t ld, Py_ssize_t n_rows, Py_ssize_t n,     # (n_rows, n)
     int kind, const Data* data, Py_ssize_t first, Fault* fault,
 ) noexcept nogil:
-    """Report the first value that is not finite; without `data`, rows are numbered from `first` on."""
+    """Report the first value that is not finite, of the examples from `first` on. The row reported is that of
+    the example in X and Y or, without `data`, the example's number."""
     cdef Py_ssize_t i, j
     if ld == n and all_finite(x, n_rows * n):
         return
@@ -46,7 +49,7 @@ cdef void check_rows(
 
 
 cdef void check_range(const Plan* plan, const real* y, Py_ssize_t n, Py_ssize_t row, Fault* fault) noexcept nogil:
-    """Report targets that the loss cannot have; those of softmax are probabilities that sum to 1."""
+    """Report a target that the loss does not allow, and probabilities that do not sum to 1 (to within 1e-3)."""
     cdef real least = 0 if plan.probabilities else plan.loss_row.least
     cdef real most = INFINITY if plan.probabilities else plan.loss_row.most
     cdef double total = 0
@@ -78,6 +81,6 @@ cdef void check_targets(
 
 
 cdef void keep_first(Fault* kept, const Fault* other) noexcept nogil:
-    """Keep the fault in the lower row of two; either may be NONE."""
+    """Set `kept` to the one of two faults whose row number is lower. The kind of either may be NONE."""
     if other.kind != NONE and (kept.kind == NONE or other.row < kept.row):
         kept[0] = other[0]

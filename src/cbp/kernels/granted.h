@@ -1,15 +1,17 @@
-/* Teams that the system grants.
+/* The size of a team that the system grants.
  *
- * Sandboxes and limits (seccomp, RLIMIT_NPROC, RLIMIT_AS, the pids controller of cgroups) may refuse threads. libgomp
- * then ends the process, and so does LLVM's runtime. So before a thread opens its first team of a size, that many
- * threads are made and ended. Where that fails, a team of the largest size granted before does the work, or one thread,
- * with the same bits.
+ * Sandboxes and limits (seccomp, RLIMIT_NPROC, RLIMIT_AS, the pids controller of cgroups) may refuse to make threads.
+ * Then libgomp ends the process, and so does LLVM's runtime. So before a thread opens a team larger than any before,
+ * as many threads are made and ended. If that fails, a team of the largest size granted before does the work, or one
+ * thread, with the same bits.
  *
- * Each kernel module asks for itself: under a tight limit the second precision may run on one thread.
+ * Each kernel module does this for itself. Under a tight limit the module of a second precision may be refused, since
+ * the first one's team still exists, and runs on one thread.
  *
- * Later refusals are not noticed: libgomp keeps the threads of the last team, ends those that a smaller team does not
- * need, and makes others for a larger one. In a process that may have 16 threads, trainings whose teams of 3
- * and of 16 took turns ended so in about 10 of 100 runs on a busy machine; teams of one size, in none of 80.
+ * Later refusals are not noticed. libgomp keeps the threads of the last team; it ends those that a smaller team does
+ * not need, and makes new ones for a larger team, which the system may refuse. In processes limited to 16 threads, this
+ * ended about 10 of 100 trainings that alternated between teams of 3 and of 16 threads on a busy machine, and none of
+ * 80 with teams of one size.
  */
 #ifndef CBP_GRANTED_H
 #define CBP_GRANTED_H
@@ -19,7 +21,7 @@
 #if defined(_OPENMP) && !defined(_WIN32)
 #include <stdlib.h>
 
-#define ASK_AGAIN 1.0                   /* seconds after a refusal */
+#define ASK_AGAIN 1.0                   /* seconds from a refusal until the system is asked again */
 
 static void *leave(void *gate)
 {
@@ -43,12 +45,12 @@ static int can_make(int n)
     return made == n;
 }
 
-/* How many threads a team may ask for: `team`, or where the system refuses them as many as it has granted before. */
+/* Return how many threads a team may have: `team` or, if the system refuses so many, the most it has granted before. */
 static inline int granted(int team)
 {
-    static _Thread_local int most = 1;  /* that this thread, whose threads the runtime keeps apart, has been granted */
+    static _Thread_local int most = 1;  /* granted so far to this thread: the runtime keeps a team for each thread */
     static _Atomic double refused_at = -ASK_AGAIN;
-    if (team == 1 || team <= most) return team; /* one thread is not worth the call that finds the thread's `most` */
+    if (team == 1 || team <= most) return team; /* 1 first: to read a thread-local `most` may take a call */
     double since = seconds() - atomic_load_explicit(&refused_at, memory_order_relaxed);
     if (0 <= since && since < ASK_AGAIN) return most;
     if (!can_make(team - 1)) {

@@ -1,34 +1,39 @@
-# The loop over minibatches: slices of a pass, by a team or by one thread.
+# The loop over minibatches, by a team of threads or by one.
 #
 # Needs: updates, partition, memory, data, faults, pass, tiles, finish, columns, phases.
 #
-# A minibatch goes through in rounds of two phases, with a barrier after each:
-#   examples   each thread takes its examples through the layers and back: a, z, delta;
-#   weights    each thread takes its rows of the W: Delta, and after the last round D and the optimiser's step.
+# Python calls `advance` again and again; each call does a slice of the pass. A long minibatch is cut into rounds. Each
+# round has two phases, with a barrier after each:
+#   examples   each thread takes some examples through the layers and back: z, a, delta;
+#   weights    each thread takes some rows of each W: Delta and, after the last round, D and the optimiser's step.
 #
-# A thread must fetch what another has written from that thread's cache, which can take longer than the sums. So where
-# the first W is large beside the batch, the team shares it by columns, forward as well as in the second phase: then a
-# thread needs only the others' z(2). The weights of one round and z(2) of the next need no barrier between them.
+# What another thread has written must be fetched from that thread's cache, which can take longer than the arithmetic.
+# So where the first W is large compared with the batch, each thread takes some of its columns instead, in the forward
+# propagation as well as in the weights phase. Then a thread needs nothing from the others but z(2), and no barrier is
+# needed between the weights phase of one minibatch and z(2) of the next.
 #
-# Where W is small beside the batch, rows would be few and sums over the batch long. Then the batch is split into a
-# fixed number of partial sums. The first phase accumulates a Delta for each, and the second adds them in order.
+# Where all W are small compared with the batch, there are few rows for the threads, and long sums over the batch. Then
+# the batch is cut into parts, whose number does not depend on the threads. The examples phase sums a Delta for each
+# part (a partial sum), and the weights phase adds these in order.
 
 cdef enum:
-    MOST_WAITED_MS = 1                  # that a thread may wait for others in a slice; in a long slice more
+    # A thread may wait for others this long in a slice, or for a quarter of the slice if that is longer.
+    MOST_WAITED_MS = 1
 
 
 cdef inline double rate_of(const double* rates, const Cursor* cursor) noexcept nogil:
-    """The learning rate of the next step; 0 in a pass that makes no steps."""
+    """Return the learning rate of the next step; 0 in a pass that makes no steps."""
     return rates[cursor.step] if rates != NULL else 0
 
 
 cdef inline bint too_long(double waited, double started) noexcept nogil:
-    """Whether a thread has waited so long, since it started, that other programs must have the processors."""
+    """Whether a thread has waited so long since it started that other programs must be using the processors."""
     return waited > 1e-3 * MOST_WAITED_MS and waited > (seconds() - started) / 4
 
 
 cdef inline bint sum_losses(const Pass* run, Py_ssize_t batch, Cursor* cursor) noexcept nogil:
-    """Add the round's losses in order; False if training has reached a sum that is not finite."""
+    """Add the round's losses in order. Return False if there is a fault; in training, a sum that is not finite is a
+    fault."""
     cdef Py_ssize_t i
     if run.n_partials == 0:
         for i in range(rows_of_round(run, cursor, batch)):
@@ -44,11 +49,11 @@ cdef inline bint sum_losses(const Pass* run, Py_ssize_t batch, Cursor* cursor) n
 cdef inline void complete_batch(
     const Pass* run, Py_ssize_t batch, Cursor* cursor,
 ) noexcept nogil:
-    """Take the cursor past a minibatch."""
+    """Add a minibatch to the cursor's totals, and move the cursor to the next minibatch."""
     cdef Py_ssize_t i
     if cursor.m != 0:
         cursor.loss += cursor.batch_loss
-        if run.penalised:               # J's, lambda / (2 m) sum W^2 + lambda_1 / m sum |W|
+        if run.penalised:               # m times that of J: lambda / (2 m) sum W^2 + lambda_1 / m sum |W|
             for i in range(run.plan.n_strips):
                 cursor.loss += run.penalties[i]
         cursor.weight += cursor.m
@@ -66,8 +71,8 @@ cdef void run_rounds(
     const Pass* run, const Data* data, const Hyperparameters* rule, const double* rates, const Cursor* begin,
     Cursor* end, double* budget, int me, int team,
 ) noexcept nogil:
-    """Rounds until the data or the budget is used up, or a thread has had to wait too long. Every thread keeps the same
-    cursor and budget; the first one hands them back."""
+    """Do rounds until the examples or the budget are used up, a fault is found, or a thread has waited too long. Each
+    thread has its own copy of cursor and budget, all with the same values; thread 0 writes them back."""
     cdef Cursor cursor = begin[0]
     cdef Step step
     cdef Py_ssize_t batch
@@ -90,7 +95,7 @@ cdef void run_rounds(
             cursor.m = weight_of(data, cursor.first, batch)
         step = step_constants(rule, run.penalised, run.plan.bias, rate_of(rates, &cursor), cursor.m, &cursor)
         make_restorable(run, &step, &cursor, me)
-        # forward, output, recursion: z(l), a(l), the losses and delta(l); by partial sums accumulation too
+        # forward, output, recursion: z(l), a(l), the losses and delta(l); with partial sums also accumulation: Delta(l)
         examples_phase(run, data, &cursor, batch, me, team)
         waited += wait_for_team(run.barrier, team, &stop)
         if data.check:
@@ -99,11 +104,11 @@ cdef void run_rounds(
         if cursor.fault.kind != NONE or not sum_losses(run, batch, &cursor):
             break
         # accumulation: Delta(l) of the round; after the last round gradient and update: D, the optimiser's step
-        if cursor.m != 0:               # a minibatch without weight has been checked, and is skipped
+        if cursor.m != 0:               # else all weights are 0: the minibatch is checked, but no step is made
             weights_phase(run, &cursor, batch, &step, me, team)
             if columns:
                 finish_columns(run, batch_rows(run, data, cursor.first, cursor.step), batch, &step, me, team)
-        # forward: z(2) of the next minibatch, by the thread that has just updated its columns of W(1)
+        # forward: z(2) of the next minibatch; each thread uses the columns of W(1) that it has just updated
         if columns and cursor.first + batch < data.m:
             forward_columns(run, data, cursor.first + batch, cursor.step + 1, me, team)
         stop = too_long(waited, started)
@@ -123,12 +128,13 @@ cdef void run_rounds(
 cdef void run_small(
     const Pass* run, const Data* data, const Hyperparameters* rule, const double* rates, Cursor* cursor, double budget,
 ) noexcept nogil:
-    """The same on one thread, where a minibatch of a small network is a tile: nothing needs sharing or packing."""
+    """Do the same on one thread for a small network whose minibatch is a single tile. Nothing is shared between
+    threads, and a and delta are not packed."""
     cdef Tile tile = tile_of(run, 0)
     cdef Rows x
     cdef Step step
     cdef Py_ssize_t n_rows
-    cdef double m = 0, rate = 0         # for which the step's constants were computed
+    cdef double m = 0, rate = 0         # those for which `step` was computed
     cdef bint by_time = optimizer_row(rule.optimizer).prepare != NULL
     cursor.needs_data = False
     cursor.team = max(cursor.team, 1)
@@ -162,7 +168,8 @@ cdef void advance(
     void* state, const Data* data, const Hyperparameters* rule, const double* rates, Cursor* cursor, double budget,
     int n_threads,
 ) noexcept nogil:
-    """Continue a pass from the cursor, for about `budget` multiply-adds."""
+    """Continue a pass from the cursor, for about `budget` multiply-adds. If a team stops early because a thread has
+    waited too long, one thread does the rest."""
     cdef const Pass* run = <const Pass*> state
     cdef int team = useful_threads(run.multiply_adds * min(run.batch, data.m), min(n_threads, run.most_threads))
     cdef Cursor end
@@ -171,7 +178,7 @@ cdef void advance(
     team = 1 if is_backing_off() else granted(team)
     if team > 1:
         end = cursor[0]
-        for i in range(team):           # OpenMP may give fewer
+        for i in range(team):           # of all, since OpenMP may open a smaller team
             run.reports[i].oversubscribed = False
         with parallel(num_threads=team):
             run_rounds(run, data, rule, rates, cursor, &end, &budget, threadid(), team_size())

@@ -1,29 +1,31 @@
-# Losses and the output error delta(L), a row an example, from the pre-activations z(L) so that they stay finite.
+# The losses and the output error delta(L), both computed from the pre-activations z(L), so that they stay finite.
 #
 # Needs: math.
 # Gives: loss_row, pair_of, row_losses, softmax_error, softmax_squared_error, sum_below.
 #
 # squared error   loss = 1/2 sum_j (a_j - y_j)^2       delta = (a - y) g'(z)
-# cross-entropy   with sigmoid, each output its own:
+# cross-entropy   with sigmoid, whose outputs are independent of each other:
 #                 loss = sum_j max(z_j, 0) - z_j y_j + log(1 + e^-|z_j|)
 #                                                      delta = a - y
 #                 with softmax, and top = max_k z_k:
 #                 loss = sum_j y_j (top - z_j) + t log sum_k e^(z_k - top),  t = sum_j y_j, which is 1 to within 1e-3
 #                                                      delta = t a - y
 #
-# Differences are taken before sums, so that a small loss keeps its digits beside large z: top - z_j, and 1 - a where a
-# is near 1.
+# A small loss keeps its digits even where z is large, because no difference is taken between rounded results: top - z_j
+# is computed before it is multiplied and summed, and 1 - a is computed from exponentials where a is near 1.
 #
-# Unless the output is softmax, outputs do not depend on each other, so that rows of few outputs can be joined to one
-# long row. z, padded to whole vectors, becomes delta in place; the caller clears the padding.
+# Unless the output is softmax, the loss and delta of an output do not depend on the other outputs. So rows of few
+# outputs can be joined to one long row. z is padded to whole vectors, and is overwritten with delta; the caller then
+# sets the padding to 0.
 
 cdef void row_losses(
     bint squared, double* losses,       # (n_rows,)
     const real* y,                      # (n_rows, n)
     Py_ssize_t n_rows, Py_ssize_t n,
 ) noexcept nogil:
-    """Each example's loss, from what `elementwise_delta` has written over y. The sums are in double: those of many rows
-    need more than six digits, and the square of a small error may be too small for a float."""
+    """Compute each example's loss from what `elementwise_delta` has written over y: a - y if `squared`, else each
+    output's loss. The sums are in double: sums over many rows need more than six digits, and the square of a small
+    error may be too small for a float."""
     cdef double total
     cdef Py_ssize_t i, j
     for i in range(n_rows):
@@ -53,12 +55,12 @@ cdef void binary_cross_entropy(
 
 
 cdef inline vec sigmoid_error(vec z, vec small, vec y) noexcept nogil:
-    """a - y, from the smaller one of a and 1 - a."""
+    """Return a - y, computed from `small`, which is the smaller of a and 1 - a."""
     return where_negative(z, small - y, (broadcast(1) - y) - small)
 
 
 cdef inline vec sigmoid_squared_error(vec z, vec* error) noexcept nogil:
-    """delta = (a - y) a (1 - a); `error` is y, and becomes a - y."""
+    """Return delta = (a - y) a (1 - a). `error` contains y on entry and a - y on return."""
     cdef vec e = lifted_exp(minus_magnitude(z))
     cdef vec small = e / (lifted_one() + e)
     error[0] = sigmoid_error(z, small, error[0])
@@ -66,9 +68,10 @@ cdef inline vec sigmoid_squared_error(vec z, vec* error) noexcept nogil:
 
 
 cdef inline vec tanh_squared_error(vec z, vec* error) noexcept nogil:
-    """delta = (a - y) (1 - a^2); `error` is y, and becomes a - y.
+    """Return delta = (a - y) (1 - a^2). `error` contains y on entry and a - y on return.
 
-    With s the sign of z and e = e^(-2 |z|), 1 - s a = 2 e / (1 + e) where |a| is near 1.
+    `small` is 1 - |a| = 2 e / (1 + e) with e = e^(-2 |z|). Where |a| is near 1, a - y is computed from it and from the
+    sign s of z, as s ((1 - s y) - small).
     """
     cdef vec s = with_sign(broadcast(1), z), a = vec_tanh(z)
     cdef vec e = lifted_exp(minus_magnitude(z + z))
@@ -118,7 +121,8 @@ cdef void exp_gamma(real* z, real* y, Py_ssize_t n) noexcept nogil:
         store(z + j, broadcast(1) - ratio)
 
 
-# Losses that fit every elementwise output: e = dloss/da; y becomes the loss or, for the squared error, a - y.
+# Losses that fit every elementwise output. e becomes dloss/da; y becomes each output's loss or, for the squared error,
+# a - y.
 
 cdef void squared_error(real* e, real* y, const real* a, Py_ssize_t n, real number) noexcept nogil:
     cdef Py_ssize_t j
@@ -140,7 +144,7 @@ cdef void absolute_error(real* e, real* y, const real* a, Py_ssize_t n, real num
 
 
 cdef void huber(real* e, real* y, const real* a, Py_ssize_t n, real most) noexcept nogil:
-    """loss = e (d - e / 2) with d = a - y and e = d, but at most `most` in size"""
+    """loss = e (d - e / 2) with d = a - y, and e = d limited to [-most, most]"""
     cdef Py_ssize_t j
     cdef vec d, error
     for j from 0 <= j < n by LANES:
@@ -153,7 +157,8 @@ cdef void huber(real* e, real* y, const real* a, Py_ssize_t n, real most) noexce
 cdef void log_cosh(real* e, real* y, const real* a, Py_ssize_t n, real number) noexcept nogil:
     """loss = log cosh d with d = a - y,  e = tanh d
 
-    For |d| < 1 it is log(1 + u^2 / (2 (1 + u))) with u = e^-|d| - 1, which leaves small losses their digits.
+    For |d| < 1 the loss is computed as log(1 + u^2 / (2 (1 + u))) with u = e^-|d| - 1, so that small losses keep their
+    digits.
     """
     cdef Py_ssize_t j
     cdef vec d, size, u, near, far, unit = broadcast(1)
@@ -206,7 +211,8 @@ cdef inline LossRow make_loss_row(
 
 
 cdef LossRow loss_row(int loss) noexcept nogil:
-    """The row of a loss. A loss that fits certain outputs alone has no error function, but a pair with each of them."""
+    """Return the row of a loss. A loss that fits only certain outputs has no `error` function: `pair_of` gives the
+    function for each of these outputs, and output.pxi computes those of softmax."""
     if loss == SQUARED_ERROR:
         return make_loss_row("squared_error", squared_error, True, -INFINITY, INFINITY)
     if loss == ABSOLUTE_ERROR:
@@ -231,7 +237,7 @@ cdef LossRow loss_row(int loss) noexcept nogil:
 
 
 cdef Pair pair_of(int g, int loss) noexcept nogil:
-    """The function that computes delta and the losses from z, where an output and a loss match; else NULL."""
+    """Return the function that computes delta and the losses of this output and loss from z; NULL if there is none."""
     if loss == SQUARED_ERROR and g == SIGMOID:
         return sigmoid_squared_errors
     if loss == SQUARED_ERROR and g == TANH:
@@ -247,9 +253,9 @@ cdef Pair pair_of(int g, int loss) noexcept nogil:
 
 cdef double softmax_squared_error(
     real* a, const real* y, Py_ssize_t label, Py_ssize_t n,     # y is NULL where there is a label
-    real rest,                          # 1 - a for the largest a, to all its digits
+    real rest,                          # 1 - a for the largest a, computed without that difference
 ) noexcept nogil:
-    """dloss/dz_j = a_j (e_j - sum_k e_k a_k) with e = a - y, for a row of softmax."""
+    """Replace a by dloss/dz_j = a_j (e_j - sum_k e_k a_k) with e = a - y, for a row of softmax; return the loss."""
     cdef Py_ssize_t j
     cdef double loss = 0
     cdef real mean = 0, e_j
@@ -263,17 +269,17 @@ cdef double softmax_squared_error(
 
 
 cdef inline real softmax_error(real a, real total, real y, real rest) noexcept nogil:
-    """total a - y; only the largest a can be above 1/2, and `rest` is 1 - a for that."""
+    """Return total a - y. `rest` is 1 - a for the largest a of the row, the only one that can be above 1/2."""
     return (total - y) - total * rest if a > <real> 0.5 else total * a - y
 
 
 cdef double sum_below(real top, const real* z, const real* y, Py_ssize_t n, double* sum_y) noexcept nogil:
-    """sum_j y_j (top - z_j), and sum_j y_j."""
+    """Return sum_j y_j (top - z_j), and write sum_j y_j to sum_y."""
     cdef double total = 0
     cdef Py_ssize_t j
     sum_y[0] = 0
     for j in range(n):
-        if y[j] != 0:                   # since top - z_j may be infinite
+        if y[j] != 0:                   # top - z_j may be infinite, and 0 times infinity is NaN
             total += (<double> top - z[j]) * y[j]
         sum_y[0] += y[j]
     return total

@@ -3,16 +3,19 @@
 # Gives: exp_series, expm1_below, lifted_exp, lifted_exp_of, lifted_one, next_power, sigmoid_from, split_by_log_2,
 # split_for_lifted_exp, split_for_tanh, tanh_from, unlift, vec_exp, vec_log1p, vec_log1p_unit, vec_sigmoid, vec_tanh.
 #
-# At most 3 units in the last place over the whole range, subnormal results included; exact limits at plus and
-# minus infinity; NaN stays NaN. The polynomials are Chebyshev fits computed with 60 digits.
+# Errors are at most 3 units in the last place over the whole range, also in subnormal results. The limits at plus and
+# minus infinity are exact, and NaN stays NaN. The polynomials are Chebyshev fits computed with 60 digits.
+#
+# A number is lifted if it has been multiplied by 2^LIFT: so an exponential keeps all its digits, even where its true
+# value is subnormal.
 
 cdef inline vec next_power(vec total, vec x, real coefficient) noexcept nogil:
-    """A step of Horner's rule."""
+    """Return total x + coefficient: one step of Horner's rule."""
     return mul_add(total, x, broadcast(coefficient))
 
 
 cdef inline vec exp_series(vec r) noexcept nogil:
-    """P(r) with e^r = 1 + r + r^2 P(r), for |r| <= ln(2) / 2."""
+    """Return P(r) with e^r = 1 + r + r^2 P(r), for |r| <= ln(2) / 2."""
     cdef vec P
     if sizeof(real) == 4:
         P = broadcast(<real> 0.0013926183587713494542)
@@ -35,9 +38,9 @@ cdef inline vec exp_series(vec r) noexcept nogil:
 
 
 cdef inline vec split_exponent(vec x, vec per_unit, vec unit, vec rest, wordvec* n) noexcept nogil:
-    """x = n (unit + rest) + r with n whole and r at most half a unit: returns r.
+    """Split x = n (unit + rest) + r, where n is an integer and |r| at most half of unit + rest. Return r.
 
-    per_unit is 1 / (unit + rest); unit is short enough for n times it to be exact (Cody and Waite).
+    per_unit is 1 / (unit + rest). unit has so few digits that n unit is exact (Cody and Waite).
     """
     cdef vec shifted = mul_add(x, per_unit, broadcast(MAGIC))
     cdef vec n_real = shifted - broadcast(MAGIC)
@@ -46,7 +49,7 @@ cdef inline vec split_exponent(vec x, vec per_unit, vec unit, vec rest, wordvec*
 
 
 cdef inline vec split_by_log_2(vec x, wordvec* n) noexcept nogil:
-    """x = n ln(2) + r"""
+    """Split x = n ln(2) + r with |r| <= ln(2) / 2. Return r."""
     return split_exponent(
         x, broadcast(<real> 1.4426950408889634074),
         broadcast(<real> (0.693359375 if sizeof(real) == 4 else 6.93147180369123816490e-1)),
@@ -58,10 +61,10 @@ cdef inline vec exp_of_remainder(vec r) noexcept nogil:
 
 
 cdef inline vec vec_exp(vec x) noexcept nogil:
-    """e^x = 2^n e^r"""
+    """Return e^x = 2^n e^r."""
     cdef wordvec n
     cdef vec r
-    # Beyond these limits the result is 0 or infinity, and 2^n gives it.
+    # At these limits and beyond them, the result is 0 or infinity.
     x = at_most(at_least(x, broadcast(LEAST_EXPONENT)), broadcast(<real> (89 if sizeof(real) == 4 else 710)))
     r = split_by_log_2(x, &n)
     return scale(exp_of_remainder(r), n)
@@ -76,7 +79,8 @@ cdef inline vec lifted_exp_of(vec r, wordvec n) noexcept nogil:
 
 
 cdef inline vec lifted_exp(vec x) noexcept nogil:
-    """2^LIFT e^x for x <= 0, which is all that activations and losses need. Never subnormal, so one factor will do."""
+    """Return 2^LIFT e^x for x <= 0; activations and losses need no other x. The result is never subnormal, so that a
+    single power of two is enough, where `scale` needs two."""
     cdef wordvec n
     cdef vec r = split_for_lifted_exp(x, &n)
     return lifted_exp_of(r, n)
@@ -91,8 +95,8 @@ cdef inline vec unlift(vec x) noexcept nogil:
 
 
 cdef inline vec sigmoid_from(vec z, vec e) noexcept nogil:
-    """1 / (1 + e^-z), from the lifted e^-|z|, so that nothing overflows and small results keep their digits. The
-    division removes the lift, and rounds a subnormal result once."""
+    """Return 1 / (1 + e^-z), computed from e, the lifted e^-|z|, so that nothing overflows and small results keep their
+    digits. The lift cancels in the division, and a subnormal result is rounded only there."""
     return where_negative(z, e, lifted_one()) / (lifted_one() + e)
 
 
@@ -101,8 +105,8 @@ cdef inline vec vec_sigmoid(vec z) noexcept nogil:
 
 
 cdef inline vec split_for_tanh(vec z, wordvec* n) noexcept nogil:
-    """-|z| = n ln(2) / 2 + r / 2: returns r."""
-    # From -20 on the result rounds to -1.
+    """Split -|z| = n ln(2) / 2 + r / 2. Return r."""
+    # For z of -20 and less, tanh z rounds to -1.
     cdef vec half_r = split_exponent(
         at_least(minus_magnitude(z), broadcast(-20)), broadcast(<real> 2.8853900817779268147),
         broadcast(<real> (0.693359375 / 2 if sizeof(real) == 4 else 6.93147180369123816490e-1 / 2)),
@@ -111,21 +115,21 @@ cdef inline vec split_for_tanh(vec z, wordvec* n) noexcept nogil:
 
 
 cdef inline vec expm1_of(vec r, wordvec n) noexcept nogil:
-    """e^x - 1 = 2^n (e^r - 1) + (2^n - 1) with x = n ln(2) + r, for x <= 0: exact for small x too."""
+    """Return e^x - 1 = 2^n (e^r - 1) + (2^n - 1) for x = n ln(2) + r <= 0. Small x keep their digits, since n is 0."""
     cdef vec power = power_of_two(n)
     return mul_add(power, mul_add(exp_series(r), r * r, r), power - broadcast(1))
 
 
 cdef inline vec expm1_below(vec x) noexcept nogil:
-    """e^x - 1 where x is negative, else 0."""
+    """Return e^x - 1 where x is negative, else 0."""
     cdef wordvec n
-    # From -40 on the result rounds to -1.
+    # For x of -40 and less, the result rounds to -1.
     cdef vec r = split_by_log_2(at_most(at_least(x, broadcast(-40)), broadcast(0)), &n)
     return expm1_of(r, n)
 
 
 cdef inline vec tanh_from(vec z, vec r, wordvec n) noexcept nogil:
-    """-u / (u + 2) with u = e^(-2|z|) - 1"""
+    """Return tanh z. Its magnitude is -u / (u + 2) with u = e^(-2|z|) - 1, and -2|z| = n ln(2) + r."""
     cdef vec u = expm1_of(r, n)
     return with_sign(magnitude(u / (u + broadcast(2))), z)
 
@@ -137,7 +141,7 @@ cdef inline vec vec_tanh(vec z) noexcept nogil:
 
 
 cdef inline vec vec_log1p_unit(vec u) noexcept nogil:
-    """log(1 + u) = 2 atanh(s) with s = u / (2 + u), for 0 <= u <= 1."""
+    """Return log(1 + u) = 2 atanh(s) with s = u / (2 + u), for 0 <= u <= 1."""
     cdef vec s = u / (broadcast(2) + u)
     cdef vec t = s * s
     cdef vec Q
@@ -161,7 +165,7 @@ cdef inline vec vec_log1p_unit(vec u) noexcept nogil:
 
 
 cdef inline vec vec_log1p(vec x) noexcept nogil:
-    """log(1 + x) = k log(2) + log(1 + u) with 1 + x = 2^k (1 + u), for x >= 0; NaN stays NaN."""
+    """Return log(1 + x) = k log(2) + log(1 + u) with 1 + x = 2^k (1 + u), for x >= 0. NaN stays NaN."""
     cdef vec above = x - broadcast(1), sum = x + broadcast(1)
     cdef vec u = where_negative(above, x, with_exponent_of_1(sum) - broadcast(1))
     cdef vec k = where_negative(above, broadcast(0), exponent(sum))

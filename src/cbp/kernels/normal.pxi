@@ -1,13 +1,13 @@
-# The normal distribution, for gelu: the probability Phi(-t) of less than -t, for t >= 0.
+# The normal distribution, for gelu: the probability Phi(-t) of a value below -t, for t >= 0.
 #
 # Needs: math.
 # Gives: gelu_slope, vec_gelu.
 #
-# Below 1 it is 1/2 - t A(t^2), beyond e^(-t^2/2) G(q) / t with q = (t - k) / (t + k). A and G are Chebyshev fits
-# computed with 60 digits.
+# For t < 1, Phi(-t) = 1/2 - t A(t^2). For t >= 1, Phi(-t) = e^(-t^2/2) G(q) / t with q = (t - k) / (t + k). A and G are
+# Chebyshev fits computed with 60 digits.
 
 cdef inline vec fit_of_middle(vec w) noexcept nogil:
-    """A(w) for 0 <= w <= 1"""
+    """Return A(w) for 0 <= w <= 1."""
     cdef vec A
     if sizeof(real) == 4:
         A = broadcast(<real> -7.6605381713820898877e-6)
@@ -32,7 +32,7 @@ cdef inline vec fit_of_middle(vec w) noexcept nogil:
 
 
 cdef inline vec fit_of_tail(vec t) noexcept nogil:
-    """G(q), for t from 1 to the largest for which t times the probability is not 0"""
+    """Return G(q), for t from 1 to the largest t for which t Phi(-t) does not round to 0."""
     cdef vec k = broadcast(<real> (3.5 if sizeof(real) == 4 else 4)), q = (t - k) / (t + k)
     cdef vec G
     if sizeof(real) == 4:
@@ -72,30 +72,30 @@ cdef inline vec fit_of_tail(vec t) noexcept nogil:
 
 
 cdef inline vec normal_size(vec z) noexcept nogil:
-    """t = |z|, or the least from which z times the probability is 0."""
+    """Return t = |z|, but at most a number from which on t Phi(-t) rounds to 0."""
     return at_most(magnitude(z), broadcast(<real> (14.4 if sizeof(real) == 4 else 38.6)))
 
 
 cdef inline vec split_for_bell(vec t, wordvec* n) noexcept nogil:
-    """-t^2 / 2 = n ln(2) + r: returns r. What rounding takes from the square is put back (Dekker, 1971: the products of
-    halves are exact)."""
+    """Split -t^2 / 2 = n ln(2) + r. Return r, to which the rounding error of the square is added back. This error is
+    computed from two halves of t, whose products are exact (Dekker, 1971)."""
     cdef vec square = t * t, high = high_half(t), low = t - high, half = broadcast(<real> -0.5)
     cdef vec rest = ((high * high - square) + (high + high) * low) + low * low
     return mul_add(half, rest, split_by_log_2(half * square, n))
 
 
 cdef inline vec times_lifted_exp_of(vec factor, vec r, wordvec n) noexcept nogil:
-    """2^LIFT 2^n e^r times the factor, rounded once; `factor * lifted_exp_of(r, n)` would be rounded twice."""
+    """Return factor 2^LIFT 2^n e^r, rounded once; `factor * lifted_exp_of(r, n)` would be rounded twice."""
     return mul_add(factor, mul_add(exp_series(r), r * r, r), factor) * power_of_two(n + LIFT)
 
 
 cdef inline vec below_middle(vec t) noexcept nogil:
-    """Phi(-t) for t < 1"""
+    """Return Phi(-t) for t < 1."""
     return sub_mul(broadcast(<real> 0.5), t, fit_of_middle(t * t))
 
 
 cdef inline vec vec_gelu(vec z) noexcept nogil:
-    """z Phi(z), which is max(z, 0) - t Phi(-t)"""
+    """Return z Phi(z), computed as max(z, 0) - t Phi(-t)."""
     cdef wordvec n
     cdef vec t = normal_size(z), r = split_for_bell(t, &n)
     cdef vec tail = unlift(times_lifted_exp_of(fit_of_tail(t), r, n))
@@ -103,7 +103,7 @@ cdef inline vec vec_gelu(vec z) noexcept nogil:
 
 
 cdef inline vec gelu_slope(vec z) noexcept nogil:
-    """Phi(z) + z phi(z); that of z and that of -z add up to 1."""
+    """Return g'(z) = Phi(z) + z phi(z). `left` is g'(-|z|); where z is positive, g'(z) = 1 - g'(-z) is returned."""
     cdef wordvec n
     cdef vec t = normal_size(z), r = split_for_bell(t, &n)
     cdef vec bell = lifted_exp_of(r, n), density = bell * broadcast(<real> 0.39894228040143267794)

@@ -8,8 +8,8 @@
 static inline int openmp_version(void) { return _OPENMP; }
 static inline int most_threads(void) { return omp_get_max_threads(); }
 
-/* OpenMP counts the processors once, where neither a variable nor a call sets a number. A maximum equal to the number of
- * processors is taken for that count. */
+/* Return OpenMP's default number of threads, or 0 if an environment variable or a call has set another number. By
+ * default it is the number of processors; so a maximum equal to that is taken for the default. */
 static inline int default_threads(void)
 {
     int n = omp_get_max_threads();
@@ -17,14 +17,14 @@ static inline int default_threads(void)
 }
 
 #ifdef __ELF__
-extern int kmp_get_library(void) __attribute__((weak));     /* NULL but with LLVM's runtime and Intel's */
+extern int kmp_get_library(void) __attribute__((weak));     /* NULL except with the runtimes of LLVM and Intel */
 static inline int is_serial_library(void) { return kmp_get_library && kmp_get_library() == 1; }
 #else
 static inline int is_serial_library(void) { return 0; }
 #endif
 
-/* The most threads that a team gets, however many are asked for: by OMP_THREAD_LIMIT, OMP_MAX_ACTIVE_LEVELS,
- * KMP_LIBRARY and OMP_DYNAMIC. With the last, OpenMP may give fewer, by the machine's load. */
+/* Return the most threads that a team gets, however many are asked for. OMP_THREAD_LIMIT, OMP_MAX_ACTIVE_LEVELS,
+ * KMP_LIBRARY and OMP_DYNAMIC limit it. With OMP_DYNAMIC, the load of the machine may make OpenMP give even fewer. */
 static inline int team_limit(void)
 {
     int limit = omp_get_thread_limit(), most;
@@ -36,7 +36,8 @@ static inline int team_limit(void)
     return limit > 1 ? limit : 1;
 }
 
-/* The places that threads are bound to, and how many processors each has; `processors`, if given, receives them. */
+/* A place is a set of processors that threads are bound to. `n_places` returns the number of places. `place` returns
+ * the number of processors in place i, and writes their numbers to `processors` unless that is NULL. */
 static inline int n_places(void) { return omp_get_num_places(); }
 static inline int place(int i, int *processors)
 {
@@ -47,7 +48,7 @@ static inline int place(int i, int *processors)
 static inline int openmp_version(void) { return 0; }
 static inline int most_threads(void) { return 1; }
 static inline int default_threads(void) { return 0; }
-static inline int team_limit(void) { return 1 << 30; }      /* a network reports the number that it was given */
+static inline int team_limit(void) { return 1 << 30; }      /* no limit: a network reports the number it was given */
 static inline int n_places(void) { return 0; }
 static inline int place(int i, int *processors) { (void)i; (void)processors; return 0; }
 #endif

@@ -1,4 +1,4 @@
-# A step against a gradient from outside.
+# The optimiser's step with a gradient from outside, which means that the caller has computed it.
 #
 # Needs: layouts, updates, partition, memory, rest, pass, finish.
 
@@ -6,7 +6,7 @@ cdef void update_share(
     const Pass* run, const real* D,     # (n_parameters,), at rest
     const Step* step, int me, int team,
 ) noexcept nogil:
-    """This thread's rows of each W and b, against a gradient from outside."""
+    """Update this thread's rows of each W and b with the gradient D."""
     cdef real* packed = run.Delta + (me * run.group_size if run.direct else 0)
     cdef Py_ssize_t l, s, i, j, k, width, strips
     cdef Panels Delta
@@ -44,8 +44,8 @@ cdef inline void update_noted(
 cdef void update_outside(
     void* state, const void* D, const Hyperparameters* rule, double rate, Cursor* cursor, int n_threads,
 ) noexcept nogil:
-    """The optimiser's step against a gradient from outside, which includes the penalty. The bits are those of a pass
-    that has computed the gradient itself."""
+    """Do the optimiser's step with a gradient D from outside, which includes the penalty. The parameters get the same
+    bits as in a pass that computes this gradient itself."""
     cdef Pass* run = <Pass*> state
     cdef Step step = step_constants(rule, False, run.plan.bias, rate, 1, cursor)
     cdef int team = copying_team(run, n_threads)

@@ -1,16 +1,19 @@
-# A pass over examples: its workspace, made and freed, and the gradient that it leaves.
+# A pass over examples: how its workspace is made and freed, and how its gradient is read.
 #
 # Needs: layouts, updates, refusals, partition, memory, rest.
 # Gives: make_restorable.
 #
-# `partial_fit`, and small losses and gradients, keep it for the next call.
+# `partial_fit`, and calls for the loss or the gradient of few examples, keep the workspace for the next call.
 
 cdef void* new_pass(
     void* plan, int mode, int optimizer, int n_moments, Py_ssize_t batch, bint inputs, Py_ssize_t bound,
     int n_threads, bint restorable,
 ) noexcept nogil:
-    """A pass with minibatches of `batch` examples, whose weights are not packed yet. NULL where it is refused (see
-    `pass_refusal`) or memory is short."""
+    """Make a pass with minibatches of `batch` examples; its parameters are not packed yet. Return NULL if it is refused
+    (see `pass_refusal`) or memory is short.
+
+    bound: the number of examples, in the order of training, that the caller makes available at a time.
+    """
     cdef Pass* run
     cdef Arena arena = arena_in(NULL)
     cdef Py_ssize_t l, ld_last
@@ -34,7 +37,7 @@ cdef void* new_pass(
         )
     run.most_threads = useful_threads(run.multiply_adds * batch, n_threads)
     ld_last = run.plan.layers[run.plan.n_layers - 1].ld_out
-    # as `tile_of` cuts it up, to whole cache lines
+    # The arrays that `tile_of` places, rounded up to whole cache lines.
     run.tile_size = (
         TILE * (run.plan.x_size + run.plan.a_size + 2 * run.plan.widest) + max(TILE * LANES, ld_last) + ld_last
         + 2 * TILE * <Py_ssize_t> (sizeof(double) // sizeof(real)) + 15
@@ -48,7 +51,7 @@ cdef void* new_pass(
     panels = <int> panel_count(run.plan.layers[0].n_out)
     run.columns = run.direct and min(run.most_threads, panels) > 1 and (
         COLUMNS_FROM * batch <= run.plan.layers[0].n_in <= COLUMNS_BYTES // (batch * <Py_ssize_t> sizeof(real)))
-    if run.columns:                     # more threads would go by rows, and fetch all of W
+    if run.columns:                     # a thread without a panel would have nothing to do there
         run.most_threads = min(run.most_threads, panels)
     run.group_size = GROUP * STRIP * run.plan.widest_out
     lay_out(run, &arena, n_moments, restorable)
@@ -70,8 +73,9 @@ cdef void free_pass(void* state) noexcept nogil:
 
 
 cdef inline void make_restorable(const Pass* run, Step* step, const Cursor* cursor, int me) noexcept nogil:
-    """The first step of a restorable pass reads the moments from one place and writes them to another. Each thread
-    notes parameters that are not finite while they are in the cache."""
+    """Prepare a step of a restorable pass. The first step reads the moments from `kept` and writes them to `moments`,
+    so that `kept` stays as it was. In every step, each thread notes whether the parameters that it has just updated,
+    and that are still in its cache, are finite."""
     if run.restorable:
         step.infinite = &run.reports[me].infinite
         step.back = run.kept[0] - run.moments[0] if run.kept[0] != NULL and cursor.weight == 0 else 0
@@ -80,7 +84,7 @@ cdef inline void make_restorable(const Pass* run, Step* step, const Cursor* curs
 cdef void read_gradient(
     void* state, void* gradient, const void* parameters, double weight,
 ) noexcept nogil:
-    """D = (Delta + lambda_1 sign W + lambda W) / m at rest, after a whole batch in mode GRADIENT."""
+    """Write D = (Delta + lambda_1 sign W + lambda W) / m in the layout at rest, after one batch in mode GRADIENT."""
     cdef Pass* run = <Pass*> state
     cdef const Layer* layer
     cdef real* D
@@ -101,7 +105,7 @@ cdef void read_gradient(
 
 
 cdef void set_penalties(void* state, const double* l1, const double* l2) noexcept nogil:
-    """The penalties of each layer; one that becomes 0 in this precision does not count."""
+    """Set the penalties of each layer; one that rounds to 0 in this precision is ignored."""
     cdef Pass* run = <Pass*> state
     cdef Py_ssize_t l
     run.penalised = False

@@ -3,7 +3,7 @@
 # Needs: layouts, activations, losses, refusals, partition.
 
 cdef void* new_plan(const Spec* spec) noexcept nogil:
-    """The plan of a network; NULL where it is refused (see `plan_refusal`) or memory is short."""
+    """Make the plan of a network. Return NULL if it is refused (see `plan_refusal`) or memory is short."""
     cdef Plan* plan
     cdef Layer* layer
     cdef Py_ssize_t l

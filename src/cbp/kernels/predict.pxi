@@ -1,20 +1,21 @@
-# Forward propagation by itself, from the parameters at rest.
+# Forward propagation without a pass, from the parameters at rest (see rest.pxi).
 #
 # Needs: layouts, products, softmax, partition, memory, faults, rest.
 #
-# Each call owns its workspace, so that any number of threads may predict with one network at once.
+# Each call has its own workspace, so that any number of threads may predict with one network at the same time.
 
 cdef enum:
-    PACK_FROM = 32                      # examples from which packing W costs less than it saves
-    SMALL_WORKSPACE = 2048              # reals that the stack provides
+    PACK_FROM = 32                      # from this number of examples on, packing W saves more time than it takes
+    SMALL_WORKSPACE = 2048              # reals; a larger workspace is allocated
 
 
 cdef void forward_rows(
-    const Plan* plan, real** out,       # (n_layers,) arrays (m, n_out); NULL: not wanted
+    const Plan* plan, real** out,       # (n_layers,) arrays (m, n_out); NULL for those not wanted
     const real* W, bint packed, const real* X, real* workspace,
     Py_ssize_t first, Py_ssize_t n_rows, Fault* fault,
 ) noexcept nogil:
-    """a(2) … a(L) of a tile. A row's bits are those of `forward_tile`: the chains over k are the same."""
+    """Compute a(2) … a(L) of a tile. Each row has the same bits as in `forward_tile`, since the sums over k are
+    computed in the same order."""
     cdef const Layer* layer
     cdef Panels z, weights
     cdef Rows inputs = rows_of(X + first * plan.layers[0].n_in, plan.layers[0].n_in)
@@ -23,7 +24,7 @@ cdef void forward_rows(
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
         z = row_panels(workspace + l % 2 * n_rows * plan.widest, layer.ld_out)
-        # At rest, columns past n_out belong to the next row; they are read and not used.
+        # At rest, the columns past n_out are the next row's; they are read, but what is computed from them is not used.
         if packed:
             weights = packed_panels(<real*> W + layer.packed, layer.n_in + 1)
             multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
@@ -55,7 +56,8 @@ cdef void forward_share(
 cdef bint forward(
     void* plan_, void** out, const void* parameters, const void* X, Py_ssize_t m, int n_threads, Fault* fault,
 ) noexcept nogil:
-    """a(2) … a(L) of m examples: False where memory is short. Reads up to two vectors past the parameters."""
+    """Compute a(2) … a(L) of m examples. Return False if memory is short. Up to two vectors past the end of the
+    parameters are read."""
     cdef const Plan* plan = <const Plan*> plan_
     cdef real[SMALL_WORKSPACE] small
     cdef Fault one_fault

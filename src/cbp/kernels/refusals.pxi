@@ -1,17 +1,17 @@
-# Refusals: of codes that have no row, and of losses that do not fit the output, before work starts.
+# Refusals before work starts: codes that have no table row, and losses that do not fit the output's activation.
 #
 # Needs: activations, losses, updates.
 # Gives: pass_refusal, plan_refusal.
 
 cdef inline bint is_loss_of(int g, int loss) noexcept nogil:
-    """Whether an output of g can have the loss."""
+    """Whether the loss can be used with an output whose activation is g."""
     if g == SOFTMAX:
         return loss == SQUARED_ERROR or loss == CROSS_ENTROPY or loss == INNER_PRODUCT
     return loss_row(loss).error != NULL or pair_of(g, loss) != NULL
 
 
 cdef int plan_refusal(const Spec* spec) noexcept nogil:
-    """What makes a plan of the network impossible, or ACCEPTED."""
+    """Return the reason why a network can have no plan, or ACCEPTED."""
     cdef int output = spec.activations[spec.n_layers - 1]
     cdef Py_ssize_t l
     for l in range(spec.n_layers - 1):
@@ -23,7 +23,7 @@ cdef int plan_refusal(const Spec* spec) noexcept nogil:
 
 
 cdef int pass_refusal(int mode, int optimizer) noexcept nogil:
-    """What makes a pass impossible, or ACCEPTED."""
+    """Return the reason why a pass cannot be made, or ACCEPTED."""
     if mode != LOSS and mode != GRADIENT and mode != TRAIN:
         return UNKNOWN_MODE
     return ACCEPTED if optimizer_row(optimizer).update != NULL else UNKNOWN_OPTIMIZER

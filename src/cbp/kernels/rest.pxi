@@ -1,10 +1,14 @@
-# Copies between rest, where vectors are flat, as users see them, and a pass, where they are packed for the kernels.
+# Copies between the two layouts of parameters and moments: at rest, and packed for a pass.
 #
 # Needs: layouts, packing, partition, faults.
 # Gives: copying_team, pack_rows, pack_vector, rows_differ, unpack_rows.
 #
-# A few rows at a time are copied from panel to panel, so that both sides are read and written in runs that the
-# processor can prefetch. By whole rows or whole panels, one side's runs would be single cache lines.
+# A vector "at rest" has the flat layout that users see: for each layer W row by row, then b. In a pass it is packed in
+# panels (layouts.pxi).
+#
+# ROWS_AT_A_TIME rows are copied panel by panel. So both layouts are accessed in contiguous pieces that are long enough
+# for the processor to prefetch. If whole rows or whole panels were copied, one of the two layouts would be accessed in
+# single cache lines.
 
 cdef enum:
     ROWS_AT_A_TIME = 16
@@ -21,7 +25,7 @@ cdef inline Panelled panelled(const Layer* layer) noexcept nogil:
 cdef void pack_rows(
     const Layer* layer, real* packed, const real* flat, Py_ssize_t start, Py_ssize_t stop,
 ) noexcept nogil:
-    """Rows start to stop of W and b from rest into panels, with zeros in the padding."""
+    """Copy rows start to stop of W and b from the layout at rest into panels, with zeros in the padding."""
     cdef Panelled w = panelled(layer)
     cdef Py_ssize_t row, end, i, j, k
     cdef real* to
@@ -43,7 +47,7 @@ cdef void pack_rows(
 cdef void unpack_rows(
     const Layer* layer, real* flat, const real* packed, Py_ssize_t start, Py_ssize_t stop,
 ) noexcept nogil:
-    """The inverse of `pack_rows`."""
+    """Copy back what `pack_rows` copies."""
     cdef Panelled w = panelled(layer)
     cdef Py_ssize_t row, end, i, j, k
     cdef const real* at
@@ -63,7 +67,7 @@ cdef void unpack_rows(
 cdef bint rows_differ(
     const Layer* layer, const real* packed, const real* flat, Py_ssize_t start, Py_ssize_t stop,
 ) noexcept nogil:
-    """Whether rows start to stop differ, in any bit, between rest and the panels."""
+    """Whether rows start to stop of W and b differ, in any bit, between the layout at rest and the panels."""
     cdef Panelled w = panelled(layer)
     cdef Py_ssize_t row, end, i, j
     cdef const real* at
@@ -83,7 +87,7 @@ cdef bint rows_differ(
 
 
 cdef void pack_vector(const Plan* plan, real* packed, const real* flat) noexcept nogil:
-    """Parameters, or a vector that lies as they do, from rest into panels."""
+    """Copy the parameters, or a vector with the same layout, from the layout at rest into panels."""
     cdef const Layer* layer
     cdef Py_ssize_t l
     for l in range(plan.n_layers):
@@ -92,7 +96,7 @@ cdef void pack_vector(const Plan* plan, real* packed, const real* flat) noexcept
 
 
 cdef void unpack_vector(const Plan* plan, real* flat, const real* packed) noexcept nogil:
-    """The inverse of `pack_vector`."""
+    """Copy back what `pack_vector` copies."""
     cdef const Layer* layer
     cdef Py_ssize_t l
     for l in range(plan.n_layers):
@@ -101,7 +105,8 @@ cdef void unpack_vector(const Plan* plan, real* flat, const real* packed) noexce
 
 
 cdef void pack_share(Pass* run, const real* parameters, bint only_changed, int me, int team) noexcept nogil:
-    """Pack this thread's rows of each W and of its transpose: all, or only if they differ from those at rest."""
+    """Pack this thread's rows of each W and b, and transpose those of W; with `only_changed`, skip a layer whose rows
+    already equal those at rest."""
     cdef const Layer* layer
     cdef Py_ssize_t l, start, stop
     for l in range(run.plan.n_layers):
@@ -115,7 +120,7 @@ cdef void pack_share(Pass* run, const real* parameters, bint only_changed, int m
 
 
 cdef void unpack_share(const Pass* run, real* parameters, int me, int team) noexcept nogil:
-    """This thread's rows of each W."""
+    """Unpack this thread's rows of each W and b."""
     cdef const Layer* layer
     cdef Py_ssize_t l
     for l in range(run.plan.n_layers):
@@ -125,17 +130,17 @@ cdef void unpack_share(const Pass* run, real* parameters, int me, int team) noex
 
 
 cdef int copying_team(const Pass* run, int n_threads) noexcept nogil:
-    """Threads that copy the parameters to or from rest."""
+    """Return the number of threads that copy the parameters between the layouts."""
     if is_backing_off():
         return 1
     return granted(useful_threads(COPY_WORK * run.plan.packed_size, min(n_threads, run.most_threads)))
 
 
 cdef void pack(void* state, const void* parameters, bint unchanged, int n_threads) noexcept nogil:
-    """Take over the parameters that have changed at rest, and forget faults found in the data.
+    """Pack the parameters that have changed at rest, and clear the threads' reports.
 
-    unchanged: nothing has been written at rest since `unpack`. Packed parameters are trusted if no step has changed
-    them since.
+    unchanged: nothing has been written at rest since `unpack`. Then nothing is compared or copied, unless training
+    steps have changed the packed parameters since.
     """
     cdef Pass* run = <Pass*> state
     cdef bint only_changed = run.is_at_rest
@@ -162,7 +167,7 @@ cdef bint parameters_are_finite(const Pass* run) noexcept nogil:
 
 
 cdef bint unpack(void* state, void* parameters, int n_threads) noexcept nogil:
-    """Write the parameters back to rest if all are finite; otherwise write nothing, and return False."""
+    """Write the parameters back to the layout at rest if all are finite; otherwise write nothing, and return False."""
     cdef Pass* run = <Pass*> state
     cdef int team = copying_team(run, n_threads)
     if not parameters_are_finite(run):
@@ -177,7 +182,7 @@ cdef bint unpack(void* state, void* parameters, int n_threads) noexcept nogil:
 
 
 cdef void settle(void* state) noexcept nogil:
-    """From now on, a failure goes back to the moments as they are now."""
+    """Settle the moments: a pass that fails later goes back to the moments as they are now."""
     cdef Pass* run = <Pass*> state
     cdef int i
     if run.kept[0] != NULL:
@@ -186,23 +191,25 @@ cdef void settle(void* state) noexcept nogil:
 
 
 cdef inline real* settled_moment(const Pass* run, int which) noexcept nogil:
-    """The place of a moment as it was when last settled."""
+    """Return the address of a moment as it was when last settled."""
     return run.kept[which] if run.kept[0] != NULL else run.moments[which]
 
 
 cdef void read_parameters(void* state, void* parameters) noexcept nogil:
-    """The parameters after the last step, in the layout at rest."""
+    """Copy the parameters, as the last step left them, to the layout at rest."""
     unpack_vector((<Pass*> state).plan, <real*> parameters, (<Pass*> state).W)
 
 
 cdef void read_moment(void* state, int which, bint settled, void* moment) noexcept nogil:
-    """One of the optimiser's moments, in the layout at rest: as it was when last settled, or after the last step."""
+    """Copy one of the optimiser's moments to the layout at rest: if `settled` as it was when last settled, else as the
+    last step left it."""
     cdef const Pass* run = <const Pass*> state
     unpack_vector(run.plan, <real*> moment, settled_moment(run, which) if settled else run.moments[which])
 
 
 cdef void write_moment(void* state, int which, const void* moment) noexcept nogil:
-    """The inverse of `read_moment`, to both places, since the next step may be the first of a pass or a later one."""
+    """Set one of the optimiser's moments, from the layout at rest. It is written to both places that it may be read
+    from: `kept` by the first step of a pass, `moments` by later steps."""
     cdef const Pass* run = <const Pass*> state
     pack_vector(run.plan, run.moments[which], <const real*> moment)
     if run.kept[which] != NULL:

@@ -1,7 +1,8 @@
-"""What crosses the border between `_core` and a compiled kernel module: plain C structs and a table of functions.
+"""The interface between `_core` and a compiled kernel module: plain C structs and a table of functions.
 
-A kernel module is compiled for one precision and one instruction set, `_core` for the baseline; `void*` stands
-for `real*` here, since only the module knows its `real`.
+A kernel module is compiled for one precision and one instruction set, `_core` for the baseline instruction set. Arrays
+of `real` are `void*` here, since only a kernel module knows what `real` is. Vectors "at rest" have the flat layout that
+users see: for each layer W row by row, then b.
 """
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
@@ -18,7 +19,7 @@ cdef enum Activation:
     SILU
     GELU
     EXP
-    SOFTMAX                             # of rows, for outputs alone
+    SOFTMAX                             # of each row; only for outputs
 
 
 cdef enum Loss:
@@ -44,15 +45,15 @@ cdef enum Optimizer:
 
 
 cdef enum Mode:
-    LOSS                                # forward and the loss
+    LOSS                                # compute the loss
     GRADIENT                            # … and Delta
     TRAIN                               # … and the optimiser's step
 
 
-cdef enum Initial:                      # what the sums of a product start from
+cdef enum Initial:                      # the value from which the sums of a product C = A B start
     ZERO
-    BIAS                                # the row of B after the last
-    ADD                                 # zero; the sums are then added to C
+    BIAS                                # row n_k of B, which follows those that are multiplied
+    ADD                                 # zero, and the sums are then added to C
 
 
 cdef enum FaultKind:
@@ -64,16 +65,16 @@ cdef enum FaultKind:
     LOSS_NOT_FINITE
 
 
-cdef enum Refusal:                      # of a plan or a pass, for a code that the kernels do not know
+cdef enum Refusal:                      # why a plan or a pass cannot be made: a code that the kernels do not know
     ACCEPTED
-    UNKNOWN_HIDDEN                      # activation: softmax is for outputs alone
+    UNKNOWN_HIDDEN                      # activation of a hidden layer, which softmax cannot be
     UNKNOWN_OUTPUT
-    UNKNOWN_LOSS                        # or one that does not fit the output
+    UNKNOWN_LOSS                        # unknown, or does not fit the output's activation
     UNKNOWN_MODE
     UNKNOWN_OPTIMIZER
 
 
-ctypedef struct Fault:                  # the first that was found in the data
+ctypedef struct Fault:                  # the first one found in the data
     int kind
     Py_ssize_t row                      # of X and Y
     Py_ssize_t column
@@ -83,7 +84,7 @@ ctypedef struct Spec:                   # the network
     Py_ssize_t n_layers                 # weight layers, L - 1
     const Py_ssize_t* sizes             # (n_layers + 1,)
     const int* activations              # (n_layers,) of the layers' outputs
-    const double* numbers               # (n_layers,) what they are named with, such as the slope of leaky_relu
+    const double* numbers               # (n_layers,) the activations' parameters, such as the slope of leaky_relu
     int loss
     double loss_number                  # the loss's parameter, such as the delta of huber
     bint bias                           # whether layers have biases
@@ -93,11 +94,11 @@ cdef enum:
     MOST_MOMENTS = 3                    # vectors of an optimiser's state, each as long as the parameters
 
 
-ctypedef struct Hyperparameters:        # of the optimiser, but for the learning rate, and the penalty
+ctypedef struct Hyperparameters:        # of the optimiser; learning rates and penalties are passed separately
     int optimizer
     double momentum                     # SGD, RMSprop
     bint nesterov
-    double beta1                        # Adam and its kin
+    double beta1                        # Adam, AdamW, Nadam
     double beta2
     double epsilon                      # all but SGD
     double weight_decay                 # AdamW
@@ -113,31 +114,32 @@ ctypedef struct Data:                   # the examples of one call, each array C
     const void* sample_weight           # (n_rows,) or NULL: all ones
     const uint32_t* order               # (m,) rows in the order of training, or NULL: 0, 1, 2, …
     Py_ssize_t m                        # examples to go through
-    bint X_gathered                     # X and Y may hold a part of the m examples instead, in the order of
-    bint Y_gathered                     # training: those from offset …
+    bint X_gathered                     # X has only the examples from `offset` to before `available`, already copied
+    bint Y_gathered                     # to the order of training; likewise Y
     Py_ssize_t offset
-    Py_ssize_t available                # … to before this one
+    Py_ssize_t available                # the examples from this one on cannot be read yet
     void* inputs                        # (m, s(1)) receives dJ/dX in mode GRADIENT, or NULL
     bint check                          # look for faults in X and Y
 
 
-ctypedef struct Cursor:                 # how far a pass has come; all zero at the start of one
-    Py_ssize_t first                    # example with which the current minibatch starts
-    Py_ssize_t done                     # rows of it (of each partial sum, where there are several) gone through
+ctypedef struct Cursor:                 # how far a pass has come; all fields are 0 at its start, but for `updates`
+    Py_ssize_t first                    # the first example of the current minibatch
+    Py_ssize_t done                     # examples of it already processed; with partial sums, of each of them
     Py_ssize_t step                     # minibatches completed in this pass
-    int64_t updates                     # optimiser steps since its state was fresh
-    double m                            # of it: its examples, or the sum of their weights
-    double batch_loss                   # sum of the losses of the rows done
-    double loss                         # sum of J, each minibatch's times its weight
-    double weight                       # sum of the weights of the minibatches completed
-    double product                      # Nadam's product of the momenta so far, …
-    int64_t factors                     # … and their number
-    bint needs_data                     # stopped because all bound examples are used up
-    int team                            # the most threads so far
+    int64_t updates                     # steps of the optimiser since its state was new
+    double m                            # of the current minibatch: its number of examples, or the sum of their weights
+    double batch_loss                   # sum of the losses of the examples already processed
+    double loss                         # sum of m J over the minibatches completed
+    double weight                       # sum of m over the minibatches completed
+    double product                      # Nadam: the product of the momenta so far, …
+    int64_t factors                     # … and how many they are
+    bint needs_data                     # whether the pass has stopped because the next round goes beyond `available`
+    int team                            # the most threads that the pass has used so far
     Fault fault
 
 
-# What probes are asked for: measurements in probes.pxi, single kernels in singles.pxi.
+# Arguments of probes, by which tests and benchmarks call single functions: measurements in probes.pxi, single kernels
+# in singles.pxi.
 
 cdef enum Function:
     EXPONENTIAL
@@ -146,19 +148,19 @@ cdef enum Function:
     LOG1P_UNIT
 
 
-cdef enum Product:                      # to be timed
+cdef enum Product:                      # which product to time
     FORWARD
     ACCUMULATION
 
 
 cdef enum Layout:
-    ROWS                                # row by row, `extent` reals from one to the next
-    COLUMNS                             # the transpose of such rows; left operand only
-    STRIPS                              # `extent` rows have room, left operand only
-    PANELS                              # likewise, C and right operand only
+    ROWS                                # row by row, with `extent` reals from one row to the next
+    COLUMNS                             # the transpose of a matrix in ROWS; only for the left operand
+    STRIPS                              # packed, with room for `extent` rows; only for the left operand
+    PANELS                              # packed, with room for `extent` rows; only for C and the right operand
 
 
-cdef enum Way:                          # to multiply
+cdef enum Way:                          # which function multiplies
     TILES
     ONE_ROW
     ONE_ROW_AT_REST
@@ -181,49 +183,49 @@ ctypedef struct Operand:
     Py_ssize_t extent
 
 
-ctypedef struct Multiplication:         # C = initial + A B, or what `way` makes of it
+ctypedef struct Multiplication:         # C = initial + A B, or the special case that `way` computes
     int way
     int initial
     Operand C                           # (M, n)
     Operand A                           # (M, n_k)
     Operand B                           # (n_k, n), and one row more where initial is BIAS
-    Py_ssize_t C_first                  # number of the row that lies where C does
-    Py_ssize_t start                    # rows start to stop of C
+    Py_ssize_t C_first                  # number of the row that is stored first in C
+    Py_ssize_t start                    # rows start to stop of C are computed
     Py_ssize_t stop
-    Py_ssize_t left                     # column of B's panels with which its columns begin
+    Py_ssize_t left                     # the column of the panels that is the first column of B
     Py_ssize_t n
     Py_ssize_t n_k
-    Py_ssize_t chain                    # the most of k that are summed in one chain
+    Py_ssize_t chain                    # the most values of k whose products are added in one chain
 
 
 ctypedef struct Rearrangement:
     int move
     void* to
     const void* source
-    Py_ssize_t n_rows                   # of panels and strips: all that have room; of W, b counts as the last
+    Py_ssize_t n_rows                   # for which panels or strips have room; for W, its rows and that of b
     Py_ssize_t n_columns
     Py_ssize_t start                    # rows start to stop
     Py_ssize_t stop
-    Py_ssize_t ld                       # of rows that are packed into panels or strips
+    Py_ssize_t ld                       # row length of a matrix that is packed into panels or strips
 
 
-ctypedef struct Update:                 # of n reals, whole vectors
+ctypedef struct Update:                 # a step for n reals, n a multiple of LANES
     Hyperparameters rule
     double learning_rate
     double l2
-    int64_t updates                     # before this one
+    int64_t updates                     # the number of steps before this one
     double m
-    bint are_weights                    # not biases, which are exempt from penalty and decay
-    Py_ssize_t back                     # a moment is read so many reals from where it is written
+    bint are_weights                    # else they are biases, to which penalty and weight decay do not apply
+    Py_ssize_t back                     # distance, in reals, from where a moment is written to where it is read
     void* W
     void* moments[3]                    # MOST_MOMENTS
     const void* Delta
     Py_ssize_t n
 
 
-ctypedef struct Probes:                 # each returns whether it knows the codes that it was given, unless it says else
+ctypedef struct Probes:                 # a `bint` returned says whether all codes given are known
     bint (*elementwise)(int function, void* out, const void* x, Py_ssize_t n, int64_t times) noexcept nogil
-    double (*product)(int kind, Py_ssize_t n, int64_t times) noexcept nogil     # the smallest element, or -1
+    double (*product)(int kind, Py_ssize_t n, int64_t times) noexcept nogil     # the smallest element; -1: unknown
     bint (*multiply)(const Multiplication* of) noexcept nogil
     bint (*rearrange)(const Rearrangement* of, bint* differ) noexcept nogil
     bint (*activate)(int g, double number, void* z, void* workspace, Py_ssize_t ld, Py_ssize_t n_rows,
@@ -235,16 +237,16 @@ ctypedef struct Probes:                 # each returns whether it knows the code
 
 ctypedef struct Table:
     int vector_bytes
-    int openmp                          # the version's date, 0 without
+    int openmp                          # date of the OpenMP version; 0 without OpenMP
     const char* compiler
-    int default_threads                 # of OpenMP, where nobody had set a number when the module was loaded; else 0
+    int default_threads                 # of OpenMP when the module was loaded; 0 if a number had been set
     int (*most_threads)() noexcept nogil
     int (*team_limit)() noexcept nogil
     int (*n_places)() noexcept nogil
     int (*place)(int i, int* processors) noexcept nogil
     double (*burn)(int n_threads, int64_t turns) noexcept nogil
 
-    # Names by code, counted from 0; NULL past the last.
+    # These return the name that belongs to a code. Codes count from 0; past the last one the name is NULL.
     const char* (*activation_name)(int g) noexcept nogil
     const char* (*loss_name)(int loss) noexcept nogil
     const char* (*optimizer_name)(int optimizer) noexcept nogil
@@ -267,13 +269,13 @@ ctypedef struct Table:
     void (*read_parameters)(void* state, void* parameters) noexcept nogil
     void (*read_moment)(void* state, int which, bint settled, void* moment) noexcept nogil
     void (*write_moment)(void* state, int which, const void* moment) noexcept nogil
-    # (n_layers,) each: of |W| and of W^2 / 2
+    # l1, l2: (n_layers,) each, the penalties of |W| and of W^2 / 2
     void (*set_penalties)(void* state, const double* l1, const double* l2) noexcept nogil
     void (*read_gradient)(void* state, void* gradient, const void* parameters, double weight) noexcept nogil
-    # rates: the learning rate of each step of the pass; NULL but in mode TRAIN
+    # rates: the learning rate of each step of the pass; NULL unless the mode is TRAIN
     void (*advance)(void* state, const Data* data, const Hyperparameters* rule, const double* rates, Cursor* cursor,
                     double budget, int n_threads) noexcept nogil
-    # a step against a gradient from outside, (n_parameters,) at rest, with the penalty in it
+    # D: a gradient that the caller has computed, (n_parameters,) at rest, which includes the penalty
     void (*update)(void* state, const void* D, const Hyperparameters* rule, double rate, Cursor* cursor,
                    int n_threads) noexcept nogil
 

@@ -1,8 +1,8 @@
-/* Threads that wait for each other: the parts of a team of OpenMP threads that Cython cannot express.
+/* Threads of an OpenMP team that wait for each other: what Cython cannot express.
  *
- * The barrier spins for a moment and then sleeps, so that a team that shares its cores with other processes
- * neither starves them nor waits behind them; libgomp's own barrier spins for hundreds of thousands of turns and
- * cannot be changed.
+ * A thread that waits at the barrier spins for a moment and then sleeps. So where a team shares its cores with other
+ * processes, waiting threads leave the cores to these processes, and to the threads that they wait for. libgomp's own
+ * barrier spins hundreds of thousands of times, which a library cannot change.
  */
 #ifndef CBP_TEAM_H
 #define CBP_TEAM_H
@@ -26,7 +26,7 @@ typedef struct {
     _Alignas(64) atomic_int waiting;
     _Alignas(64) atomic_uint turn;      /* wraps around */
     atomic_int asleep;
-    atomic_int wish[2];                 /* to stop after this turn, and after the next */
+    atomic_int wish[2];                 /* whether a thread wishes to stop after this turn, and after the next */
 #ifndef _WIN32
     pthread_mutex_t mutex;
     pthread_cond_t awake;
@@ -66,7 +66,8 @@ static inline void sleep_until_past(Barrier *barrier, unsigned turn)
 }
 static inline void wake(Barrier *barrier)
 {
-    /* A sleeper says so before it looks at the turn, and the turn is set before sleepers are looked for. */
+    /* A thread that goes to sleep counts itself in `asleep` before it reads `turn`, and `turn` has been set before
+     * `asleep` is read here. So a thread that is not counted yet will see the new turn, and not sleep. */
     if (atomic_load(&barrier->asleep) == 0) return;
     pthread_mutex_lock(&barrier->mutex);
     pthread_cond_broadcast(&barrier->awake);
@@ -74,8 +75,9 @@ static inline void wake(Barrier *barrier)
 }
 #endif
 
-/* Returns when all `team` threads have come, with all that they wrote before: the seconds waited, beyond a moment.
- * `stop` is this thread's wish to stop, and becomes whether any had it: the same for all. */
+/* Wait until all `team` threads have come here; what they wrote before is then visible. Return the seconds that this
+ * thread slept. `stop` says whether this thread wishes to stop; it is set to whether any thread wishes so, which is the
+ * same for all threads. */
 static inline double wait_for_team(Barrier *barrier, int team, int *stop)
 {
     if (team == 1) return 0;
@@ -85,7 +87,7 @@ static inline double wait_for_team(Barrier *barrier, int team, int *stop)
     if (*stop) atomic_store_explicit(wish, 1, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&barrier->waiting, 1, memory_order_acq_rel) == team - 1) {
         atomic_store_explicit(&barrier->waiting, 0, memory_order_relaxed);
-        /* The wish of the next turn; all threads have read it when it was that of the last one. */
+        /* Clear the wish of the next turn. It was also that of the last turn, and all threads have read it since. */
         atomic_store_explicit(&barrier->wish[(turn + 1) % 2], 0, memory_order_relaxed);
         atomic_store(&barrier->turn, turn + 1);
         wake(barrier);
@@ -105,16 +107,16 @@ static inline double wait_for_team(Barrier *barrier, int team, int *stop)
     return waited;
 }
 
-/* Where other programs have the processors, threads that wait for each other lose more than they gain, and slow the
- * others. An oversubscribed pass runs on one thread for a time that doubles with each recurrence. All passes share
- * this. */
-#define LEAST_REST 0.01                 /* seconds */
+/* While other programs use the processors, a team loses more time by waiting than it gains, and slows those programs.
+ * So when a team has waited too long, all passes of this kernel module run on one thread for a while. This time doubles
+ * whenever a team waits too long again, and halves after each call in which none does. */
+#define LEAST_REST 0.01                 /* the shortest such time, in seconds */
 #define MOST_REST 3.0
 static _Atomic double rest, rest_until;
 static inline int is_backing_off(void)
 {
     double left = atomic_load_explicit(&rest_until, memory_order_relaxed) - seconds();
-    return 0 < left && left <= MOST_REST;   /* the clock may have been set back */
+    return 0 < left && left <= MOST_REST;   /* more than MOST_REST if the clock has been set back */
 }
 static inline void note_oversubscription(int oversubscribed)
 {

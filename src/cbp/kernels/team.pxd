@@ -1,4 +1,4 @@
-"""Threads: what `team.h`, `granted.h` and `openmp.h` give."""
+"""Declarations of what `team.h`, `granted.h` and `openmp.h` define about threads."""
 
 cdef extern from "team.h" nogil:
     ctypedef struct Barrier:

@@ -1,17 +1,17 @@
-# From Delta to the parameters: the gradient D = (Delta + lambda W) / m, and the optimisers' steps against it, in rows.
+# From Delta to the parameters: the gradient D = (Delta + lambda W) / m, and the step that each optimiser makes with it.
 #
 # Gives: gradient_stretch, kept, optimizer_row, step_constants.
 #
-# All vectors are packed as the weights are, so a step is elementwise over a run of them; n a multiple of LANES.
+# Gradients and moments are stored in the same packed order as the weights. So a step works element by element on any
+# contiguous piece of n numbers, where n must be a multiple of LANES.
 #
-# Moments that decay would end as subnormal numbers, each of which costs some processors a hundred cycles in every step.
-# So a velocity or first moment below SMALLEST_KEPT becomes 0, and a second moment is at least that: its root, 9e-19 in
-# float32 and 1e-153 in float64, is nothing beside Adam's default epsilon.
+# A moment whose gradient stays 0 decays until it is a subnormal number, which costs some processors a hundred cycles
+# in every step. So a velocity or first moment smaller than SMALLEST_KEPT becomes 0, and a second moment is at least
+# SMALLEST_KEPT. The root of this, 9e-19 in float32 and 1e-153 in float64, is negligible beside Adam's default epsilon.
 
 cdef double power(double base, int64_t n) noexcept nogil:
-    """base^n for n >= 1, by squaring: the same bits with every C library, whose `cpow` is what Cython's ** calls.
-
-    The error is at most n 2^-53 of the result, as much as from rounding the base.
+    """Return base^n for n >= 1, by repeated squaring. Cython's ** would call the C library, on which the bits would
+    then depend. The relative error is at most n 2^-53, as much as rounding the base to double causes.
     """
     cdef double result = 1
     while n > 0:
@@ -23,12 +23,12 @@ cdef double power(double base, int64_t n) noexcept nogil:
 
 
 cdef inline vec gradient_at(const real* Delta, const real* W, vec decay, vec inverse_m) noexcept nogil:
-    """D = (Delta + lambda W) / m"""
+    """Return D = (Delta + lambda W) / m."""
     return mul_add(decay, load(W), load(Delta)) * inverse_m
 
 
 cdef void gradient_stretch(real* D, const real* W, real decay, real inverse_m, Py_ssize_t n) noexcept nogil:
-    """D of n weights, in place of their Delta, to the same bits as in the updates; n may be any number."""
+    """Replace Delta by D for n weights, with the same bits as in the updates. n need not be a multiple of LANES."""
     cdef real[64] D_left
     cdef real[64] W_left
     cdef Py_ssize_t whole = n // LANES * LANES, i
@@ -43,11 +43,12 @@ cdef void gradient_stretch(real* D, const real* W, real decay, real inverse_m, P
 
 
 cdef inline vec kept(vec moment) noexcept nogil:
-    """The moment, or 0 where it is too small to matter. NaN stays NaN."""
+    """Return the moment, or 0 where its magnitude is below SMALLEST_KEPT. NaN stays NaN."""
     return moment - where_less(magnitude(moment), broadcast(SMALLEST_KEPT), moment)
 
 
-# theta -= eta D;  with momentum v = mu v + D, theta -= eta v, or eta (D + mu v) after Nesterov
+# theta is W or b.  theta -= eta D.  With momentum: v = mu v + D and theta -= eta v; after Nesterov,
+# theta -= eta (D + mu v)
 
 cdef void plain_step(
     const Step* step, real* W, const real* Delta, real l2, Py_ssize_t n,
@@ -84,11 +85,11 @@ cdef void sgd_step(
 
 
 # m = b1 m + (1 - b1) D;  v = b2 v + (1 - b2) D^2;  theta -= eta m^ / (sqrt(v^) + eps)
-# Kingma and Ba, 2015 (arXiv:1412.6980), algorithm 1; ^ marks the bias-corrected moments. AdamW first
-# shrinks weights, theta *= 1 - eta w (Loshchilov and Hutter, 2019, arXiv:1711.05101); biases do not.
+# Kingma and Ba, 2015 (arXiv:1412.6980), algorithm 1; ^ marks the bias-corrected moments. AdamW first shrinks the
+# weights, but not the biases: theta *= 1 - eta w (Loshchilov and Hutter, 2019, arXiv:1711.05101), w the weight decay.
 
 cdef void correct_moments(Step* step, const Hyperparameters* rule, double rate, Cursor* cursor) noexcept nogil:
-    """The correction of the first moment goes into the learning rate."""
+    """Set the bias corrections. That of the first moment is a factor of the learning rate."""
     step.learning_rate = <real> (rate / (1 - power(rule.beta1, cursor.updates + 1)))
     step.v_correction = <real> (1 / (1 - power(rule.beta2, cursor.updates + 1)))
 
@@ -127,9 +128,9 @@ cdef void adamw_step(
     adam_body(True, step, W, moments[0] + at, moments[1] + at, Delta, l2, step.shrink if are_weights else 1, n)
 
 
-# v = d v + (1 - d) D^2;  g = d g + (1 - d) D where centered;  u = D / (sqrt(v - g^2) + eps);  theta -= eta u, or with
-# momentum b = mu b + u and theta -= eta b
-# Tieleman and Hinton, 2012, lecture 6.5; centered after Graves, 2013 (arXiv:1308.0850); as PyTorch has it.
+# v = d v + (1 - d) D^2;  g = d g + (1 - d) D if centered, else 0;  u = D / (sqrt(v - g^2) + eps);  theta -= eta u, or
+# with momentum b = mu b + u and theta -= eta b
+# Tieleman and Hinton, 2012, lecture 6.5; `centered` is from Graves, 2013 (arXiv:1308.0850). The formulas are PyTorch's.
 
 cdef void prepare_rmsprop(Step* step, const Hyperparameters* rule, double rate, Cursor* cursor) noexcept nogil:
     step.beta2, step.one_minus_beta2 = <real> rule.decay, <real> (1 - rule.decay)
@@ -154,7 +155,7 @@ cdef void rmsprop_step(
         if mean != NULL:
             mean_i = kept(mul_add(d, load(mean + step.back + i), c * D))
             store(mean + i, mean_i)
-            u = at_least(sub_mul(v_i, mean_i, mean_i), broadcast(SMALLEST_KEPT))    # rounding may take it below 0
+            u = at_least(sub_mul(v_i, mean_i, mean_i), broadcast(SMALLEST_KEPT))    # rounding may make v - g^2 negative
         u = D / (root(u) + epsilon)
         if buffer != NULL:
             u = kept(mul_add(mu, load(buffer + step.back + i), u))
@@ -163,7 +164,7 @@ cdef void rmsprop_step(
 
 
 # s = s + D^2;  theta -= eta D / (sqrt(s) + eps)
-# Duchi, Hazan and Singer, 2011, as PyTorch has it.
+# Duchi, Hazan and Singer, 2011. The formulas are PyTorch's.
 
 cdef void adagrad_step(
     const Step* step, real* W, real* const* moments, Py_ssize_t at, const real* Delta, real l2, bint are_weights,
@@ -181,12 +182,13 @@ cdef void adagrad_step(
         store(W + i, load(W + i) - eta * D / (root(s_i) + epsilon))
 
 
-# m and v as Adam's;  theta -= (eta_D D + eta_m m) / (sqrt(v^) + eps), with mu_t = b1 (1 - 0.96^(t d) / 2), P_t their
-# product up to t, eta_D = eta (1 - mu_t) / (1 - P_t) and eta_m = eta mu_(t+1) / (1 - P_t mu_(t+1))
-# Dozat, 2016, as PyTorch has it.
+# m and v are Adam's;  theta -= (eta_D D + eta_m m) / (sqrt(v^) + eps), with the momentum decay d,
+# mu_t = b1 (1 - 0.96^(t d) / 2), P_t = mu_1 mu_2 … mu_t, eta_D = eta (1 - mu_t) / (1 - P_t) and
+# eta_m = eta mu_(t+1) / (1 - P_t mu_(t+1))
+# Dozat, 2016. The formulas are PyTorch's.
 
 cdef double exponential_of(double x) noexcept nogil:
-    """e^x for x <= 0, by its series: the same bits with every C library."""
+    """Return e^x for x <= 0, from its power series, so that the bits do not depend on the C library."""
     cdef double term = 1, total = 1
     cdef int halvings = 0, i
     while x < -0.5:
@@ -212,7 +214,7 @@ cdef void prepare_nadam(Step* step, const Hyperparameters* rule, double rate, Cu
         cursor.product, cursor.factors = 1, 0
     while cursor.factors < t:
         cursor.factors += 1
-        if cursor.product > 1e-30:      # else 1 - P is 1
+        if cursor.product > 1e-30:      # else 1 - P rounds to 1 whatever P is
             cursor.product *= nadam_momentum(rule, decay, cursor.factors)
     step.gradient_rate = <real> (rate * (1 - nadam_momentum(rule, decay, t)) / (1 - cursor.product))
     step.moment_rate = <real> (rate * next / (1 - cursor.product * next))
@@ -248,7 +250,7 @@ cdef inline OptimizerRow optimizer_named(const char* name, Stepper update, Prepa
 
 
 cdef OptimizerRow optimizer_row(int optimizer) noexcept nogil:
-    """The row of an optimiser."""
+    """Return the row of an optimiser; for an unknown code, its name is NULL."""
     if optimizer == SGD:
         return optimizer_named("sgd", sgd_step, NULL)
     if optimizer == ADAM:
@@ -271,7 +273,8 @@ cdef const char* optimizer_name(int optimizer) noexcept nogil:
 cdef Step step_constants(
     const Hyperparameters* rule, bint penalised, bint bias, double rate, double m, Cursor* cursor,
 ) noexcept nogil:
-    """The constants of the update after `cursor.updates` others, on examples that weigh m."""
+    """Return the constants of the next update, before which there were `cursor.updates`. m is the minibatch's number of
+    examples, or the sum of their weights."""
     cdef OptimizerRow row = optimizer_row(rule.optimizer)
     cdef Step step
     step.update = row.update

@@ -1,10 +1,11 @@
-/* The only arithmetic in C: a vector of `real`s as wide as the instruction set, and what Cython cannot say about it.
+/* Vectors of `real`s, as wide as the registers of the instruction set, and those operations on them that cannot be
+ * written in Cython. This is the only arithmetic in C.
  *
  * Macros given by setup.py:
  *   CBP_DOUBLE   `real` is double (else float)
  *   VBYTES       bytes of a vector: 16, 32 or 64; 0 makes `vec` a plain `real` (LANES = 1), for compilers
  *                without the vector extension of GCC and clang: correct and slow.
- * `+ - * /` work on `vec` as they stand.
+ * The operators + - * / can be applied to `vec` directly.
  */
 #ifndef CBP_VEC_H
 #define CBP_VEC_H
@@ -40,9 +41,9 @@
 typedef double real;
 typedef uint64_t word;
 typedef int64_t whole;
-#define LEAST_EXPONENT -746.0           /* e^x is 0 from here down */
-#define SMALLEST 0x1p-1074               /* number above 0 */
-#define SMALLEST_KEPT 0x1p-1016         /* see updates.pxi: 64 times the smallest normal number */
+#define LEAST_EXPONENT -746.0           /* e^x rounds to 0 for this x and less */
+#define SMALLEST 0x1p-1074               /* the smallest number above 0 */
+#define SMALLEST_KEPT 0x1p-1016         /* 64 times the smallest normal number: see updates.pxi */
 #define MANTISSA_BITS 52
 #define EXPONENT_BIAS 1023
 #define SQRT sqrt
@@ -58,7 +59,7 @@ typedef int32_t whole;
 #define SQRT sqrtf
 #endif
 
-/* Only `mul_add` and `sub_mul` fuse: see there. */
+/* No multiply-adds are fused but those of `mul_add` and `sub_mul`: see there. */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #elif defined(_MSC_VER)
@@ -74,16 +75,16 @@ typedef whole wholes __attribute__((vector_size(VBYTES)));
 
 CBP_INLINE vec load(const real *p) { return *(const vec_anywhere *)p; }
 CBP_INLINE void store(real *p, vec x) { *(vec_anywhere *)p = x; }
-/* x - 0 keeps -0.0 and compiles to one broadcast instruction; a loop over the lanes does not. */
+/* x - 0 keeps -0.0, and compiles to one broadcast instruction, which a loop over the lanes does not. */
 CBP_INLINE vec broadcast(real x) { return x - (vec){0}; }
 
 CBP_INLINE wordvec as_words(vec x) { return (wordvec)x; }
 CBP_INLINE vec as_reals(wordvec w) { return (vec)w; }
-/* Comparisons of vectors give -1 or 0 a lane, so a choice is three logical operations. */
+/* A comparison of vectors gives -1 (all bits 1) or 0 in each lane, so a choice takes three logical operations. */
 #define CHOOSE(condition, yes, no) \
     as_reals(((wordvec)(condition) & as_words(yes)) | (~(wordvec)(condition) & as_words(no)))
 #define WHERE(condition, yes) as_reals((wordvec)(condition) & as_words(yes))
-/* x in the first n lanes, `rest` in the others. */
+/* Return x in the first n lanes, `rest` in the others. */
 CBP_INLINE vec first_lanes(vec x, ptrdiff_t n, real rest)
 {
     static const whole number[16] __attribute__((aligned(64))) = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -115,7 +116,7 @@ CBP_INLINE vec first_lanes(vec x, ptrdiff_t n, real rest)
 #define JOIN(prefix, name, suffix) JOIN_(prefix, name, suffix)
 #define X86(name) JOIN(X86_PREFIX, name, X86_SUFFIX)
 #if X86_BYTES == VBYTES
-/* Where an operand is NaN, the second is the result. */
+/* If an operand is NaN, these instructions return the second operand: here x. */
 #define AT_LEAST(x, low) X86(max)(low, x)
 #define AT_MOST(x, high) X86(min)(high, x)
 #define ROOT(x) X86(sqrt)(x)
@@ -127,7 +128,7 @@ CBP_INLINE vec first_lanes(vec x, ptrdiff_t n, real rest)
 #define WHERE_NEGATIVE(x, yes, no) X86(blendv)(no, yes, x)
 #endif
 #elif defined(__FMA__) && 2 * X86_BYTES == VBYTES
-/* Two registers a vector, for tests. */
+/* Each vector takes two registers; only for tests. */
 typedef real half __attribute__((vector_size(X86_BYTES)));
 #define MUL_ADD(a, b, c) in_halves(a, b, c, 0)
 #define SUB_MUL(c, a, b) in_halves(a, b, c, 1)
@@ -180,9 +181,9 @@ CBP_INLINE vec root(vec x) { return SQRT(x); }
 #define MUL_ADD(a, b, c) ((a) * (b) + (c))
 #define SUB_MUL(c, a, b) ((c) - (a) * (b))
 #endif
-/* a b + c and c - a b: with one rounding where the instruction set has it, everywhere alike. Compilers that
- * may fuse freely do it differently in different places where there are two products, and bits would depend on the
- * path. */
+/* Return a b + c, or c - a b, rounded once if the instruction set has fused multiply-adds. Compilers that may fuse on
+ * their own choose differently in different places: in a sum of two products, either may be fused. Then the bits would
+ * depend on which code computes the sum. */
 CBP_INLINE vec mul_add(vec a, vec b, vec c) { return MUL_ADD(a, b, c); }
 CBP_INLINE vec sub_mul(vec c, vec a, vec b) { return SUB_MUL(c, a, b); }
 
@@ -193,26 +194,26 @@ CBP_INLINE vec sub_mul(vec c, vec a, vec b) { return SUB_MUL(c, a, b); }
 #ifndef WHERE_NEGATIVE
 #define WHERE_NEGATIVE(x, yes, no) CHOOSE((x) < broadcast(0), yes, no)
 #endif
-/* sum = a + b is the rounded sum: what rounding has taken from it (Knuth, The Art of Computer Programming, vol. 2,
- * 4.2.2, theorem B). */
+/* Return a + b - sum exactly, where `sum` is the rounded a + b (Knuth, The Art of Computer Programming, vol. 2, 4.2.2,
+ * theorem B). */
 CBP_INLINE vec rounding_error(vec a, vec b, vec sum)
 {
     vec a_added = sum - b;
     return (a - a_added) + (b - (sum - a_added));
 }
-/* Where the limit does not hold, and where x is NaN, these keep x. */
+/* Return x limited from below, or from above. NaN stays NaN. */
 CBP_INLINE vec at_least(vec x, vec low) { return AT_LEAST(x, low); }
 CBP_INLINE vec at_most(vec x, vec high) { return AT_MOST(x, high); }
-/* Where x is -0.0 or NaN, it may be either. */
+/* For x of -0.0 or NaN, the result may be `yes` or `no`. */
 CBP_INLINE vec where_negative(vec x, vec yes, vec no) { return WHERE_NEGATIVE(x, yes, no); }
 CBP_INLINE vec where_positive(vec x, vec yes, vec no) { return CHOOSE(x > broadcast(0), yes, no); }
-/* `yes`, or 0 where x is not less than the limit, and where one of them is NaN. */
+/* Return `yes` where x < limit, else 0; also 0 where x or the limit is NaN. */
 CBP_INLINE vec where_less(vec x, vec limit, vec yes) { return WHERE(x < limit, yes); }
 
 CBP_INLINE wordvec sign_bits(void) { return as_words(broadcast((real)-0.0)); }
 CBP_INLINE vec magnitude(vec x) { return as_reals(as_words(x) & ~sign_bits()); }
 CBP_INLINE vec minus_magnitude(vec x) { return as_reals(as_words(x) | sign_bits()); }
-/* x with the lower half of its digits 0, so that products of two such numbers are exact. */
+/* Return x with the lower half of its digits set to 0, so that products of two such numbers are exact. */
 CBP_INLINE vec high_half(vec x) { return as_reals(as_words(x) & ~(((word)1 << (MANTISSA_BITS + 2) / 2) - 1)); }
 CBP_INLINE vec with_sign(vec size, vec sign) { return as_reals(as_words(size) | (as_words(sign) & sign_bits())); }
 
@@ -225,7 +226,8 @@ CBP_INLINE int any_bit(wordvec x)
     return all != 0;
 }
 
-/* One result for all lanes, in halves: always the same order. */
+/* Return the sum, or the maximum, of all lanes: the upper half is combined with the lower half until one lane is left.
+ * The order is always the same. */
 CBP_INLINE real sum_of_lanes(vec x)
 {
     real lane[LANES];
@@ -242,11 +244,11 @@ CBP_INLINE real largest_lane(vec x)
         for (ptrdiff_t i = 0; i < half; i++) lane[i] = lane[i + half] > lane[i] ? lane[i + half] : lane[i];
     return lane[0];
 }
-/* Adding MAGIC leaves round(x), in two's complement, in the low bits of the word. */
+/* The low bits of x + MAGIC are x rounded to an integer, in two's complement. */
 #define MAGIC ((real)1.5 * (real)((int64_t)1 << MANTISSA_BITS))
-/* 2^n for -EXPONENT_BIAS < n <= EXPONENT_BIAS */
+/* Return 2^n for -EXPONENT_BIAS < n <= EXPONENT_BIAS. */
 CBP_INLINE vec power_of_two(wordvec n) { return as_reals((n + (word)EXPONENT_BIAS) << MANTISSA_BITS); }
-/* The parts of x = 2^n y with 1 <= y < 2, for normal x > 0. */
+/* For a normal x > 0, x = 2^n y with 1 <= y < 2: `with_exponent_of_1` returns y, `exponent` returns n. */
 CBP_INLINE vec with_exponent_of_1(vec x)
 {
     const word fraction = ((word)1 << MANTISSA_BITS) - 1;
@@ -257,14 +259,15 @@ CBP_INLINE vec exponent(vec x)
     wordvec n = (as_words(x) >> MANTISSA_BITS) - (word)EXPONENT_BIAS;
     return as_reals(n + as_words(broadcast(MAGIC))) - broadcast(MAGIC);
 }
-/* x 2^n, subnormal results included: two factors, so that neither overflows where the product does not.
- * The offset keeps the halved number positive: 64-bit arithmetic shifts are missing below AVX-512. */
+/* Return x 2^n, which may be subnormal. 2^n is split into two factors, because 2^n itself may overflow or underflow
+ * where the result does not. The offset makes n positive before it is halved by a shift: before AVX-512, x86 has no
+ * arithmetic shift of 64-bit integers in vectors. */
 CBP_INLINE vec scale(vec x, wordvec n)
 {
     wordvec half = ((n + (word)(4 * EXPONENT_BIAS)) >> 1) - (word)(2 * EXPONENT_BIAS);
     return x * power_of_two(half) * power_of_two(n - half);
 }
-/* 2^LIFT times the smallest subnormal number is normal, with a few powers to spare. */
+/* 2^LIFT times the smallest subnormal number is a normal number. */
 #define LIFT ((word)(EXPONENT_BIAS / 2))
 
 #endif

@@ -9,9 +9,9 @@ UNLIMITED = 1 << 30
 
 MOUNT = "/sys/fs/cgroup"
 SELF_CGROUP = "/proc/self/cgroup"
-LOOK_AGAIN = 0.1  # seconds: to read the files takes some tens of microseconds, as long as a small training
+LOOK_AGAIN = 0.1  # seconds between readings: one takes some tens of microseconds, as long as a small training
 
-# Version 1 has one tree a controller; that of the cpu is mounted under one of these names, or several.
+# In version 1, each controller has its own tree. That of the CPU is mounted under one or several of these.
 CPU_TREES = ("cpu", "cpu,cpuacct", "cpuacct,cpu")
 
 
@@ -19,7 +19,7 @@ _latest = (UNLIMITED, -math.inf)  # the quota, and when it was read
 
 
 def current_quota(*, afresh: bool = False) -> int:
-    """The quota, read again after LOOK_AGAIN seconds, since containers are resized."""
+    """Return the quota. It is read again after LOOK_AGAIN seconds, since containers are resized."""
     global _latest
     limit, read_at = _latest
     now = time.monotonic()
@@ -30,7 +30,7 @@ def current_quota(*, afresh: bool = False) -> int:
 
 
 def quota(root: str = MOUNT, self_cgroup: str = SELF_CGROUP) -> int:
-    """Processors' worth of time that is allowed, rounded up; UNLIMITED where there is no limit.
+    """Return the CPU time that is allowed, in processors, rounded up; UNLIMITED if there is no limit.
 
     Source: cgroups(7) of the Linux manual; Documentation/admin-guide/cgroup-v2.rst (cpu.max) and
     Documentation/scheduler/sched-bwc.rst (cpu.cfs_quota_us) of Linux.
@@ -44,7 +44,7 @@ def quota(root: str = MOUNT, self_cgroup: str = SELF_CGROUP) -> int:
 
 
 def limits(root: str, line: str) -> Iterator[float]:
-    """The limits of the group of a line "number:controllers:path", and of the groups above it."""
+    """Yield the limits of the group of a line "number:controllers:path", and of the groups above it."""
     _, controllers, path = [*line.split(":", 2), "", ""][:3]
     if not path:
         return
@@ -56,7 +56,7 @@ def limits(root: str, line: str) -> Iterator[float]:
 
 
 def limits_upwards(mount: str, path: str, limit_of: Callable[[str], float]) -> Iterator[float]:
-    """The limits of a group and of those above it; in a container all but the mount may be out of sight."""
+    """Yield the limits of a group and of those above it; a container may see only that of the mount."""
     parts = [part for part in path.split("/") if part]
     if ".." in parts:  # a group that the mount does not show
         parts = []
@@ -68,18 +68,18 @@ def limits_upwards(mount: str, path: str, limit_of: Callable[[str], float]) -> I
 
 
 def version_2(folder: str) -> float:
-    """Quota over period of cpu.max: "max 100000" or "50000 100000"."""
+    """Return quota / period from cpu.max, which holds, for example, "max 100000" or "50000 100000"."""
     limit, period = read(os.path.join(folder, "cpu.max")).split()
     return math.inf if limit == "max" else int(limit) / int(period)
 
 
 def version_1(folder: str) -> float:
-    """Quota over period, each in a file; a negative quota does not limit."""
+    """Return quota / period, each of which has a file; a negative quota means no limit."""
     limit = int(read(os.path.join(folder, "cpu.cfs_quota_us")))
     return math.inf if limit < 0 else limit / int(read(os.path.join(folder, "cpu.cfs_period_us")))
 
 
 def read(path: str) -> str:
-    """A file's text; the names in it may be of any bytes."""
+    """Return a file's text; the names in it may have any bytes."""
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
         return file.read()

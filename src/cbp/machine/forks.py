@@ -1,4 +1,7 @@
-"""Which process this is, counted in forks, without a system call: locks and passes belong to one process."""
+"""The number of forks that led to this process.
+
+It tells a child from its parent without a system call: locks and passes belong to one process.
+"""
 
 import os
 

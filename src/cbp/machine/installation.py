@@ -1,10 +1,10 @@
-"""What is wrong with an installation that lacks compiled modules, and what to do, in words."""
+"""The errors for an installation that lacks compiled modules or data: what is wrong, and what to do."""
 
 import importlib.machinery
 import os
 import sys
 
-# Nuitka defines __compiled__ in the modules that it has compiled, the other freezers set sys.frozen.
+# Whether a freezer has made the program. Nuitka defines __compiled__ in each module, others set sys.frozen.
 FROZEN = getattr(sys, "frozen", False) or "__compiled__" in globals()
 
 HERE = os.path.dirname(os.path.dirname(__file__))
@@ -27,13 +27,13 @@ def check() -> None:
         import cbp._core
         import cbp.kernels.cpu  # noqa: F401
     except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("cbp."):  # NumPy
+        if error.name is None or not error.name.startswith("cbp."):  # another package, such as NumPy
             raise
         raise ImportError(missing(error.name), name=error.name) from error
 
 
 def missing(name: str) -> str:
-    """Why a compiled module may be missing, and what to do."""
+    """Return why a compiled module may be missing, and what to do, in words."""
     if FROZEN:
         return (
             f"{name} is missing: the program was frozen without all of cbp. Have PyInstaller add it with "
@@ -53,14 +53,14 @@ def missing(name: str) -> str:
 
 
 def archive_of(path: str) -> str | None:
-    """The file (an archive) that a path treats as a folder; None if it leads through folders."""
+    """Return the file, an archive, that a path treats as a folder; None if it leads through folders only."""
     while path and not os.path.exists(path):
         path = os.path.dirname(path)
     return path if os.path.isfile(path) else None
 
 
 def built_for_others(name: str) -> str:
-    """Names of a module's files that are built for another Python."""
+    """Return the names of a module's files that are built for another Python, as text."""
     *folders, last = name.split(".")[1:]
     try:
         files = os.listdir(os.path.join(HERE, *folders))
@@ -70,7 +70,7 @@ def built_for_others(name: str) -> str:
 
 
 def missing_data(name: str) -> str:
-    """Why a file of data may be missing, and what to do."""
+    """Return why a file of data may be missing, and what to do, in words."""
     if FROZEN:
         return (
             f"{name} is missing: the program was frozen without cbp's data. Have PyInstaller add them with "

@@ -1,4 +1,4 @@
-"""The OpenMP runtimes in this process: several, where packages bring one each."""
+"""The OpenMP runtimes in this process: there are several if several packages bring one."""
 
 import os
 import re
@@ -9,7 +9,7 @@ BINDING = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")  
 
 
 def loaded() -> list[str]:
-    """Paths of the runtimes that are loaded.
+    """Return the paths of the runtimes that are loaded.
 
     Raises
     ------
@@ -24,28 +24,28 @@ def loaded() -> list[str]:
 def released() -> Iterator[None]:
     """For a while, give the calling thread the processors that it had before a runtime bound it.
 
-    A runtime that is loaded meanwhile counts those. Otherwise it would count one place of the other runtime,
-    and bind all its threads to that place.
+    A runtime that is loaded meanwhile counts these processors. Otherwise it would count only the place to
+    which the other runtime has bound the thread, and bind all its own threads to that place.
     """
     bound_to = None
     if hasattr(os, "sched_setaffinity") and any(os.environ.get(name) for name in BINDING):
         with suppress(OSError):  # refused by a sandbox
             mask = os.sched_getaffinity(0)
             whole = before_binding(mask)
-            if os.sched_getaffinity(0) != whole:  # LLVM's may have bound it only when it was asked
+            if os.sched_getaffinity(0) != whole:  # LLVM's runtime may bind it only in before_binding
                 os.sched_setaffinity(0, whole)
             if mask != whole:
                 bound_to = mask
     try:
         yield
     finally:
-        # Otherwise it may be the runtime just loaded that has bound the thread.
+        # If no runtime had bound the thread before, the one just loaded may have, and its binding stays.
         if bound_to is not None:
             os.sched_setaffinity(0, bound_to)
 
 
 def before_binding(mask: set[int]) -> set[int]:
-    """The processors of all places of the runtime that has bound a thread with this mask; else the mask."""
+    """Return the processors of all places of the runtime that bound a thread to this mask; else the mask."""
     if len(mask) == os.cpu_count():
         return mask
     for places in map(places_of, loaded()):
@@ -55,7 +55,7 @@ def before_binding(mask: set[int]) -> set[int]:
 
 
 def places_of(path: str) -> list[set[int]]:
-    """The places of a loaded runtime, by its file; an empty list where it does not say."""
+    """Return the places of a loaded runtime, found by its file; an empty list where it does not say."""
     import ctypes  # takes long, and few processes bind threads
 
     try:
@@ -64,6 +64,6 @@ def places_of(path: str) -> list[set[int]]:
         places = [(ctypes.c_int * size)() for size in sizes]
         for i, place in enumerate(places):
             runtime.omp_get_place_proc_ids(i, place)
-    except (OSError, AttributeError):  # a file that was replaced since; a runtime from before OpenMP 4.5
+    except (OSError, AttributeError):  # the file was replaced since, or is older than OpenMP 4.5
         return []
     return [set(place) for place in places]

@@ -1,18 +1,19 @@
 """How many threads a call may use, and why.
 
-The default follows what holds at the time of the call. In order:
+The default is determined anew for each call, from these in order:
 
-1. A number that the user chose: ``OMP_NUM_THREADS``, where it is a number; or a lower one that
-   `omp_set_num_threads` set in the calling thread, as threadpoolctl and joblib do.
-2. The processors that the calling thread may run on. Where OpenMP binds threads (``OMP_PROC_BIND``,
-   ``OMP_PLACES``, ``GOMP_CPU_AFFINITY``, ``KMP_AFFINITY``), it has bound the calling thread too, to one of
-   its places: then the processors of all places count. A mask that is not a place's was set later, and
-   counts as it is. A process that a bound thread has started has that thread's place alone.
-   (Where another package's runtime has bound the thread before ours was loaded: see `runtimes`.)
-3. The CPU quota of the process's control groups.
+1. A number that the user chose: ``OMP_NUM_THREADS``, if it is a number; or a lower one that was set in the
+   calling thread with `omp_set_num_threads`, as threadpoolctl and joblib do.
+2. The number of processors that the calling thread may run on. If OpenMP binds threads to places, sets of
+   processors (``OMP_PROC_BIND``, ``OMP_PLACES``, ``GOMP_CPU_AFFINITY``, ``KMP_AFFINITY``), it has bound the
+   calling thread too, to one of its places: then the processors of all places count. An affinity mask that is
+   not one of the places was set later, and its processors count. A process that a bound thread has started
+   may run on that thread's place only.
+   (`runtimes` is for a thread that another package's runtime has bound before ours was loaded.)
+3. The CPU quota of the process's control groups, if that is lower.
 
-Whatever is asked for, a team is never larger than OpenMP allows: ``OMP_THREAD_LIMIT``, ``OMP_DYNAMIC``, and
-``OMP_MAX_ACTIVE_LEVELS`` within the parallel regions of others.
+A team is never larger than OpenMP allows by ``OMP_THREAD_LIMIT``, ``OMP_DYNAMIC``, and, within the parallel
+regions of other code, ``OMP_MAX_ACTIVE_LEVELS``.
 """
 
 import os
@@ -26,7 +27,7 @@ from cbp.scalars import count_or_none
 
 MOST_THREADS = 1024  # OpenMP ends the process where it cannot make the threads it is asked for
 
-# What both GCC's and LLVM's runtime take: a number, or one a level of nested regions.
+# OMP_NUM_THREADS as GCC's and LLVM's runtime both accept it: a number, or one a level of nested regions.
 LIST_OF_NUMBERS = re.compile(r"\s*\+?0*([1-9][0-9]{0,8})\s*(,\s*\+?0*[1-9][0-9]*\s*)*")
 
 _process_wide: int | None = None
@@ -41,8 +42,8 @@ def set_num_threads(n: int | None) -> None:
     Parameters
     ----------
     n : int or None
-        At least 1; may exceed the number of processors, though no more than 1024 are used. None goes back to
-        the default: see `get_num_threads`.
+        At least 1. It may exceed the number of processors, but no more than 1024 threads are used. None goes
+        back to the default: see `get_num_threads`.
 
     Raises
     ------
@@ -64,17 +65,18 @@ def set_num_threads(n: int | None) -> None:
 def get_num_threads() -> int:
     """Return the number of threads that a call would use at most.
 
-    What `set_num_threads` set; else ``OMP_NUM_THREADS`` or what threadpoolctl or joblib set; else the
-    processors that this process may run on, lowered to the CPU quota of its cgroup. Affinity and quota count
-    as they are at the time of a call. ``OMP_THREAD_LIMIT`` and ``OMP_DYNAMIC`` limit all of these. Small jobs
-    use fewer threads. Results have the same bits for any number.
+    It is the number that `set_num_threads` set; else ``OMP_NUM_THREADS``, or what threadpoolctl or joblib
+    set; else the number of processors that this process may run on, or the CPU quota of its cgroup if that is
+    lower. Affinity and quota count as they are at the time of a call. ``OMP_THREAD_LIMIT`` and
+    ``OMP_DYNAMIC`` limit all of these. Small jobs use fewer threads. Results have the same bits for any
+    number.
     """
     cgroups.current_quota(afresh=True)
     return count(None)[0]
 
 
 def count(n_threads: int | None, table: Any = None) -> tuple[int, str]:
-    """The number of threads for a network with this `n_threads`, and what decided it.
+    """Return the number of threads for a network with this `n_threads`, and what decided it.
 
     It is quick, since every fit and prediction calls it.
     """
@@ -90,15 +92,16 @@ def count(n_threads: int | None, table: Any = None) -> tuple[int, str]:
 
 
 def default(table: Any) -> tuple[int, str]:
-    """The number of threads where neither the network nor `set_num_threads` sets one, and what decided it."""
+    """Return the number where neither the network nor `set_num_threads` sets one, and what decided it."""
     allowed = _core.most_threads(table)
     if not 0 < allowed <= MOST_THREADS:
         allowed = MOST_THREADS
     usable, reason = machine(table)
-    # To look for a variable that is not there takes as long as all else, so that comes last.
+    # To look up a variable that is not set takes as long as all the rest, so it comes last.
     if allowed == usable:
         return allowed, "OpenMP"
-    # OpenMP's own count of processors, from when it was loaded. A limit of just that number is taken for it.
+    # Whether OpenMP counted the processors, when it was loaded, and nobody set a number. A number that was
+    # set, and that equals this count, cannot be told from it.
     followed = allowed == _core.default_threads(table)
     if allowed < usable and not followed:
         return allowed, "OpenMP"
@@ -111,13 +114,13 @@ def default(table: Any) -> tuple[int, str]:
 
 
 def omp_num_threads() -> int | None:
-    """The number in ``OMP_NUM_THREADS``; None where it is not set, or not a number to OpenMP."""
+    """Return the number in ``OMP_NUM_THREADS``; None if it is not set, or OpenMP does not accept it."""
     numbers = LIST_OF_NUMBERS.fullmatch(os.environ.get("OMP_NUM_THREADS", ""))
     return int(numbers[1]) if numbers else None
 
 
 def machine(table: Any) -> tuple[int, str]:
-    """The number of threads that this process has processors for, and what decided it."""
+    """Return the number of threads that this process has processors for, and what decided it."""
     usable, reason = processors(table), "affinity"
     limit = cgroups.current_quota()
     if usable > limit:
@@ -126,7 +129,7 @@ def machine(table: Any) -> tuple[int, str]:
 
 
 def processors(table: Any = None) -> int:
-    """The number of processors that this process may run on; all of them where affinity is not known."""
+    """Return the number of processors that this process may run on; of all if affinity is not known."""
     if hasattr(os, "sched_getaffinity"):
         try:
             mask = os.sched_getaffinity(0)
@@ -139,6 +142,6 @@ def processors(table: Any = None) -> int:
 
 @cache
 def bound(table: Any) -> tuple[set[frozenset[int]], frozenset[int]]:
-    """The places that OpenMP binds threads to, which stay the same, and the processors of all of them."""
+    """Return the places that OpenMP binds threads to, which never change, and all their processors."""
     places = set(_core.places(table))
     return places, frozenset().union(*places)

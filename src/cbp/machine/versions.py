@@ -1,4 +1,4 @@
-"""What runs here: versions, the instruction set, threads, and the machine's measured peak."""
+"""Facts about this installation: versions, instruction set, threads, and the machine's measured peak."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ def package_version() -> str:
 
 
 def openmp_runtime() -> str:
-    """The OpenMP runtimes that this process has loaded, by file name, where the system tells."""
+    """Return the file names of the OpenMP runtimes that this process has loaded, if the system tells."""
     try:
         return ", ".join(sorted(os.path.basename(path) for path in runtimes.loaded())) or "none"
     except OSError:
@@ -32,7 +32,7 @@ def openmp_runtime() -> str:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells."""
+    """Return the processor's name, if the system tells; else its architecture."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="surrogateescape") as facts:
             found = re.search(r"^model name\s*: *(.+)$", facts.read(), re.M)
@@ -42,18 +42,18 @@ def processor() -> str:
 
 
 def gil() -> str:
-    """Whether Python's global interpreter lock is on; for a free-threaded build, why."""
-    import sysconfig  # 0.6 ms, which importing cbp need not take
+    """Return whether Python's global interpreter lock is on; in a free-threaded build, also why."""
+    import sysconfig  # takes 0.6 ms, which `import cbp` can do without
 
     if not sysconfig.get_config_var("Py_GIL_DISABLED"):
         return "on"
-    # Asked by its name, which Python 3.12 lacks.
+    # By getattr, since Python 3.12 lacks the function.
     enabled = getattr(sys, "_is_gil_enabled")()  # noqa: B009
     return "on (PYTHON_GIL sets it, or a module needs it)" if enabled else "off"
 
 
 def describe(dtype: str = "float32") -> dict[str, str]:
-    """Facts by name, in the order in which `show_versions` prints them."""
+    """Return facts by name, in the order in which `show_versions` prints them."""
     return {
         "cbp": package_version(),
         **describe_kernels(dtype),
@@ -65,7 +65,7 @@ def describe(dtype: str = "float32") -> dict[str, str]:
 
 
 def describe_kernels(dtype: str) -> dict[str, str]:
-    """Facts about the kernels in use, or why no kernels can be used."""
+    """Return facts about the kernels in use, or why no kernels can be used."""
     try:
         table = kernels.table(dtype)
     except ImportError as error:
@@ -118,7 +118,7 @@ def peak_gflops(dtype: str = "float32", n_threads: int = 1, seconds: float = 0.1
     Returns
     -------
     float
-        10⁹ operations a second, an FMA being two: the best of several runs.
+        10⁹ operations a second, where a fused multiply-add counts as two: the best of several runs.
     """
     table = kernels.table(dtype)
     turns, best = 500_000, 0.0

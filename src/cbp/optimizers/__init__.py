@@ -1,6 +1,6 @@
 """The optimisers: hyper-parameters and state; the steps are compiled (kernels/updates.pxi)."""
 
-# Where earlier versions had them, and their pickles look for them.
+# Pickles of earlier versions look for these classes here.
 from cbp.optimizers.adam import Adam
 from cbp.optimizers.base import OptimizerState
 from cbp.optimizers.sgd import SGD

@@ -1,4 +1,4 @@
-"""Adam."""
+"""The optimiser Adam."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from cbp.scalars import check_precision
 class Adam(Optimizer):
     """Adam (D. P. Kingma and J. Ba, 2015, arXiv:1412.6980, algorithm 1).
 
-    m = β₁ m + (1 − β₁) D, v = β₂ v + (1 − β₂) D², θ = θ − η m̂ / (√v̂ + ε) with m̂ = m / (1 − β₁ᵗ) and
-    v̂ = v / (1 − β₂ᵗ) at step t. An m below 64 times the smallest normal number of the dtype, 7.5e-37 in
-    float32, becomes 0, and a v is at least that: moments that decay do not end as subnormal numbers.
+    With the gradient D, step t is m = β₁ m + (1 − β₁) D, v = β₂ v + (1 − β₂) D², θ = θ − η m̂ / (√v̂ + ε),
+    where m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). An m smaller than 64 times the smallest normal number of
+    the dtype, 7.5e-37 in float32, becomes 0, and v is at least as large as that number. So moments that decay
+    do not become subnormal numbers.
 
     Parameters
     ----------
     learning_rate : float, default 1e-3
         η, at least 0.
     beta1, beta2 : float, default 0.9 and 0.999
-        Decay of the two moments, from 0 to less than 1.
+        Decay rates of the moments m and v, from 0 to less than 1.
     epsilon : float, default 1e-8
-        ε, above 0: keeps the step finite where the gradient has always been 0. In float32 one below 1e-16
-        makes little difference, as √v̂ has a floor.
+        ε, above 0: keeps the step finite where the gradient has always been 0. In float32 an ε below 1e-16
+        makes little difference, because v, and so √v̂, has a least value.
 
     Raises
     ------
@@ -60,7 +61,7 @@ class Adam(Optimizer):
 
 
 def check_first_rate(optimizer: Optimizer, beta1: float, dtype: np.dtype[Any]) -> None:
-    """Refuse a learning rate that becomes 0 or infinite by the first step's bias correction, the largest."""
+    """Refuse a learning rate that the bias correction of the first step, the largest, makes 0 or infinite."""
     if optimizer.learning_rate > 0:
         first = float(optimizer.learning_rate) / (1 - float(beta1))
         check_precision(first, "learning_rate / (1 - beta1)", dtype)

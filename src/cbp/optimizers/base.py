@@ -1,4 +1,4 @@
-"""The base of all optimisers: checks of their numbers, hyper-parameters for the kernels, the state."""
+"""The base class of all optimisers, which checks and returns hyper-parameters, and the optimiser state."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from numpy.typing import NDArray
 
 from cbp.scalars import check_precision, flag, kind, non_negative
 
-# Hyper-parameters that are shares: from 0 to less than 1.
+# Hyper-parameters that must be at least 0 and less than 1.
 SHARES = ("momentum", "beta1", "beta2", "decay")
 FLAGS = ("nesterov", "centered")
 
 
 class Optimizer:
-    """A frozen dataclass with slots, whose fields are the kernel's hyper-parameters, by their names.
+    """A frozen dataclass with slots, whose fields have the names of the kernel's hyper-parameters.
 
-    Ranges are checked when an optimiser is made, and when training starts, also what the numbers become in
-    the network's dtype.
+    The ranges of hyper-parameters are checked when an optimiser is made. When training starts, it is also
+    checked what they become in the network's dtype.
     """
 
     __slots__: tuple[str, ...] = ()
 
-    kernel: ClassVar[str]  # the name of its row
+    kernel: ClassVar[str]  # the name of the optimiser in the kernels
     learning_rate: float
 
     @property
     def moments(self) -> tuple[str, ...]:
-        """The names of the vectors that are its state, in the kernel's order."""
+        """The names of the optimiser's moments, the vectors of its state, in the kernel's order."""
         raise NotImplementedError
 
     def rule(self) -> dict[str, Any]:
-        """Hyper-parameters by name, as the kernels and the reference take them."""
+        """Return the hyper-parameters by name, as the kernels and the reference take them."""
         return {name: getattr(self, name) for name in self.__slots__}
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The kin of Adam: AdamW and Nadam."""
+"""Variants of Adam: AdamW and Nadam."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cbp.optimizers.base import Optimizer
 class AdamW(Optimizer):
     """Adam with decoupled weight decay (I. Loshchilov and F. Hutter, 2019, arXiv:1711.05101).
 
-    Before each step of `Adam`, W = W (1 − η w) with the weight decay w; biases are exempt. Unlike `l2`, it
-    does not enter the gradient and its moments.
+    Before each step of `Adam`, W = W (1 − η w) with the weight decay w; biases do not decay. Unlike the `l2`
+    penalty, the decay does not change the gradient and the moments.
 
     Parameters
     ----------
@@ -60,8 +60,9 @@ class AdamW(Optimizer):
 class Nadam(Optimizer):
     """Adam with Nesterov's momentum (T. Dozat, 2016), in PyTorch's form.
 
-    m and v as in `Adam`; θ = θ − (η (1 − μₜ) / (1 − Pₜ) D + η μₜ₊₁ / (1 − Pₜ μₜ₊₁) m) / (√v̂ + ε) at step t,
-    with μₜ = β₁ (1 − 0.96^(t d) / 2) and Pₜ = μ₁ μ₂ … μₜ.
+    m, v and v̂ are as in `Adam`. Step t is
+    θ = θ − (η (1 − μₜ) / (1 − Pₜ) D + η μₜ₊₁ / (1 − Pₜ μₜ₊₁) m) / (√v̂ + ε), where D is the gradient,
+    μₜ = β₁ (1 − 0.96^(t d) / 2) and Pₜ = μ₁ μ₂ … μₜ.
 
     Parameters
     ----------

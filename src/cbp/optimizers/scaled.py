@@ -1,4 +1,4 @@
-"""Steps scaled by the size of past gradients: RMSprop and Adagrad."""
+"""Optimisers whose steps are divided by the size of past gradients: RMSprop and Adagrad."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,10 +10,10 @@ from cbp.optimizers.base import Optimizer
 class RMSprop(Optimizer):
     """RMSprop (T. Tieleman and G. Hinton, 2012, lecture 6.5), in PyTorch's form.
 
-    v = d v + (1 − d) D², θ = θ − η D / (√v + ε). Centered (A. Graves, 2013, arXiv:1308.0850), v − g² takes
-    the place of v under the root, with g = d g + (1 − d) D. With momentum b = μ b + D / (√v + ε) and
-    θ = θ − η b. A v is at least 64 times the smallest normal number of the dtype, 7.5e-37 in float32; a g or
-    b below it becomes 0.
+    With the gradient D, a step is v = d v + (1 − d) D², θ = θ − η D / (√v + ε). If centered (A. Graves, 2013,
+    arXiv:1308.0850), v − g² takes the place of v under the root, with g = d g + (1 − d) D. With momentum, a
+    step is b = μ b + D / (√v + ε), θ = θ − η b. v is at least 64 times the smallest normal number of the
+    dtype, 7.5e-37 in float32; a g or b smaller than that becomes 0.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class RMSprop(Optimizer):
     momentum : float, default 0.0
         μ, from 0 to less than 1.
     centered : bool, default False
-        Divide by the deviation of the gradient, not by its size.
+        Whether to divide by the standard deviation of the gradient instead of its root mean square.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class RMSprop(Optimizer):
 
     @property
     def moments(self) -> tuple[str, ...]:
-        """The mean of D², that of D where centered, and with momentum the sum of the steps."""
+        """The mean of D²; if centered, the mean of D; with momentum, the velocity b."""
         mean = ("mean",) if self.centered else ()
         return ("square", *mean, "velocity") if self.momentum > 0 else ("square", *mean)
 
@@ -59,7 +59,7 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """Adagrad (J. Duchi, E. Hazan and Y. Singer, 2011), in PyTorch's form.
 
-    s = s + D², θ = θ − η D / (√s + ε).
+    With the gradient D, a step is s = s + D², θ = θ − η D / (√s + ε).
 
     Parameters
     ----------

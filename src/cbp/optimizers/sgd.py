@@ -8,10 +8,11 @@ from cbp.optimizers.base import Optimizer
 
 @dataclass(frozen=True, slots=True)
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum if wished.
+    """Stochastic gradient descent, with or without momentum.
 
-    v = μ v + D, θ = θ − η v; after Nesterov θ = θ − η (D + μ v), with the gradient D at θ. A velocity below
-    64 times the smallest normal number of the dtype, 7.5e-37 in float32, becomes 0.
+    With the gradient D at θ, a step is v = μ v + D, θ = θ − η v, or, with Nesterov's momentum,
+    θ = θ − η (D + μ v). A velocity v smaller than 64 times the smallest normal number of the dtype, 7.5e-37
+    in float32, becomes 0.
 
     Parameters
     ----------
@@ -20,7 +21,7 @@ class SGD(Optimizer):
     momentum : float, default 0.0
         μ, from 0 to less than 1.
     nesterov : bool, default False
-        Look ahead along v (Sutskever et al., 2013, in the form of Bengio et al., 2013).
+        Whether to use Nesterov's momentum (Sutskever et al., 2013, in the form of Bengio et al., 2013).
 
     Raises
     ------

@@ -1,8 +1,9 @@
-"""The whole algorithm in NumPy: the specification of the kernels, and the oracle of their tests.
+"""The whole algorithm in NumPy: the specification of the kernels, with which tests compare their results.
 
-Written to be read, in double precision, one example matrix at a time. Notation: `weights[l]` is W, (s(l),
-s(l+1)); `biases[l]` is b, (s(l+1),), and the list is empty where there are no biases; `activations[l]` names
-g of layer l + 1, the last one the output's.
+It is written to be read, and computes in double precision. Notation: `weights[l]` is W, of shape (s(l),
+s(l+1)), where s(l) is the number of units of layer l; `biases[l]` is b, of shape (s(l+1),), and the list is
+empty if the network has no biases; `activations[l]` names the activation g of layer l + 1, and its last entry
+that of the output.
 
 Source: D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by back-propagating errors",
 1986.
@@ -35,14 +36,14 @@ __all__ = [
 
 
 def one_hot(Y: NDArray[np.integer], n: int) -> Array:
-    """Integer labels as rows of a unit matrix."""
+    """Return integer labels as rows of the n × n unit matrix."""
     return np.asarray(np.eye(n)[Y])
 
 
 def forward(
     weights: Sequence[Array], biases: Sequence[Array], activations: Sequence[Named], X: Array
 ) -> tuple[list[Array], list[Array]]:
-    """[z(2), …, z(L)] and [a(1), …, a(L)]."""
+    """Return [z(2), …, z(L)] and [a(1), …, a(L)], the inputs and outputs of the activations."""
     zs: list[Array] = []
     a = [X]
     for W, b, g in zip(weights, biases or [np.zeros(1)] * len(weights), activations, strict=True):
@@ -63,11 +64,11 @@ def gradient(
     l1: float | Sequence[float] = 0.0,
     sample_weight: ArrayLike | None = None,
 ) -> tuple[float, list[Array], list[Array], Array]:
-    """J, [D_W(1), …], [D_b(1), …] and dJ/dX, by forward propagation and the delta recursion.
+    """Return the cost J, its gradients [D_W(1), …] and [D_b(1), …], and dJ/dX, by backpropagation.
 
     Examples
     --------
-    One unit, one example: z = 2, so that the loss is (2 - 1)^2 / 2 and every gradient a small product.
+    With one unit and one example, z = 2, so that the loss is (2 - 1)^2 / 2, and every gradient is 1.
 
     >>> J, D_W, D_b, D_X = gradient(
     ...     [np.ones((2, 1))], [np.zeros(1)], ["identity"], "squared_error", [[1, 1]], [[1]]
@@ -105,11 +106,12 @@ def gradient(
 
 
 class Training:
-    """Parameters on their way from those given, which stay as they are, and the optimiser's moments.
+    """A training in progress: copies of the parameters given, and the moments of the optimiser.
 
     Examples
     --------
-    A bias b, with steps half of the way to each target: 0, 1 and 2.5.
+    The inputs are 0, so only the bias is trained. Each step takes it half of the way to a target: from 0 to
+    1, then to 2.5.
 
     >>> run = Training([np.zeros((1, 1))], [np.zeros(1)], ["identity"], "squared_error")
     >>> run.epoch([[0], [0]], [[2], [4]], 1, "sgd", {"learning_rate": 0.5}), run.parameters.tolist()
@@ -130,7 +132,7 @@ class Training:
         self.biases = [np.array(b, dtype=np.float64) for b in biases]
         self.activations, self.loss, self.l2, self.l1 = activations, loss, l2, l1
         self.moments = [[np.zeros_like(theta) for _ in range(3)] for theta in self._layers]
-        self.t = 0  # updates
+        self.t = 0  # number of updates so far
 
     @property
     def _layers(self) -> list[Array]:
@@ -138,7 +140,7 @@ class Training:
 
     @property
     def parameters(self) -> Array:
-        """W(1), b(1), W(2), … as one vector."""
+        """The parameters W(1), b(1), W(2), … as one vector."""
         layers = zip_longest(self.weights, self.biases, fillvalue=np.zeros(0))
         return np.concatenate([part.ravel() for layer in layers for part in layer])
 
@@ -153,9 +155,10 @@ class Training:
         order: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> float:
-        """Step on each minibatch of the examples in some order; return the mean of J before each step.
+        """Take a step for each minibatch; return the weighted mean of J, computed before each step.
 
-        A minibatch that weighs nothing is passed over. None is a batch of all examples.
+        A minibatch whose sample weights are all 0 is skipped. If ``batch_size`` is None, all examples are one
+        batch. ``order``, if given, is the order of the examples.
         """
         X, Y = np.asarray(X), np.asarray(Y)
         w = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)

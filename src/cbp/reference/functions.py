@@ -1,4 +1,4 @@
-"""Activations and losses in NumPy, a row each: what g, its slope, a loss and its error are."""
+"""Activations and losses in NumPy: tables with a row for each activation or loss, and its derivative."""
 
 import math
 from collections.abc import Callable
@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-# A name, or a name with the number that goes with it: ("leaky_relu", 0.01).
+# The name of a function, or its name and the value of its parameter, such as ("leaky_relu", 0.01).
 Named = str | tuple[str, float]
 
 
 class Activation(NamedTuple):
-    """a = g(z), and g'(z) from z and a; `number` is what a bare name takes, 0 where g has none."""
+    """An activation: a = g(z), and g'(z) from z and a; `number` is the default of its parameter.
+
+    `number` is 0 if g has no parameter.
+    """
 
     g: Callable[[Array, float], Any]
     slope: Callable[[Array, Array, float], Any]
@@ -21,7 +24,10 @@ class Activation(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """An output's loss and its error dloss/da, from a and y; `outputs` are those that it fits, if not all."""
+    """A loss and its error dloss/da, from a and y; `number` is the default of its parameter.
+
+    `outputs` are the output activations that the loss goes with; if empty, all elementwise ones.
+    """
 
     loss: Callable[[Array, Array, float], Any]
     error: Callable[[Array, Array, float], Any]
@@ -30,46 +36,52 @@ class Loss(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """An output and a loss that match: the loss from z, which stays finite, and dloss/dz from a."""
+    """The loss and dloss/dz of an output activation and a loss that match.
+
+    The loss is computed from z and not from a, so that it stays finite where a is rounded to 0, for example.
+    """
 
     loss: Callable[[Array, Array], Any]
     delta: Callable[[Array, Array], Any]
 
 
 def sigmoid(z: Array) -> Array:
-    """1 / (1 + e^-z)."""
+    """Return 1 / (1 + e^-z)."""
     e = np.exp(-np.abs(z))
     return np.where(z < 0, e, 1.0) / (1.0 + e)
 
 
 def softmax(z: Array) -> Array:
-    """e^z_j / sum_k e^z_k, a row an example."""
+    """Return e^z_j / sum_k e^z_k for each example, a row of z."""
     e = np.exp(z - z.max(axis=1, keepdims=True))
     return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 def softplus(z: Array) -> Array:
-    """log(1 + e^z)."""
+    """Return log(1 + e^z)."""
     return np.asarray(np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))))
 
 
 def normal(z: Array) -> Array:
-    """The standard normal distribution's Phi(z)."""
+    """Return Phi(z), the distribution function of the standard normal distribution."""
     return np.asarray(np.vectorize(math.erfc, otypes=[float])(-z / math.sqrt(2)) / 2, dtype=z.dtype)
 
 
 def normal_density(z: Array) -> Array:
-    """Its derivative phi(z)."""
+    """Return phi(z), the density of the standard normal distribution."""
     return np.asarray(np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
 
 
 def expm1_below(z: Array) -> Array:
-    """e^z - 1 where z is negative, else 0."""
+    """Return e^z - 1 where z is negative, else 0."""
     return np.asarray(np.expm1(np.minimum(z, 0)))
 
 
 def log_cosh(e: Array) -> Array:
-    """log cosh e = log(1 + u^2 / (2 (1 + u))) with u = e^-|e| - 1, which keeps the digits of small e."""
+    """Return log cosh e.
+
+    For small e it is log(1 + u^2 / (2 (1 + u))) with u = exp(-|e|) - 1, which keeps all digits.
+    """
     size = np.abs(e)
     u = np.expm1(-np.minimum(size, 1))
     return np.asarray(
@@ -122,14 +134,15 @@ LOSSES: dict[str, Loss] = {
         lambda a, y, level: np.where(a < y, -level, np.where(a > y, 1 - level, 0)),
         number=0.5,
     ),
-    # For derivatives: the gradient of the first is the product of the vector y with the Jacobian of a.
+    # These two serve to compute derivatives of the outputs. The gradient of the first is the product of the
+    # vector y and the Jacobian of a.
     "inner_product": Loss(lambda a, y, _: y * a, lambda a, y, _: y, (*ELEMENTWISE, "softmax")),
     "sum_of_outputs": Loss(lambda a, y, _: a, lambda a, y, _: np.ones_like(a)),
 }  # fmt: skip
 
 
 def softmax_cross_entropy(z: Array, y: Array) -> Array:
-    """y_j (log sum_k e^z_k - z_j)."""
+    """Return y_j (log sum_k e^z_k - z_j)."""
     below = z.max(axis=1, keepdims=True) - z
     return np.asarray(y * (below + np.log(np.exp(-below).sum(axis=1, keepdims=True))))
 
@@ -147,12 +160,12 @@ PAIRS: dict[tuple[str, str], Pair] = {
 
 
 def split(named: Named) -> tuple[str, float | None]:
-    """A name, and the number that goes with it, if one was given."""
+    """Return the name of a function, and the value of its parameter, or None if no value was given."""
     return (named, None) if isinstance(named, str) else named
 
 
 def activation(named: Named) -> tuple[Activation, float]:
-    """The row of an elementwise activation, and its number."""
+    """Return the table row of an elementwise activation, and the value of its parameter."""
     name, number = split(named)
     if name not in ACTIVATIONS:
         raise ValueError(f"the activation must be softmax or one of {', '.join(ACTIVATIONS)}, got {name!r}")
@@ -161,7 +174,7 @@ def activation(named: Named) -> tuple[Activation, float]:
 
 
 def loss_of(output: Named, named: Named) -> tuple[Loss, float]:
-    """The row of a loss that fits the output without being its pair, and its number."""
+    """Return the table row of a loss that goes with the output, though not in PAIRS, and its parameter."""
     (name, number), on = split(named), split(output)[0]
     if name not in LOSSES or on not in (LOSSES[name].outputs or ELEMENTWISE):
         pairs = [loss for pair, loss in PAIRS if pair == on]
@@ -174,7 +187,7 @@ def loss_of(output: Named, named: Named) -> tuple[Loss, float]:
 
 
 def activate(named: Named, z: Array) -> Array:
-    """a = g(z), a row an example."""
+    """Return a = g(z); each row of z is an example."""
     if named == "softmax":
         return softmax(z)
     row, number = activation(named)
@@ -182,15 +195,15 @@ def activate(named: Named, z: Array) -> Array:
 
 
 def times_derivative(named: Named, delta: Array, z: Array, a: Array) -> Array:
-    """delta times g'(z), with a = g(z)."""
-    if named == "softmax":  # the Jacobian diag(a) - a a^T
+    """Return delta times g'(z), with a = g(z)."""
+    if named == "softmax":  # its Jacobian is diag(a) - a a^T
         return np.asarray(a * (delta - (delta * a).sum(axis=1, keepdims=True)))
     row, number = activation(named)
     return np.asarray(delta * row.slope(z, a, number))
 
 
 def losses(output: Named, loss: Named, z: Array, Y: Array) -> Array:
-    """Each example's loss, from z(L)."""
+    """Return the loss of each example, from z(L)."""
     pair = PAIRS.get((split(output)[0], split(loss)[0]))
     if pair is not None:
         return np.asarray(pair.loss(z, Y).sum(axis=1))
@@ -199,7 +212,7 @@ def losses(output: Named, loss: Named, z: Array, Y: Array) -> Array:
 
 
 def output_delta(output: Named, loss: Named, z: Array, a: Array, Y: Array) -> Array:
-    """delta(L) = dloss/dz(L) of each example, with a = a(L)."""
+    """Return delta(L) = dloss/dz(L) of each example, with a = a(L)."""
     pair = PAIRS.get((split(output)[0], split(loss)[0]))
     if pair is not None:
         return np.asarray(pair.delta(a, Y))

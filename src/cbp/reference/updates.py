@@ -1,4 +1,4 @@
-"""The optimisers' steps in NumPy, a row each. All work in place, on a vector and its moments."""
+"""The steps of the optimisers in NumPy. Each updates an array of parameters and its moments in place."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ Array = NDArray[np.float64]
 
 
 def kept(moment: Array, floor: float) -> None:
-    """Set what is smaller than `floor` to 0; the kernels' is 64 times the smallest normal number."""
+    """Set elements of a moment that are smaller in magnitude than `floor` to 0."""
     moment[np.abs(moment) < floor] = 0
 
 
@@ -24,9 +24,10 @@ def sgd_step(
     nesterov: bool = False,
     floor: float = 0.0,
 ) -> None:
-    """v = mu v + D; theta -= eta v, or eta (D + mu v) after Nesterov.
+    """Take a step of SGD: v = mu v + D; theta -= eta v, or, with Nesterov's momentum, eta (D + mu v).
 
-    A velocity below `floor` becomes 0; the kernels' is 64 times the smallest normal number of their dtype.
+    A velocity smaller than `floor` becomes 0. The floor of the kernels is 64 times the smallest normal number
+    of their dtype.
     """
     velocity[:] = momentum * velocity + D
     kept(velocity, floor)
@@ -46,9 +47,9 @@ def adam_step(
     epsilon: float,
     floor: float = 0.0,
 ) -> None:
-    """Step t = 1, 2, … of Adam (Kingma and Ba, 2015, algorithm 1).
+    """Take step t = 1, 2, … of Adam (Kingma and Ba, 2015, algorithm 1).
 
-    An m below `floor` becomes 0, and a v is at least that; see `sgd_step`.
+    An m smaller than `floor` becomes 0, and v is at least `floor`; see `sgd_step`.
     """
     m[:] = beta1 * m + (1 - beta1) * D
     kept(m, floor)
@@ -60,7 +61,10 @@ def adam_step(
 def adamw_step(
     theta: Array, D: Array, m: Array, v: Array, t: int, *, weight_decay: float, **rule: Any
 ) -> None:
-    """theta *= 1 - eta w, biases with w = 0; then Adam's step (Loshchilov and Hutter, 2019)."""
+    """Take step t of AdamW (Loshchilov and Hutter, 2019): theta *= 1 - eta w, then the step of Adam.
+
+    w is the weight decay, which callers set to 0 for biases.
+    """
     theta *= 1 - rule["learning_rate"] * weight_decay
     adam_step(theta, D, m, v, t, **rule)
 
@@ -77,10 +81,11 @@ def rmsprop_step(
     centered: bool = False,
     floor: float = 0.0,
 ) -> None:
-    """v = d v + (1 - d) D^2; theta -= eta D / (sqrt(v) + eps). `others` are the mean of D, and the velocity.
+    """Take a step of RMSprop: v = d v + (1 - d) D^2; theta -= eta D / (sqrt(v) + eps).
 
-    Centered, v - g^2 with g = d g + (1 - d) D takes the place of v; with momentum, b = mu b + the step
-    without eta.
+    If centered, v - g^2 takes the place of v in the step, with g = d g + (1 - d) D. With momentum,
+    theta -= eta b, where b = mu b + D / (sqrt(v) + eps). `others` are g, used if centered, and b, which comes
+    last, used with momentum.
     """
     square[:] = np.maximum(decay * square + (1 - decay) * D**2, floor)
     spread = square
@@ -101,7 +106,10 @@ def rmsprop_step(
 def adagrad_step(
     theta: Array, D: Array, square: Array, *, learning_rate: float, epsilon: float, floor: float = 0.0
 ) -> None:
-    """s = s + D^2; theta -= eta D / (sqrt(s) + eps). Nothing decays, and no floor is needed."""
+    """Take a step of Adagrad: s = s + D^2; theta -= eta D / (sqrt(s) + eps).
+
+    `floor` is not used, because s never decays.
+    """
     square += D**2
     theta -= learning_rate * D / (np.sqrt(square) + epsilon)
 
@@ -120,7 +128,7 @@ def nadam_step(
     momentum_decay: float,
     floor: float = 0.0,
 ) -> None:
-    """Step t = 1, 2, … of Nadam (Dozat, 2016), with mu_i = b1 (1 - 0.96^(i d) / 2)."""
+    """Take step t = 1, 2, … of Nadam (Dozat, 2016), with mu_i = b1 (1 - 0.96^(i d) / 2)."""
     mu = beta1 * (1 - 0.96 ** (np.arange(1, t + 2) * momentum_decay) / 2)
     product = np.prod(mu[:-1])
     m[:] = beta1 * m + (1 - beta1) * D
@@ -130,7 +138,7 @@ def nadam_step(
     theta -= learning_rate * ahead / (np.sqrt(v / (1 - beta2**t)) + epsilon)
 
 
-# By name: the step, whether it needs its number t, and the most moments that it has.
+# For each optimiser: its step, whether the step needs its number t, and how many moments it has at most.
 STEPS: dict[str, tuple[Callable[..., None], bool, int]] = {
     "sgd": (sgd_step, False, 1),
     "adam": (adam_step, True, 2),
@@ -142,7 +150,7 @@ STEPS: dict[str, tuple[Callable[..., None], bool, int]] = {
 
 
 def step(optimizer: str, theta: Array, D: Array, moments: Sequence[Array], t: int, **rule: Any) -> None:
-    """Step t = 1, 2, … of an optimiser with its hyper-parameters, in place."""
+    """Take step t = 1, 2, … of an optimiser with the hyper-parameters `rule`, in place."""
     if optimizer not in STEPS:
         raise ValueError(f"the optimizer must be one of {', '.join(STEPS)}, got {optimizer!r}")
     function, by_time, n_moments = STEPS[optimizer]

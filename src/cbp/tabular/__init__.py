@@ -1,8 +1,8 @@
 """Tables of examples turned into the numbers that a network takes, and its outputs turned back.
 
-A table is read as texts (readers); a form for each column says once and for all what they mean (forms); they
-become inputs (inputs) and what is predicted (targets). A :class:`Preprocessor` is the record of all that, of
-plain values that are saved beside the network as JSON (examples).
+A table is read as texts (readers). A form for each column, recognised in the training data, says what its
+texts mean (forms). The columns become inputs (inputs) and targets (targets). A :class:`Preprocessor` records
+all that in plain values, which are saved with the network as JSON (examples).
 """
 
 from cbp.tabular.choices import Choices, Remarks, listed

@@ -1,4 +1,4 @@
-"""What a user says about a data file, and what is said to them; everything else is found out."""
+"""What the user may choose about a data file, and the remarks about it that the user gets to read."""
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
@@ -13,7 +13,7 @@ Task = Literal["classification", "regression"]
 
 @dataclass(frozen=True)
 class Choices:
-    """What was chosen about a file; None, or nothing, leaves it to what the file shows."""
+    """What the user chose about a file; what is None or empty is found out from the file."""
 
     target: str | None = None  # the column to predict; the last one by default
     ignore: Sequence[str] = ()  # columns to leave out
@@ -24,23 +24,23 @@ class Choices:
     seed: int = 0  # decides which examples are held out
     dtype: DTypeLike = np.float32  # the precision of the inputs
     delimiter: str | None = None  # between two cells of a row; " " for any white space
-    usual_delimiter: str | None = None  # taken where another does not show more of the columns
-    columns: Sequence[str] = ()  # that are there for certain
+    usual_delimiter: str | None = None  # of the training file; another must yield more of `columns`
+    columns: Sequence[str] = ()  # names that the table is sure to have: those of the training data
     encoding: str | None = None
     header: bool | None = None  # whether the first line holds names
     width: int = 0  # how many columns a table without a header has
-    decimal: str | None = None  # separates decimals, where a column fits that
-    thousands: str | None = None  # separates groups of three digits, where a column fits that
-    date_format: str | None = None  # as of strptime
-    missing_values: Sequence[str] = ()  # cells that are gaps, in columns of text too
+    decimal: str | None = None  # separates decimals, in the columns that it fits
+    thousands: str | None = None  # separates groups of three digits, in the columns that it fits
+    date_format: str | None = None  # in the notation of strptime
+    missing_values: Sequence[str] = ()  # cells that count as gaps, in columns of text too
     gaps: Literal["impute", "drop", "error"] = "impute"
 
 
 class Remarks(dict[str, list[str]]):
-    """What a user should know: remarks, and the columns that they are about."""
+    """Remarks for the user, each with the names of the columns that it is about."""
 
     def add(self, words: str, name: str = "") -> None:
-        """Note something, if anything, about a column, or about the file."""
+        """Add a remark about a column, or, without a name, about the file; ignore an empty remark."""
         if words:
             self.setdefault(words, []).append(name)
 
@@ -60,13 +60,13 @@ def listed(values: Iterable[object], limit: int = 8) -> str:
 
 
 def named(values: Sequence[str], columns: Collection[str]) -> list[str]:
-    """Return the columns that values of an option name: each is a column, or several with commas between."""
+    """Return the columns that an option names: each value is a column, or several separated by commas."""
     parts = [[value] if value in columns else value.split(",") for value in values]
     return [single(name, columns) for names in parts for name in names if name.strip()]
 
 
 def single(name: str, columns: Collection[str]) -> str:
-    """Return the one column that a name means; ValueError, with the nearest, if there is none."""
+    """Return the column that a name means; ValueError, which suggests a similar name, if there is none."""
     name = name if name in columns else name.strip()
     if name not in columns:
         folded = {column.casefold(): column for column in columns}

@@ -14,12 +14,12 @@ from cbp.tabular.inputs import Columns
 from cbp.tabular.readers import read_table
 from cbp.tabular.targets import Classes, Quantity, Target, fit_target
 
-# Inputs X to predict from, which of their rows get no prediction, and what a user should know about them.
+# Inputs X to predict from, a mask of their rows that get no prediction, and remarks for the user.
 Inputs = tuple[NDArray[Any], NDArray[np.bool_], list[str]]
 
 
 class Scaling(Protocol):
-    """What makes the inputs of a network: :class:`Columns`, or another dataclass of plain values."""
+    """An object that makes inputs of a network: :class:`Columns`, or another dataclass of plain values."""
 
     @property
     def width(self) -> int:
@@ -34,7 +34,7 @@ class Preprocessor:
     inputs: Scaling
     target: Target
     forms: dict[str, Form] = field(default_factory=dict)  # how the columns of a table are written
-    layout: dict[str, Any] = field(default_factory=dict)  # the Choices for tables to predict from
+    layout: dict[str, Any] = field(default_factory=dict)  # fields of Choices, for tables to predict from
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as dicts, lists, strings and numbers, all of which JSON keeps exactly."""
@@ -42,7 +42,10 @@ class Preprocessor:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], others: Callable[..., Scaling] | None = None) -> Self:
-        """Return what :meth:`to_dict` has written, inputs but columns by ``others``, or raise ValueError."""
+        """Return the preprocessor of a record that :meth:`to_dict` has made.
+
+        ``others`` makes the inputs if they are no :class:`Columns`. Raise ValueError for any other record.
+        """
         try:
             inputs, target, layout = record["inputs"], record["target"], record["layout"]
             Choices(**layout)
@@ -57,20 +60,21 @@ class Preprocessor:
 
 
 class Examples(NamedTuple):
-    """Examples ready for a network: to train on and, perhaps none, to test with."""
+    """Examples ready for a network: some to train on, and some, perhaps none, to test with."""
 
     x_train: NDArray[Any]  # (m, n), scaled
     y_train: NDArray[Any]  # (m,) or (m, 1), encoded
     x_test: NDArray[Any]
     y_test: NDArray[Any]
     table: Preprocessor  # how they were made
-    remarks: Sequence[str] = ()  # what a user should know about it
+    remarks: Sequence[str] = ()  # for the user
 
 
 def load_examples(path: Path, choices: Choices) -> Examples:
-    """Read a table to train on, by its columns.
+    """Read a table to train on, and make examples of it.
 
-    ValueError, OSError or ImportError if it is not what it should be, cannot be read, or needs a package.
+    Raise ValueError if the content is not as required, OSError if the file cannot be read, and ImportError if
+    a package that is needed to read it is not installed.
     """
     remarks = Remarks()
     frame, found = read_table(path, choices, remarks)
@@ -91,7 +95,7 @@ def load_examples(path: Path, choices: Choices) -> Examples:
         remarks.add(words, column)
     remark_unused(choices, frame, forms, remarks)
     cells = typed(frame, forms, remarks)
-    # A column that is left out anyhow must not cost a row its place.
+    # A row is not left out for a gap in a column that is left out itself.
     used = [] if choices.gaps == "impute" else Columns.fit(cells.drop(columns=name), kept).names
     cells = whole_rows(cells, [name, *used], choices.gaps, remarks)
     y, cells = cells[name].to_numpy(), cells.drop(columns=name)
@@ -107,13 +111,13 @@ def load_examples(path: Path, choices: Choices) -> Examples:
 def load_inputs(path: Path, record: Preprocessor, dtype: DTypeLike, choices: Choices) -> Inputs:
     """Read a table to predict from, with the columns that a network was trained on.
 
-    Where gaps are not filled, their rows are skipped.
+    Rows with gaps get no prediction, unless gaps are filled.
     """
     columns, remarks = record.inputs, Remarks()
     assert isinstance(columns, Columns)
     frame, _ = read_table(path, replace(choices, columns=columns.names if choices.header else ()), remarks)
     if choices.width - 1 == len(frame.columns) and not choices.header:
-        # Without the target, which has no name either.
+        # The table lacks the target, so the numbers that serve as names leave out that of the target.
         names = [name for name in map(str, range(1, choices.width + 1)) if name != record.target.name]
         frame = frame.set_axis(names, axis=1)
         remarks.add(f"the columns are taken for those of the training data without {record.target.name!r}")
@@ -130,7 +134,7 @@ def load_inputs(path: Path, record: Preprocessor, dtype: DTypeLike, choices: Cho
 
 
 def inputs_of(cells: Any, columns: Columns, frame: Any, dtype: DTypeLike) -> Any:
-    """Return the inputs of rows of a table; ValueError for a number that is too large for the precision."""
+    """Return the inputs of rows of a table; ValueError for a number that becomes infinite in ``dtype``."""
     X = columns.transform(cells, dtype)
     if not np.isfinite(X).all():
         row, place = np.argwhere(~np.isfinite(X))[0]
@@ -142,7 +146,7 @@ def inputs_of(cells: Any, columns: Columns, frame: Any, dtype: DTypeLike) -> Any
 
 
 def remark_unused(choices: Choices, frame: Any, forms: dict[str, Form], remarks: Remarks) -> None:
-    """Remark on ways of writing that the user names, and that no column is read in."""
+    """Add a remark for each option of the user, on how numbers or dates are written, that fits no column."""
     for option, kind in (("decimal", "number"), ("thousands", "number"), ("date_format", "date")):
         given = getattr(choices, option)
         fitting = [n for n, form in forms.items() if form.kind == kind and getattr(form, option) == given]
@@ -151,7 +155,7 @@ def remark_unused(choices: Choices, frame: Any, forms: dict[str, Form], remarks:
 
 
 def typed(frame: Any, forms: dict[str, Form], remarks: Remarks) -> Any:
-    """Return columns of texts, read in their forms, as a data frame of numbers, dates and texts."""
+    """Read columns of texts by their forms; return a data frame of numbers, dates and texts."""
     cells = {}
     for name, form in forms.items():
         cells[name], wrong = form.read(frame[name])
@@ -164,7 +168,7 @@ def typed(frame: Any, forms: dict[str, Form], remarks: Remarks) -> Any:
 
 
 def whole_rows(cells: Any, names: Sequence[str], gaps: str, remarks: Remarks) -> Any:
-    """Return the rows of a frame that have a value in each of some columns, the first of them the target."""
+    """Return the rows of a frame that have a value in every column of ``names``; the first is the target."""
     is_gap = cells[names].isna()
     for name in is_gap.columns[is_gap.any()]:
         if gaps == "error":
@@ -178,14 +182,14 @@ def whole_rows(cells: Any, names: Sequence[str], gaps: str, remarks: Remarks) ->
 
 
 def line(frame: Any, row: int) -> str:
-    """Return where a row of a table is in its file."""
+    """Return in words where a row of a table is in its file."""
     return f"{frame.index.name} {frame.index[row]}"
 
 
 def divided(
     name: str, y: Any, choices: Choices, remarks: Remarks, where: str = ""
 ) -> tuple[Any, Any, Target]:
-    """Return the rows to train on, those held out, the same share of every class, and what is predicted."""
+    """Return the rows to train on, the rows held out (the same share of every class), and the target."""
     target, count = fit_target(name, y, choices.task, where=where), len(y)
     groups = target.encode(y) if isinstance(target, Classes) else np.zeros(count, np.intp)
     fraction = 0.25 if choices.test_fraction is None else choices.test_fraction
@@ -195,10 +199,10 @@ def divided(
     rng = np.random.default_rng(choices.seed)
     order = rng.permutation(count)
     by_group = order[np.argsort(groups[order], kind="stable")]
-    # Rows at equal distances, from a random start: of each group as many as its share, give or take one.
+    # Rows at equal distances from a random start are held out: of each group its share, to within one row.
     passed = np.floor((np.arange(count + 1) + rng.random()) * held_out / count)
     chosen = by_group[np.diff(passed) > 0]
-    # The only member of a group is there to be learnt.
+    # The only row of a group is not held out, so that it can be learnt.
     is_test = np.isin(order, chosen[np.bincount(groups)[groups[chosen]] > 1])
     train, test = order[~is_test], order[is_test]
     if not isinstance(target, Classes):

@@ -1,7 +1,7 @@
-"""How the cells of a column are written: as numbers in the manner of a country, as dates, or as text.
+"""How the cells of a column are written: as numbers in the notation of a country, as dates, or as text.
 
-A :class:`Form` is recognised once, over a whole column of the training data, and saved with the model:
-predictions read their columns by it, and recognise nothing anew.
+A :class:`Form` is recognised once, from a whole column of the training data, and saved with the model. Tables
+to predict from are read by the saved forms.
 """
 
 import importlib
@@ -23,10 +23,10 @@ GAPS += ["--", ".", "..", "inf", "+inf", "-inf", "infinity", "-infinity", "#div/
 CODES = "USD|EUR|GBP|JPY|CHF|CAD|AUD|SEK|NOK|DKK|PLN|CNY|INR|BRL|kr|Fr|Rs"
 SYMBOLS = rf"(R\$|US\$|[$¢£¤¥₠-⃏%]|\b(?:{CODES})\b\.?)"
 
-# Minus signs, blanks and apostrophes of printed numbers, as a keyboard has them.
+# Replaces the minus signs, spaces and apostrophes of printed numbers by those of a keyboard.
 TYPOGRAPHY = str.maketrans("−\u00a0\u2009\u202f\u2019", "-   '")
 
-# A point or a comma that separates thousands or decimals.
+# A number whose point or comma may separate either thousands or decimals, such as 1.234.
 OPEN = re.compile(r"\D*[1-9]\d{0,2}[.,]\d{3}\D*")
 
 DAYS = ["%d.%m.%Y", "%d.%m.%y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%Y/%m/%d", "%d-%m-%Y"]
@@ -34,7 +34,8 @@ DAYS += ["%m-%d-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y"
 DAYS += ["%B %d %Y", "%b-%d-%Y", "%b %Y", "%B %Y", "%m/%Y"]
 TIMES = ["", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p"]
 
-# A column of few different cells is one of numbers if all are; of many, so large a share will do.
+# A column with at most FEW_CELLS distinct cells is numbers, or dates, if all of them are; with more, if at
+# least the share MOST_CELLS of them are.
 FEW_CELLS, MOST_CELLS = 20, 0.9
 
 
@@ -45,13 +46,13 @@ class Form:
     kind: Literal["number", "date", "text"]
     decimal: str = "."
     thousands: str = ""  # separates groups of three digits
-    symbol: str = ""  # goes with every number
-    date_format: str = ""  # as of strptime, or "ISO8601"
-    missing: list[str] = field(default_factory=list)  # gaps, besides empty cells and the usual spellings
+    symbol: str = ""  # a currency or %, written with the numbers
+    date_format: str = ""  # in the notation of strptime, or "ISO8601"
+    missing: list[str] = field(default_factory=list)  # gaps besides empty cells and, unless text, GAPS
 
     def read(self, cells: Any) -> tuple[Any, Any]:
-        """Return a series of texts as one of values, and which cells became gaps as not of this form."""
-        # Whatever a cell costs is paid for each different one alone.
+        """Return the values of a series of texts, and which cells became gaps because they lack this form."""
+        # Equal cells are read only once, which saves time.
         codes, different = pandas_module().factorize(cells)
         texts = pandas_module().Series(different, dtype=object).str.strip()
         gaps = self.gaps(texts)
@@ -65,7 +66,7 @@ class Form:
         return usual | texts.isin(self.missing)
 
     def values(self, texts: Any) -> Any:
-        """Return what texts stand for, NaN or NaT where they are not of this form."""
+        """Return the values of texts, NaN or NaT for texts that are not of this form."""
         pandas = pandas_module()
         if self.kind == "text":
             return texts
@@ -73,7 +74,7 @@ class Form:
             found = pandas.to_datetime(texts, format=self.date_format, errors="coerce", utc=True)
             return found.dt.tz_localize(None)
         found = pandas.to_numeric(texts, errors="coerce").astype(np.float64)
-        # Where the usual manner will do it is much the quicker one.
+        # pandas reads plain numbers much faster than `plain`, which is left with the other texts.
         rest = found.isna() | (self.decimal != "." or self.symbol != "")
         if rest.any():
             found[rest] = pandas.to_numeric(self.plain(texts[rest]), errors="coerce")
@@ -85,7 +86,7 @@ class Form:
         if self.symbol:
             is_whole = bare.str.endswith("%") | (bare == "0") | (self.symbol != "%")
             bare = bare.where(is_whole, "").str.replace(self.symbol, "", n=1, regex=False).str.strip()
-        # What accountants put in brackets is negative.
+        # Accountants put negative numbers in brackets.
         bare = bare.str.replace(r"^\((.*)\)$", r"-\1", regex=True)
         point, comma = re.escape(self.decimal), re.escape(self.thousands)
         whole = rf"\d+|[1-9]\d{{0,2}}(?:{comma}\d{{2,3}})*{comma}\d{{3}}" if comma else r"\d+"
@@ -107,7 +108,7 @@ class Form:
 def recognise(cells: Any, choices: Choices, kind: str | None = None) -> tuple[Form, str]:
     """Decide how a series of texts is written; return the form and a remark, perhaps empty.
 
-    ``kind`` is what the user says that it holds, "number" or "text".
+    ``kind``, if given, is what the user says that the series holds, "number" or "text".
     """
     text, number = (Form(name, missing=list(choices.missing_values)) for name in ("text", "number"))
     different = cells.drop_duplicates().str.strip().drop_duplicates()
@@ -125,7 +126,7 @@ def recognise(cells: Any, choices: Choices, kind: str | None = None) -> tuple[Fo
         return text, as_text
     if form.kind == "date":
         return form, words
-    # Of the numbers alone that may have so many digits.
+    # Only numbers of this size can have more digits than a double holds.
     plain = form.plain(texts[values.abs() >= 1e15]).loc[lambda found: found != ""]
     is_code = texts.str.fullmatch(r"0\d+")
     is_code[plain.index] |= plain.str.fullmatch(r"[+-]?\d{16}(\d+(\.\d*)?|(\.0*)?)")
@@ -139,7 +140,7 @@ def recognise(cells: Any, choices: Choices, kind: str | None = None) -> tuple[Fo
 
 
 def ways_to_write(texts: Any, choices: Choices, number: Form) -> list[Form]:
-    """Return the forms of numbers and dates that texts may have, the likelier first."""
+    """Return the forms of numbers and dates that texts may have, likelier ones first."""
     symbols = texts.str.extract(SYMBOLS, expand=False).dropna()
     symbol = symbols.mode()[0] if 2 * len(symbols) > len(texts) else ""
     marks = product([choices.decimal or ".", ".", ","], [choices.thousands or "", "", ",", ".", " ", "'"])
@@ -152,13 +153,13 @@ def ways_to_write(texts: Any, choices: Choices, number: Form) -> list[Form]:
 
 
 def best_way(texts: Any, ways: list[Form], choices: Choices) -> tuple[Form, Any, str]:
-    """Return the form that most texts have, what they stand for, and a remark, empty for plain numbers."""
+    """Return the form that fits the most texts, their values, and a remark, empty for plain numbers."""
     is_open = choices.decimal is None and all(map(OPEN.fullmatch, texts))
     found = [(ways[0], ways[0].values(texts))]
     for way in ways[1:]:
         if found[-1][0].kind == "number" and found[-1][1].notna().all() and not is_open:
             break
-        # A few texts rule out most of them.
+        # The first few texts are enough to rule out most forms.
         if way.values(texts[:FEW_CELLS]).notna().mean() >= 0.5:
             found.append((way, way.values(texts)))
     form, values = max(found, key=lambda pair: pair[1].count())
@@ -171,7 +172,7 @@ def best_way(texts: Any, ways: list[Form], choices: Choices) -> tuple[Form, Any,
 
 
 def pandas_module() -> Any:
-    """Return pandas, which is needed for tables alone."""
+    """Import pandas, which only tables need, and return it."""
     try:
         return importlib.import_module("pandas")
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The inputs of a network from columns: numbers standardised, categories one input each."""
+"""How columns become inputs of a network: numbers are standardised, and each category is an input."""
 
 import re
 from collections import Counter
@@ -13,16 +13,16 @@ from cbp.tabular.choices import Remarks, listed
 from cbp.tabular.forms import pandas_module
 from cbp.tabular.targets import is_running_text, standard
 
-# How many categories of a column become inputs, the most frequent ones.
+# At most so many categories of a column become inputs: the most frequent ones.
 MOST_CATEGORIES = 100
 
-# Where a larger share of the training rows has a gap, an input says where.
+# If a larger share of the training rows has a gap in a column, a further input marks the gaps.
 FEW_GAPS = 0.01
 
-# A year, a week and a day, in days.
+# The lengths of a year, a week and a day, in days.
 CYCLES = [365.2425, 7.0, 1.0]
 
-# Names of columns that number the rows.
+# Names of columns whose values are only the numbers of the rows.
 ID = re.compile(r"(.*[_\W])?(id|index|key)|.*[a-z]I[dD]|row.?(names?|id|number)?|nr|no|number|obs|case", re.I)
 
 
@@ -33,17 +33,18 @@ class Numeric:
     name: str
     mean: float
     scale: float
-    fill: float  # for gaps
+    fill: float  # the value that replaces gaps
     flag: bool = False  # whether a further input is 1 in gaps and 0 elsewhere
-    cycles: list[float] = field(default_factory=list)  # in days; sine and cosine of the phase are inputs too
+    # Periods in days. The sine and cosine of the phase in each of them are inputs too.
+    cycles: list[float] = field(default_factory=list)
 
     @classmethod
     def fit(cls, name: str, values: Any, flag: bool) -> Self:
-        """Learn from a series that has a value at least."""
+        """Learn the scale from a series in which at least one value is no gap."""
         found = as_numbers(values.dropna())
         mean, scale = map(float, standard(f"column {name!r}", found))
         span = np.ptp(found) if values.dtype.kind == "M" else 0.0
-        # Seen twice at least, and not always at the same phase.
+        # Only periods that the dates cover twice at least, and in which their phase is not always the same.
         cycles = [days for days in CYCLES if span >= 2 * days and np.ptp(found % days) > 0]
         return cls(name, mean, scale, float(np.median(found)), flag, cycles)
 
@@ -72,11 +73,11 @@ class Categorical:
 
     name: str
     categories: list[str]
-    fill: str  # for gaps, which may be a category "" of their own
+    fill: str  # the category that replaces gaps; "" if gaps are a category of their own
 
     @classmethod
     def fit(cls, name: str, values: Any, flag: bool) -> Self:
-        """Learn from a series that has a value at least."""
+        """Learn the categories from a series in which at least one value is no gap."""
         frequent = [text for text, _ in Counter(values.dropna()).most_common(MOST_CATEGORIES)]
         fill = "" if flag else frequent[0]
         return cls(name, sorted({fill, *frequent}), fill)
@@ -94,13 +95,13 @@ class Categorical:
     def encode(self, values: Any) -> Any:
         """Return the inputs of a series, of shape (m, ``width``)."""
         places = pandas_module().Index(self.categories).get_indexer(values.fillna(self.fill))
-        # An unknown category has place -1, which is the row of zeros after the last.
+        # An unknown category has place -1, which selects the last row of the matrix, all zeros.
         return np.eye(self.width + 1, self.width, dtype=np.bool_)[places]
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The inputs of a table: its columns by name, so that their order in a file is of no account.
+    """How the columns of a table become inputs. They are found by name, so their order in a file is free.
 
     Examples
     --------
@@ -117,8 +118,9 @@ class Columns:
     def fit(cls, table: Any, keep: Collection[str] = (), remarks: Remarks | None = None) -> Self:
         """Learn scales and categories from training examples.
 
-        Columns that say nothing are left out, and remarked on: those of one value or none and, unless in
-        ``keep``, text that differs from row to row and numbers of rows. ValueError if none is left.
+        Useless columns are left out, with a remark: columns with one value or none, and, unless they are in
+        ``keep``, texts that differ from row to row and numbers of the rows. Raise ValueError if no column is
+        left.
         """
         found: list[Numeric | Categorical] = []
         remarks = Remarks() if remarks is None else remarks
@@ -137,7 +139,7 @@ class Columns:
 
     @classmethod
     def from_dict(cls, columns: Iterable[Mapping[str, Any]]) -> Self:
-        """Return what `dataclasses.asdict` has made a record of."""
+        """Return the columns from a record that `dataclasses.asdict` has made of them."""
         return cls([(Categorical if "categories" in row else Numeric)(**row) for row in columns])
 
     @property
@@ -160,12 +162,12 @@ class Columns:
             return np.concatenate(parts, axis=1, dtype=dtype, casting="same_kind")
 
     def remark(self, table: Any, remarks: Remarks, *, unknown: bool = False) -> None:
-        """Remark on the gaps of a table and what is done about them, and on categories that are unknown."""
+        """Add remarks on how gaps are filled and, if ``unknown``, on categories that are new to the model."""
         for column in self.columns:
             values = table[column.name]
             if count := values.isna().sum():
                 remarks.add(column.filling, f"{column.name} ({count:,})")
-            # Among the most frequent of many categories others are missing that were there.
+            # If only the most frequent categories are inputs, training has seen others, which are not new.
             if unknown and isinstance(column, Categorical) and column.width < MOST_CATEGORIES:
                 new = sorted(set(values.dropna()).difference(column.categories))
                 words = f"{listed(new)} unknown to the model, taken for none of the known categories"
@@ -173,7 +175,7 @@ class Columns:
 
 
 def useless(name: str, present: Any, flag: bool, keep: bool) -> str:
-    """Return why a series without gaps is of no use as inputs, or an empty text if it is."""
+    """Return why a column, given without its gaps, is of no use as an input; "" if it is of use."""
     different, is_number = present.nunique(), present.dtype.kind == "f"
     if not different:
         return "empty"

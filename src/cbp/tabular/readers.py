@@ -1,4 +1,4 @@
-"""Tables read as frames of texts by pandas, in a layout that their first lines show."""
+"""How tables are read: pandas makes frames of texts, in a layout that the first lines of a file show."""
 
 import csv
 import io
@@ -18,39 +18,41 @@ import numpy as np
 from cbp.tabular.choices import Choices, Remarks
 from cbp.tabular.forms import pandas_module, recognise
 
-# What pandas and NumPy raise for a file that is damaged, or of another kind.
+# The exceptions of pandas and NumPy for a file that is damaged, or in another format than its name says.
 DAMAGED = (
     *(ValueError, LookupError, EOFError, NotImplementedError),
     *(csv.Error, zlib.error, lzma.LZMAError, zipfile.BadZipFile),
 )
 
-# The functions of pandas for tables whose cells have types. All other files are text.
+# The pandas functions for formats whose cells have types. Files with any other suffix are read as text.
 TYPED = {".parquet": "read_parquet", ".feather": "read_feather", ".xlsx": "read_excel", ".xls": "read_excel"}
 
-# Tried in this order: all but the last one fail for some text in another encoding.
+# These encodings are tried in this order until one can decode the file. The last one decodes any file.
 ENCODINGS = ["utf-8-sig", "utf-16", "cp1252", "latin-1"]
 
-# What stands in no line: by ASCII it parts records.
+# A character that no line of a table should hold: the record separator of ASCII.
 SEPARATOR = "\x1e"
 
-# How many lines, and for a header how many columns, are looked at to find out how a table is laid out.
+# How many lines are looked at to find out the layout of a table, and how many columns to find a header.
 SAMPLE, FEW = 200, 30
 
-# One or two decimals, more than three, or a zero before them: not the three digits of a thousand.
+# A number whose point or comma must be the decimal mark: one, two or more than three digits follow it, or
+# only a zero precedes it. Before three digits it could also separate thousands.
 DECIMAL = r"^\D*\d+([.,])(?:\d{1,2}|\d{4,}|(?<=\b0.)\d+)\D*$"
 
 
 class Table(NamedTuple):
     """A table as it was read."""
 
-    frame: Any  # of texts, with an index of the lines, or rows, of the file where they begin
-    choices: Choices  # with what was found out
+    frame: Any  # texts; the index says in which line, or row, of the file each row begins
+    choices: Choices  # of the user, completed by what was found out
 
 
 def read_table(path: Path, choices: Choices, remarks: Remarks) -> Table:
-    """Read a table from a file, or from standard input for ``-``; find out what is open about its layout.
+    """Read a table from a file, or from standard input for ``-``; find out what ``choices`` leave open.
 
-    ValueError, OSError or ImportError if it is empty or damaged, cannot be read, or needs another package.
+    Raise ValueError if the table is empty or damaged, OSError if the file cannot be read, and ImportError if
+    a package that is needed to read it is not installed.
     """
     pandas = pandas_module()
     try:
@@ -79,7 +81,7 @@ def lines_of(path: Path, choices: Choices, remarks: Remarks) -> list[str]:
     for encoding in ENCODINGS if choices.encoding is None else [choices.encoding]:
         source = path if piped is None else io.BytesIO(piped)
         try:
-            # Lines each in one cell, so that it is pandas that opens the file.
+            # Each line is read as one cell, so that pandas opens the file, and decompresses it if need be.
             options = {"sep": SEPARATOR, "names": ["line", "rest"], "index_col": False}
             whole = read(source, encoding=encoding, quoting=csv.QUOTE_NONE, **options)
         except UnicodeError:
@@ -96,7 +98,7 @@ def parse(lines: list[str], choices: Choices, remarks: Remarks) -> Table:
     """Read a table from its lines."""
     if any("\0" in line for line in lines[:SAMPLE]):
         raise ValueError("it is not a table of text (--encoding NAME tells its encoding if it is)")
-    if told := re.fullmatch(r' *"?sep=(.)"?', "".join(lines[:1])):  # a line for Excel
+    if told := re.fullmatch(r' *"?sep=(.)"?', "".join(lines[:1])):  # tells Excel the delimiter
         lines[0] = ""
     delimiter = choices.delimiter or (told[1] if told else best_delimiter(lines[:SAMPLE], choices))
     rows = cells_of(lines[:SAMPLE], delimiter)
@@ -104,7 +106,8 @@ def parse(lines: list[str], choices: Choices, remarks: Remarks) -> Table:
     if not full:
         raise ValueError("the file is empty")
     usual = Counter(len(rows[place]) for place in full).most_common(1)[0][0]
-    # Above may be titles and comments. Tables of R have no name above the names of rows.
+    # The table starts at the first line with as many cells as usual: titles and comments above it have fewer.
+    # The header may lack one cell, because R writes no name above the row names.
     top = next(place for place in full if len(rows[place]) >= usual - (usual > 2))
     if above := full.index(top):
         remarks.add(f"lines above the table that were left out: {above}")
@@ -116,21 +119,22 @@ def parse(lines: list[str], choices: Choices, remarks: Remarks) -> Table:
 
 
 def placed(frame: Any, lines: Sequence[str], delimiter: str) -> Any:
-    """Return a frame of the last lines, each row at the line where it begins, without the blank ones."""
+    """Return a frame, read from the last lines, with the line where each row begins, and no blank lines."""
     texts = ["".join(row) for row in frame.to_numpy()]
-    # Cells with line ends push the rows below them down.
+    # A row whose cells contain line ends takes up several lines.
     heights = np.array([1 + text.count("\n") for text in texts])
     begins = len(lines) - heights[::-1].cumsum()[::-1]
     frame = frame.set_axis(begins + 1).rename_axis("line")
     if len(frame.columns) == 1:
-        return frame  # where a blank line is a gap
-    # Others without a cell, as in ``,,``, are examples all the same; only the lines show which is which.
+        return frame  # a blank line is a gap in the only column
+    # A line of empty cells, as in ``,,``, is an example, but a blank line is not. Both are rows of empty
+    # texts, so the lines must tell which they are.
     spaces = " " if delimiter == "\t" else None
     return frame[[text + lines[at].strip(spaces) != "" for text, at in zip(texts, begins, strict=True)]]
 
 
 def with_names(frame: Any, count: int, choices: Choices, remarks: Remarks) -> Table:
-    """Return the table of some rows: the first, with so many cells, may be a header."""
+    """Return a table with named columns: by the first row, which has ``count`` cells, if it is a header."""
     sample = frame.iloc[:SAMPLE]
     marks = pandas_module().Series(sample.to_numpy().ravel()).str.extract(DECIMAL, expand=False).mode()
     decimal = choices.decimal or (marks[0] if len(marks) else "," if choices.usual_delimiter == ";" else None)
@@ -143,7 +147,7 @@ def with_names(frame: Any, count: int, choices: Choices, remarks: Remarks) -> Ta
         return Table(frame.set_axis([str(place + 1) for place in frame], axis=1), choices)
     head, frame = frame.iloc[0].str.strip(), frame.iloc[1:]
     if count < len(head) and frame.iloc[:, -1].any():
-        head = head.shift(fill_value="")  # the names of the rows have none
+        head = head.shift(fill_value="")  # the column of row names has no name
     is_named = ~head.str.fullmatch(r"(Unnamed: \d+)?")
     if frame.loc[:, ~is_named].any(axis=None):
         remarks.add("a column without a name was left out")
@@ -156,7 +160,7 @@ def with_names(frame: Any, count: int, choices: Choices, remarks: Remarks) -> Ta
 
 
 def has_header(sample: Any, choices: Choices) -> bool:
-    """Return whether the first row holds names: texts over numbers, or texts that do not turn up again."""
+    """Return whether the first row holds names: texts above numbers, or texts that mostly do not recur."""
     head, body = sample.iloc[0, :FEW], sample.iloc[1:, :FEW]
     forms = {place: recognise(body[place], choices)[0] for place in body}
     cells = [form.read(head[[place]]) for place, form in forms.items() if form.kind != "text"]
@@ -169,7 +173,7 @@ def has_header(sample: Any, choices: Choices) -> bool:
 
 
 def read(source: Any, **options: Any) -> Any:
-    """Return a frame of texts, one row for each record, empty lines among them."""
+    """Return a frame of texts, one row for each record; an empty line is a record too."""
     options |= {"dtype": object, "na_filter": False, "skip_blank_lines": False}
     return pandas_module().read_csv(source, header=None, **options)
 
@@ -181,7 +185,7 @@ def cells_of(lines: Sequence[str], delimiter: str) -> list[list[str]]:
 
 
 def best_delimiter(lines: Sequence[str], choices: Choices) -> str:
-    """Return what separates the cells: where the most lines have the same number of it."""
+    """Return the delimiter that yields the most known columns, then equally many cells in the most lines."""
 
     def quality(delimiter: str) -> tuple[int, bool, float, bool, int]:
         rows = [row for row in cells_of(lines, delimiter) if any(row)] or [[""]]
@@ -190,6 +194,7 @@ def best_delimiter(lines: Sequence[str], choices: Choices) -> str:
         shape = (count / len(rows), delimiter != ",", width) if width > 1 else (0.0, False, 0)
         return known, delimiter == choices.usual_delimiter, *shape
 
-    # Commas may also be decimal ones, and blanks may follow commas.
+    # A comma may also be a decimal mark, so any other delimiter that does as well wins over it. Spaces may
+    # follow commas, so they are tried only if there is no comma.
     candidates = (choices.usual_delimiter or "") + ",;\t|" + " " * all("," not in line for line in lines)
     return max(candidates, key=quality)

@@ -1,4 +1,4 @@
-"""What a network is asked for: one of some classes, or a number; encoded for training, decoded for people."""
+"""What a network predicts, a class or a number: encoded for the network, and decoded from its outputs."""
 
 import math
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from cbp.tabular.choices import Task, listed
 
 Label = str | int | float | bool
 
-# A target of whole numbers means classes if it has at most this many values, and this many rows for each.
+# A target of whole numbers is classes if it has at most so many distinct values, and so many rows for each.
 MOST_NUMBERED_CLASSES = 20
 ROWS_PER_NUMBERED_CLASS = 10
 
 
 @dataclass(frozen=True)
 class Classes:
-    """A target that is one of some classes, for a softmax output with a unit for each, in this order.
+    """A target with classes, for a softmax output that has a unit for each label, in the order of the labels.
 
     Examples
     --------
@@ -79,7 +79,8 @@ class Quantity:
         """Return the number that each row of a network's outputs, of shape (m, 1), stands for."""
         outputs = np.asarray(outputs)
         found = self.mean + self.scale * outputs[:, 0].astype(np.float64)
-        # What the network resolves is a part of the scale, however large the mean: further digits are noise.
+        # Outputs are exact to about eps, so the numbers are exact to scale times eps, however large the mean
+        # is. Digits beyond that are noise, and are rounded off.
         eps = np.finfo(outputs.dtype).eps
         decimals = -math.floor(math.log10(self.scale) + math.log10(eps))
         return [round(y, decimals) for y in found.tolist()]
@@ -89,11 +90,12 @@ Target = Classes | Quantity
 
 
 def fit_target(name: str, values: ArrayLike, task: Task | None = None, where: str = "") -> Target:
-    """Recognise classes or numbers in a target, and learn their names or their scale.
+    """Decide whether a target is classes or numbers, and learn the labels or the scale.
 
-    Text and booleans are classes. So are whole numbers if there are at most 20 different ones with ten rows
-    or more for each on average, or just two. Other numbers are quantities. ``task`` decides instead.
-    ValueError for a target that is unfit for the task: text for regression, one class alone, dates and so on.
+    Text and booleans are classes. So are whole numbers if there are just two different ones, or at most 20
+    with ten rows or more for each on average. Other numbers are quantities. If ``task`` is given, it decides
+    instead. Raise ValueError for a target that is unfit for the task: text for regression, a single class,
+    dates and so on.
 
     Examples
     --------
@@ -115,7 +117,7 @@ def fit_target(name: str, values: ArrayLike, task: Task | None = None, where: st
         task = "regression"
     if task == "regression":
         return Quantity(name, *map(float, standard(where, numbers(where, values))))
-    # 1.0 is the class 1, however the file writes it.
+    # The label of a whole number is an int, even if the file writes 1.0.
     different = [int(y) if isinstance(y, float) and y.is_integer() else y for y in different]
     if is_running_text(len(different), len(values)):
         counts = f"{len(different)} values in {len(values)} rows"
@@ -126,27 +128,29 @@ def fit_target(name: str, values: ArrayLike, task: Task | None = None, where: st
 
 
 def is_running_text(different: int, rows: int) -> bool:
-    """Return whether so many different texts are names or remarks, from which nothing can be learnt."""
+    """Return whether so many texts differ that they must be names or remarks, and no categories."""
     return different > max(20, rows / 2)
 
 
 def standard(where: str, values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean and the standard deviation along the rows; constant columns get scale 1."""
+    """Return the mean and the standard deviation of each column; the latter is 1 for a constant column."""
     least, most = values.min(axis=0).astype(np.float64), values.max(axis=0).astype(np.float64)
     with np.errstate(over="ignore"):
         if not np.isfinite(most - least).all():
             raise ValueError(f"{where}: the numbers are too large to be scaled")
-    # Divided by a power of two first, which costs no digit: squares of tiny or huge numbers leave the range.
+    # The values are first divided by a power of two, which is exact, because the squares of tiny or huge
+    # numbers would underflow or overflow.
     _, exponent = np.frexp(np.maximum(np.abs(least), np.abs(most)))
     near_one = np.ldexp(values.astype(np.float64), -exponent)
     mean, scale = (np.ldexp(moment, exponent) for moment in (near_one.mean(axis=0), near_one.std(axis=0)))
-    # Seen by the values: the mean of equal numbers can be off by a rounding, and then so is their deviation.
+    # A constant column is recognised by its values, not by a deviation of 0: the mean of equal numbers can
+    # have a rounding error, and then their deviation is not 0.
     constant = least == most
     return np.where(constant, values[0], mean), np.where(constant | (scale == 0), 1.0, scale)
 
 
 def numbers(where: str, values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return one number a row; ValueError for text, and for a value that is missing or infinite."""
+    """Return the values as doubles; ValueError for text, and for a value that is missing or infinite."""
     if values.dtype.kind in "OU":
         raise ValueError(f"{where} holds text ({listed(values[:2].tolist())}, ...), where numbers are needed")
     if values.dtype.kind not in "biuf":

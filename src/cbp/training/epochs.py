@@ -1,7 +1,8 @@
 """Training: epochs, one after the other, on one set of examples.
 
-The parameters at rest are written at the end of an epoch, or when Ctrl-C ends it. After a refusal, or a loss
-that is not finite, they are those of the last good epoch.
+Training works on a copy of the parameters. The network's own vector, the parameters at rest, is written at
+the end of an epoch, or when Ctrl-C ends it. If examples are refused, or the loss is not finite, it has the
+parameters of the last good epoch.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from cbp.training.steps import Extent, Steps, at_rest
 
 
 class Training:
-    """A run of epochs on one set of examples.
+    """Epochs of training on one set of examples.
 
     Parameters
     ----------
@@ -36,7 +37,8 @@ class Training:
         The parameters at rest.
     examples : Examples
     state : OptimizerState, Steps or TrainingState
-        What to go on from; a `TrainingState` with its parameters, order and generator.
+        What to go on from. From a `TrainingState`, the parameters, the order of the examples and the state of
+        the generator are taken too.
     optimizer : Optimizer
         Of the same class as the state's.
     batch_size : int or None
@@ -73,8 +75,8 @@ class Training:
         self.keep = keep
         self.penalties, self.n_threads, self.lock = settings()
         self.order = np.arange(examples.m, dtype=np.uint32) if shuffler is not None else None
-        self.epochs_before = 0  # of the training that this one takes up
-        self.place: Place | None = None  # where to go on within the first epoch
+        self.epochs_before = 0  # epochs that the saved training had completed
+        self.place: Place | None = None  # where the first epoch goes on, if a training was saved within it
         if isinstance(state, TrainingState):
             self.take_up(state)
             state = state.optimizer
@@ -86,7 +88,7 @@ class Training:
         self.under_way = False
 
     def steps_from(self, state: OptimizerState | Steps) -> Steps:
-        """The steps that hold the state, if they fit this training; else new ones that go on from it."""
+        """Return the steps that hold the state, if they fit this training; else new ones with this state."""
         extent = Extent(self.batch, self.bound, self.n_threads, self.restorable)
         if isinstance(state, Steps) and state.serves(self.optimizer, extent):
             return state
@@ -94,9 +96,9 @@ class Training:
         return Steps(self.engine, rest, self.optimizer, self.examples.dtype, extent)
 
     def epoch(self, number: int, tick: Callable[[int], object]) -> Epoch:
-        """One epoch: the parameters at rest change at its end, or when Ctrl-C cuts it short."""
+        """Train one epoch. The parameters at rest change at its end, or when Ctrl-C cuts it short."""
         started = time.perf_counter()
-        if self.epochs_done > 0:  # a callback may have set them, or forked
+        if self.epochs_done > 0:  # a callback may have changed them, or forked the process
             self.penalties, self.n_threads, self.lock = self.settings()
             self.steps = self.steps_from(self.steps)
         run, n_threads = self.steps.run, self.n_threads
@@ -125,13 +127,13 @@ class Training:
         except BaseException:
             self.failed = True
             raise
-        self.check = False  # every example has been seen
+        self.check = False  # every example has been checked
         self.epochs_done += 1
         seconds = time.perf_counter() - started
         return Epoch(number, float(run.loss), None, seconds, self.examples.m / seconds)
 
     def begin(self) -> None:
-        """Take the parameters over, and shuffle, or go to the place of an epoch that is taken up."""
+        """Take the parameters into the pass; then shuffle, or go to the place where the saved epoch stood."""
         place, self.place = self.place, None
         state = None
         with self.lock:
@@ -145,7 +147,7 @@ class Training:
         self.under_way = True
 
     def settle(self) -> bool:
-        """Make the parameters and the optimiser's state final, if they are finite."""
+        """Make the parameters and the state final, if the parameters are finite; return whether they are."""
         with self.lock:
             finite = self.steps.run.unpack(self.n_threads)
             if finite:
@@ -154,9 +156,9 @@ class Training:
         return finite
 
     def state(self) -> TrainingState | None:
-        """All that the training stands on, between two steps; None inside a minibatch, and after a failure.
+        """Return all that the training depends on; None inside a minibatch, and after a failure.
 
-        For the thread that trains: between epochs, or in `tick` within one.
+        Only the thread that trains may call this: between epochs, or from `tick` within one.
         """
         if self.failed:
             return None
@@ -178,7 +180,7 @@ class Training:
         )
 
     def take_up(self, state: TrainingState) -> None:
-        """Begin where another training stood.
+        """Begin with the saved state of another training.
 
         Raises
         ------
@@ -201,16 +203,16 @@ class Training:
 
     @property
     def undone(self) -> bool:
-        """Whether it failed in its first epoch, so that the parameters are those from before."""
+        """Whether the first epoch failed, so that the parameters are those from before the training."""
         return self.failed and not self.epochs_done
 
     def settled(self) -> Steps:
-        """The steps, with the optimiser of this training."""
+        """Give the steps the optimiser of this training, and return them."""
         self.steps.optimizer = self.optimizer
         return self.steps
 
     def close(self, before: OptimizerState | Steps | None) -> OptimizerState | Steps | None:
-        """Let go of the examples, and return the optimiser's state to keep.
+        """Release the examples, and return the optimiser's state to keep.
 
         After a failure in the first epoch, that is the state from before. After one in a later epoch it is
         None, since the state of the epoch that the parameters went back to is gone.
@@ -218,12 +220,12 @@ class Training:
         self.steps.run.release()
         if self.failed:
             return before if self.undone else None
-        # What only partial_fit can go on with is not worth its memory after a fit.
+        # Only partial_fit can go on with the steps. After fit, a copy of the state takes less memory.
         return self.settled() if self.restorable else self.settled().at_rest()
 
 
 def remedy(optimizer: Optimizer, penalties: Array) -> str:
-    """What to try after divergence, in words."""
+    """Return what to try after divergence, in words."""
     l1, l2 = penalties.max(axis=1).tolist()
     tries = {"a learning_rate": float(optimizer.learning_rate), "an l2": l2, "an l1": l1}
     smaller = [f"{name} below {value:g}, " for name, value in tries.items() if value > 0]
@@ -231,7 +233,7 @@ def remedy(optimizer: Optimizer, penalties: Array) -> str:
 
 
 def wants_to_stop(answer: object, number: int) -> bool:
-    """Whether a callback's answer ends the training; TypeError for one that says neither."""
+    """Return whether a callback's answer ends the training; refuse one that is neither a bool nor None."""
     if answer is not None and not isinstance(answer, (bool, np.bool_)):
         raise TypeError(
             f"callbacks[{number}] must return True to stop the training, False or None to go on with it, "
@@ -260,6 +262,6 @@ def train(
             finally:  # the epoch counts, even if Ctrl-C cuts its validation short
                 history.append(epoch)
             bar.finish_epoch(epoch)
-            # A list, so that each of them is called whatever another says.
+            # A list, so that every callback is called, even after one has returned True.
             if any([wants_to_stop(callback(epoch), i) for i, callback in enumerate(callbacks)]):  # noqa: C419
                 break

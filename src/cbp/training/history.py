@@ -57,7 +57,7 @@ class Epoch:
 
 
 class History(Sequence[Epoch]):
-    """The epochs of one training run, in order: a sequence that prints as a table and draws itself.
+    """The epochs of one training run, in order: a sequence that can be printed as a table and plotted.
 
     Parameters
     ----------
@@ -92,15 +92,15 @@ class History(Sequence[Epoch]):
 
     def append(self, epoch: Epoch) -> None:
         """Add the record of one more epoch at the end."""
-        # The only change that is ever made. Other threads see it whole or not at all.
+        # No other change is ever made to a history. Other threads see it completely or not at all.
         self._epochs.append(epoch)
 
     def _complete(self) -> tuple[Epoch, ...]:
-        """The epochs so far. A method reads them once, since more may be added while it runs."""
+        """Return the epochs so far. A method calls this once, since more may be added while it runs."""
         return tuple(self._epochs)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What `copy` and `pickle` keep."""
+        """Return what `copy` and `pickle` keep."""
         return {**vars(self), "_epochs": list(self._epochs)}
 
     def __iter__(self) -> Iterator[Epoch]:
@@ -132,8 +132,8 @@ class History(Sequence[Epoch]):
     def validation_losses(self) -> list[float]:
         """The validation loss of each epoch, a list of floats.
 
-        It is empty where no epoch was validated. Where only some were, the others are NaN, so that the list
-        keeps step with :attr:`losses`.
+        It is empty if no epoch was validated. If only some were, the values of the others are NaN, so that
+        the list is as long as :attr:`losses`.
         """
         epochs = self._complete()
         if not any_validated(epochs):
@@ -142,7 +142,7 @@ class History(Sequence[Epoch]):
 
     @property
     def seconds(self) -> float:
-        """The time of all epochs together."""
+        """The time of all epochs together, in seconds."""
         return math.fsum(epoch.seconds for epoch in self)
 
     def __repr__(self) -> str:
@@ -210,7 +210,7 @@ class History(Sequence[Epoch]):
                 (epoch.number, epoch.validation_loss) for epoch in epochs if epoch.validation_loss is not None
             ]
         for label, points in curves.items():
-            # Markers, because a line through a single point is invisible.
+            # Short curves have markers, because a line through a single point is invisible.
             marker = "o" if len(points) <= ROWS_SHOWN else ""
             numbers, losses = [number for number, _ in points], [loss for _, loss in points]
             ax.plot(numbers, losses, label=label, marker=marker, markersize=3)
@@ -248,7 +248,7 @@ class History(Sequence[Epoch]):
 
 
 def any_validated(epochs: Iterable[Epoch]) -> bool:
-    """Return whether an epoch has a validation loss."""
+    """Return whether any epoch has a validation loss."""
     return any(epoch.validation_loss is not None for epoch in epochs)
 
 

@@ -1,4 +1,4 @@
-"""Passes over examples, in slices of a few milliseconds. Between them Python attends to Ctrl-C and progress.
+"""Passes over examples, in slices of about 20 ms, between which Python reacts to Ctrl-C and shows progress.
 
 Results have the same bits wherever the slices end.
 """
@@ -14,15 +14,15 @@ from cbp.examples.arrays import Examples
 from cbp.examples.conversion import Array
 
 SLICE_SECONDS = 0.02
-FIRST_BUDGET = 2e7  # multiply-adds: less than a millisecond
-SHUFFLE_PART = 1 << 20  # examples: some milliseconds
-MOST_SHUFFLED = 2**32 - 1  # their numbers are uint32
-PART_BYTES = 1 << 24  # of X that is converted at a time …
-LEAST_PART = 256  # … and the least examples: LONGEST_CHAIN of kernels/partition.pxi
+FIRST_BUDGET = 2e7  # multiply-adds of the first slice: less than a millisecond
+SHUFFLE_PART = 1 << 20  # examples shuffled at a time: some milliseconds
+MOST_SHUFFLED = 2**32 - 1  # the numbers of examples are uint32
+PART_BYTES = 1 << 24  # of a part, the examples that are converted at a time
+LEAST_PART = 256  # the least examples of a part: LONGEST_CHAIN of kernels/partition.pxi
 
 
 def part_rows(examples: Examples) -> int:
-    """The most examples that are bound at a time: all, or a part where X or Y are converted by parts."""
+    """Return the most examples to bind at a time: all, or a part where X or Y are converted by parts."""
     width = examples.X.shape[1] if examples.X_by_parts else 0
     if examples.Y is not None and examples.Y_by_parts:
         width += examples.Y.shape[1]
@@ -32,30 +32,30 @@ def part_rows(examples: Examples) -> int:
 
 
 def shuffle(order: Array, state: int) -> None:
-    """Shuffle in place by parts, so that Ctrl-C is heard."""
+    """Shuffle in place by parts, so that Ctrl-C takes effect between them."""
     for stop in range(len(order), 1, -SHUFFLE_PART):
         state = _core.shuffle(order, max(1, stop - SHUFFLE_PART), stop, state)
 
 
 def forward_rows(n_parameters: int, row_bytes: int) -> int:
-    """The examples to predict at a time: some milliseconds of work, and at most a part."""
+    """Return the number of examples to predict at a time: some milliseconds of work, and at most a part."""
     return max(LEAST_PART, min(int(4e8 / n_parameters), PART_BYTES // row_bytes))
 
 
 def new_pass(
     engine: _core.Engine, mode: str, examples: Examples, batch: int, n_threads: int, **options: Any
 ) -> _core.Pass:
-    """A pass for minibatches of `batch` of these examples."""
+    """Make a pass over these examples, in minibatches of `batch`."""
     return _core.Pass(engine, _core.MODES[mode], batch, n_threads, bound=part_rows(examples), **options)
 
 
 def bind_part(
     run: _core.Pass, examples: Examples, order: Array | None, inputs: Array | None, check: bool
 ) -> None:
-    """Bind the examples, or the next part of those that are converted by parts."""
+    """Bind the examples to the pass (give it their arrays): all, or the next part if converted by parts."""
     start, rows = run.position, part_rows(examples)
     if rows < examples.m:
-        rows -= rows % run.stride  # the remainder would be converted twice
+        rows -= rows % run.stride  # an incomplete minibatch would be converted twice
     stop = min(start + rows, examples.m)
     chosen = slice(start, stop) if order is None else order[start:stop]
     X, Y = examples.X, examples.Y
@@ -87,9 +87,9 @@ def run_through(
     tick: Callable[[int], object] = lambda n: None,
     budget: float = FIRST_BUDGET,
 ) -> float:
-    """Take all examples through a packed pass, in slices. `tick` is called with the number in each slice.
+    """Take all examples through a packed pass, in slices, and call `tick` with the number in each slice.
 
-    Returns the budget to start the next pass with.
+    Return the budget, the multiply-adds of a slice, to start the next pass with.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def run_through(
 
 
 def loss(engine: _core.Engine, examples: Examples, n_threads: int, penalties: Array | None) -> float:
-    """J of all the examples."""
+    """Return J of all the examples."""
     run = new_pass(engine, "loss", examples, examples.m, n_threads)
     run.set_rule(penalties)
     run.pack(n_threads)
@@ -133,7 +133,7 @@ def gradient(
     D: Array,
     inputs: Array | None,
 ) -> float:
-    """J of all the examples, its gradient into D and, where wanted, dJ/dX into inputs."""
+    """Return J of all the examples; write its gradient to D and, if `inputs` is given, dJ/dX to `inputs`."""
     run = new_pass(engine, "gradient", examples, examples.m, n_threads, inputs=inputs is not None)
     run.set_rule(penalties)
     run.pack(n_threads)

@@ -71,12 +71,12 @@ class Progress:
         delay: float = 2.0,
         stream: TextIO | None = None,
     ) -> None:
-        # sys.stderr is None in a windowed program.
+        # sys.stderr is None in a program without a console.
         self._stream: TextIO | None = sys.stderr if stream is None else stream
         self._run = Run(epochs, examples)
         self._display: Display | None = None
         shown = is_watched(self._stream) if enabled is None else enabled
-        # The one number that decides whether `advance` has anything to do.
+        # When to draw next, by time.monotonic(): `advance` compares nothing else.
         self._due = math.inf
         if shown and self._stream is not None and epochs * examples > 0:
             self._due = self._run.started + (delay if enabled is None else 0.0)
@@ -92,7 +92,7 @@ class Progress:
         self.close()
 
     def advance(self, n_examples: int) -> None:
-        """Note that training went through ``n_examples`` more examples; costs a look at the clock."""
+        """Note that training went through ``n_examples`` more examples; mostly, this only reads the clock."""
         self._run.done += n_examples
         if time.monotonic() >= self._due:
             self._draw()
@@ -155,10 +155,10 @@ class Bar:
 
     def __init__(self, tqdm: Any, run: Run, stream: TextIO) -> None:
         self._run = run
-        # In a file every redraw stays, so one a second must do.
+        # In a file every redraw remains, so there is only one a second.
         self._interval = SECONDS_BETWEEN_REDRAWS if is_watched(stream) else SECONDS_BETWEEN_LINES
-        # tqdm's monitor thread wakes bars that are updated too seldom. This one never is, and a thread that
-        # may hold a lock has no place in a program that forks or is interrupted.
+        # tqdm's monitor thread redraws bars that are updated too seldom. This bar does not need it, and such
+        # a thread may hold a lock when the program forks or is interrupted.
         unmonitored = type("Bar", (tqdm,), {"monitor_interval": 0})
         self._bar = unmonitored(
             total=run.epochs * run.examples,
@@ -170,7 +170,7 @@ class Bar:
             # It is updated only when a redraw is due.
             mininterval=0,
             miniters=0,
-            # Inside another bar, as of a search over networks, it disappears at its end.
+            # None: inside another bar, as of a search over networks, this one disappears at its end.
             leave=None,
             # A delay keeps tqdm from showing a first bar before `draw` has set its state.
             delay=1e-9,
@@ -188,7 +188,7 @@ class Bar:
         return self._interval
 
     def close(self) -> None:
-        """Redraw the bar for the last time, which tqdm does itself, and leave it standing."""
+        """Close the bar. tqdm redraws it for the last time, and leaves it on the screen."""
         try:
             self._describe()
             self._bar.n = self._run.done
@@ -266,7 +266,7 @@ def choose_display(run: Run, stream: TextIO) -> Display:
     if not has_width(stream):
         return Lines(run, stream)
     try:
-        # Imported only now: it takes longer than many a training run.
+        # Imported only now, since that takes longer than many training runs.
         tqdm = importlib.import_module("tqdm.auto").tqdm
     except ImportError:
         return Lines(run, stream)
@@ -282,7 +282,7 @@ def has_width(stream: TextIO) -> bool:
 
 
 def is_watched(stream: TextIO | None) -> bool:
-    """Return whether somebody is looking: the stream is a terminal, or this is a notebook."""
+    """Return whether a user sees the output: the stream is a terminal, or this is a notebook."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         if stream is not None and stream.isatty():
             return True
@@ -290,7 +290,7 @@ def is_watched(stream: TextIO | None) -> bool:
 
 
 def is_notebook() -> bool:
-    """Return whether this is a kernel of IPython, behind a notebook; nothing is imported to find out."""
+    """Return whether this is the IPython kernel of a notebook; nothing is imported to find out."""
     get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
     # A kernel's shell has this attribute, a terminal's has not.
     return get_ipython is not None and hasattr(get_ipython(), "kernel")

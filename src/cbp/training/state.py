@@ -1,7 +1,7 @@
-"""The training state: all that training stands on between two steps, as one record that can be written down.
+"""The training state: all that training depends on between two steps, in one record that can be saved.
 
-With it, with the same examples and settings, training goes on to the same bits, in any process and with any
-number of threads.
+Training that goes on from it, with the same examples and settings, gives the same bits in any process and
+with any number of threads.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any
 from cbp.examples.conversion import Array
 from cbp.optimizers.base import OptimizerState
 
-# How far an epoch has come: the first example of the next minibatch, in the order of training; the steps of
-# the epoch, and those since the optimiser's state was fresh; the sums, over the minibatches done, of J
-# times the minibatch's weight and of the weights.
+# How far an epoch has come: the number of the first example of the next minibatch, in the order of training;
+# the number of steps in the epoch; the number of steps since the optimiser's state was fresh; the sum, over
+# the minibatches done, of J times the minibatch's weight; the sum of these weights.
 Place = tuple[int, int, int, float, float]
 
 
 class TrainingState:
     """Where training stands between two steps.
 
-    Not a dataclass, which would take a twentieth of the time to import cbp.
+    It is not a dataclass, which would add a twentieth to the time of `import cbp`.
 
     Parameters
     ----------

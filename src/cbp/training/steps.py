@@ -1,4 +1,4 @@
-"""The optimiser's state while it trains: packed in a pass, with which the next call may go on."""
+"""The optimiser's state while it trains, held in a pass of the kernels, which the next call may use too."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from cbp.training.state import Place
 
 
 class Extent(NamedTuple):
-    """What a pass is made for."""
+    """The sizes that a pass is made for, and whether it can be restored."""
 
     batch: int  # examples of a minibatch
-    bound: int  # … that are bound at a time
+    bound: int  # the most examples whose arrays the pass is given at a time
     n_threads: int
-    restorable: bool  # whether the state from before an epoch is kept until the epoch stands
+    restorable: bool  # whether the state from before an epoch is kept until the epoch has succeeded
 
 
 class Steps:
     """A pass that trains, and the optimiser whose state is in it.
 
-    Packing all parameters and moments takes longer than a step on a few examples, so `partial_fit` leaves
-    them packed for the next call. The parameters at rest still count: every epoch first compares them with
-    its own. The state is the one after the last completed epoch.
+    A pass holds the parameters and moments packed, that is in the layout that the kernels compute with. To
+    pack all of them takes longer than a step on a few examples, so `partial_fit` leaves them packed for the
+    next call. If the network's own vector of parameters has changed since, the next epoch begins with what
+    that vector holds. The state is the one after the last completed epoch.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ class Steps:
         self._n_parameters, self._dtype = engine.n_parameters, dtype
         self._process = forks.depth
         self._rates = np.empty(0)
-        self._rule: tuple[Optimizer, Array | None, int] | None = None  # the last that was set
+        self._rule: tuple[Optimizer, Array | None, int] | None = None  # the last that `set_rule` was given
         self.run = _core.Pass(
             engine,
             _core.MODES["train"],
@@ -70,7 +71,7 @@ class Steps:
         )
 
     def set_rule(self, optimizer: Optimizer, penalties: Array | None, n_steps: int) -> None:
-        """Hyper-parameters, penalties and the learning rate of each step, for a pass of so many steps."""
+        """Set hyper-parameters, penalties and the learning rate of each step, for a pass of n_steps steps."""
         last = self._rule
         if last is not None and last[0] is optimizer and last[1] is penalties and last[2] == n_steps:
             return
@@ -83,13 +84,13 @@ class Steps:
         self.run.set_rule(penalties, self._rates, **rule)
 
     def serves(self, optimizer: Optimizer, extent: Extent) -> bool:
-        """Whether an epoch may go on with this pass, to the same bits as with a new one."""
+        """Return whether an epoch may use this pass, and gives the same bits as with a new one."""
         mine = self.extent
         return (
             type(optimizer) is type(self.optimizer)
             and optimizer.moments == self.optimizer.moments
             and extent.batch == mine.batch
-            # Examples bound beyond the minibatch make no difference.
+            # A pass divides its work by `bound` only where that is less than a minibatch.
             and min(extent.bound, extent.batch) == min(mine.bound, mine.batch)
             and extent.n_threads <= mine.n_threads
             and extent.restorable == mine.restorable
@@ -98,15 +99,15 @@ class Steps:
         )
 
     def at_rest(self) -> OptimizerState | None:
-        """A copy of the state; None within an epoch of a pass that is not restorable."""
+        """Return a copy of the state, not packed; None within an epoch of a pass that is not restorable."""
         moments = {name: self._zeros() for name in self.optimizer.moments}
         updates = self.run.read_state(list(moments.values()))
         return None if updates is None else OptimizerState(self.optimizer, updates, moments)
 
     def place(self) -> tuple[Array, OptimizerState, Place] | None:
-        """Within an epoch: copies of the parameters and the state after the last step, and the place.
+        """Return copies of the parameters and the state after the last step of an epoch, and the place.
 
-        None inside a minibatch.
+        Return None inside a minibatch.
         """
         parameters, moments = self._zeros(), {name: self._zeros() for name in self.optimizer.moments}
         place = self.run.read_place(parameters, list(moments.values()))
@@ -119,5 +120,5 @@ class Steps:
 
 
 def at_rest(state: OptimizerState | Steps | None) -> OptimizerState | None:
-    """The state itself, or a copy of one that is in a pass."""
+    """Return the state itself, or a copy of a state that is in a pass."""
     return state.at_rest() if isinstance(state, Steps) else state
