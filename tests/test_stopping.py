@@ -328,7 +328,8 @@ def test_ctrl_c_within_an_epoch(sizes, batch_size):
         )  # fmt: skip
 
     assert interrupted_after(0.3, fit) < SOON
-    assert len(net.history) == len(seen) - 1
+    # Ctrl-C may come between the end of an epoch and its callback, or in the callback.
+    assert len(net.history) - (len(seen) - 1) in (0, 1)
     assert np.isfinite(net.parameters).all()
     before = net.parameters.copy()
     net.fit(X[:100], labels[:100], epochs=1)

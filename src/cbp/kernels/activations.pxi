@@ -3,10 +3,11 @@
 # Needs: math, normal.
 # Gives: activation_row, is_elementwise, sigmoid, tanh.
 #
-# Both functions of a row loop over whole vectors. The first computes a = g(z), and may store a in place of z. The
-# second computes g' from a or, if a does not determine g' accurately, from z; a tile then stores z as well as a.
-# `number` is the activation's parameter, such as the slope of leaky_relu. The row of softmax has no functions, because
-# each output of softmax depends on all pre-activations of its example: see `softmax_rows`.
+# Each row of the table has two functions, which process whole SIMD vectors. The first computes a = g(z), and may store
+# a in place of z. The second multiplies delta by g', which it computes from a or, if a does not determine g'
+# accurately, from z: then z must be kept as well as a. `number` is the activation's parameter, such as the slope of
+# leaky_relu. The row of softmax has no functions, because each output of softmax depends on all pre-activations of its
+# example: see `softmax_rows`.
 
 # BLOCK vectors go through each step together. A single vector is one long chain of operations, each waiting for the one
 # before, and too long for out-of-order execution to overlap with the next vector's. Measured for sigmoid: 0.43 ns an

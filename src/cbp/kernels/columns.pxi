@@ -31,7 +31,7 @@ cdef inline Rows batch_rows(
 cdef void gather_share(
     const Pass* run, const Data* data, Py_ssize_t first, Py_ssize_t batch_number, int me, int team,
 ) noexcept nogil:
-    """Gather this thread's share of a minibatch's inputs, if they are gathered."""
+    """Copy this thread's share of a minibatch's inputs, if they need copies (see `are_gathered`)."""
     cdef Py_ssize_t n_rows = examples_at(run, data, first), n_in = run.plan.layers[0].n_in, i
     cdef Rows x = batch_rows(run, data, first, batch_number)
     if are_gathered(run, data):
@@ -53,8 +53,8 @@ cdef void forward_columns(
 
 
 cdef void accumulate_columns(Panels Delta, const Pass* run, Part part, Rows x, Py_ssize_t n_rows) noexcept nogil:
-    """As `accumulate_Delta`, for columns of W(1) and b(1), from x without packing: for the few columns of one thread,
-    strips would cost more than they save. The chains are the same, and so are the bits."""
+    """Do as `accumulate_Delta`, but for columns of W(1) and b(1), and from x itself instead of a copy in strips: one
+    thread has too few columns for the copy to pay off. The order of the sums is the same, and so are the bits."""
     cdef Panels delta = from_column(delta_in(run, part.layer), part.left)
     cdef Py_ssize_t n_in = part.layer.n_in, n = part.right - part.left
     CHECK(n_rows <= run.chain)          # by COLUMNS_BYTES, a batch by columns is one chain

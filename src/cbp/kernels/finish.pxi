@@ -113,7 +113,8 @@ cdef inline void update_stretch(
 cdef void finish_part(
     const Pass* run, Part part, Panels Delta, Py_ssize_t n_partials, const Step* step,
 ) noexcept nogil:
-    """A part of W and b, once its Delta is complete: the sum of the partials, the penalty, the update."""
+    """Finish a part of W and b after the last round of a minibatch: add the partial sums of its Delta if there are
+    several, compute the penalty and, in training, update the parameters."""
     cdef const Layer* layer = part.layer
     cdef Py_ssize_t rows_of_W = min(part.stop, layer.n_in) - part.start
     cdef Py_ssize_t j = part.left, p = 0, s, width, at, n, n_bias

@@ -119,7 +119,10 @@ def parse(lines: list[str], choices: Choices, remarks: Remarks) -> Table:
 
 
 def placed(frame: Any, lines: Sequence[str], delimiter: str) -> Any:
-    """Return a frame, read from the last lines, with the line where each row begins, and no blank lines."""
+    """Return the frame, read down to the last of the lines, with the line where each row begins as its index.
+
+    Rows of blank lines are left out, but for a single column, where they are missing values.
+    """
     texts = ["".join(row) for row in frame.to_numpy()]
     # A row whose cells contain line ends takes up several lines.
     heights = np.array([1 + text.count("\n") for text in texts])
