@@ -12,6 +12,8 @@ from workloads import Workload
 
 # These constants must equal those of plan.pxi, partition.pxi and layouts.pxi, which explain them.
 TILE = 96
+MOST_TILE = 384
+TILE_BYTES = 384 * 1024
 STRIP = 6
 THREAD_WORK = 100_000  # the multiply-adds for which `useful_threads` adds a thread
 MOST_PARTIALS = 64
@@ -21,7 +23,9 @@ SMALL_NETWORK = 16384
 COLUMNS_FROM = 2
 COLUMNS_BYTES = 256 * 1024
 BLOCK_BYTES = 8 * 1024 * 1024
-BLOCK_MOST = 4096
+LEAST_ROUND = 256
+CHAIN = 160
+CHAINS = 24
 LANE_WORK = 200_000_000
 UNIT_WORK = 50
 
@@ -30,7 +34,7 @@ UNIT_WORK = 50
 UPDATE_WORK = {"sgd": 16, "momentum": 20, "adam": 40}  # to update a weight, in W and W^T
 LOSS_WORK = 48  # to add the loss of an example to a sum, which every thread does for all examples: 3 cycles
 # Two FMA units with a latency of 4 cycles need so many independent vectors: a tile of fewer takes as long.
-CHAINS = 8
+INDEPENDENT = 8
 L2_BYTES = 512 * 1024
 
 
@@ -106,8 +110,18 @@ class Plan:
             fit = int(most_work / 10 / (self.example_work * self.n_partials))
             return min(self.share, max(1, fit // TILE) * TILE)
         block = sum(strips(n_in + 1) * STRIP + self.padded(n_out) for n_in, n_out in self.layers)
-        fit = min(BLOCK_MOST, BLOCK_BYTES // (block * self.itemsize), most_work // self.example_work)
-        return min(strips(self.w.batch) * STRIP, max(TILE, fit // TILE * TILE))
+        fit = min(CHAINS * CHAIN, BLOCK_BYTES // (block * self.itemsize), most_work // self.example_work)
+        fit = max(LEAST_ROUND, fit)
+        if self.w.batch <= fit:
+            return strips(self.w.batch) * STRIP
+        parts = next(n for n in range(1, CHAINS + 1) if CHAINS % n == 0 and CHAINS // n * CHAIN <= fit)
+        return CHAINS // parts * CHAIN
+
+    @cached_property
+    def tile(self) -> int:
+        """The most examples of a tile."""
+        fit = TILE_BYTES // (max(map(self.padded, self.w.sizes)) * self.itemsize) // STRIP * STRIP
+        return TILE if self.packed <= SMALL_NETWORK else max(TILE, min(fit, MOST_TILE))
 
     @cached_property
     def rounds(self) -> list[int]:
@@ -138,16 +152,16 @@ class Plan:
 
     def product(self, rows: list[int], columns: int, depth: int) -> int:
         """The time of a product, in multiply-adds; `rows` are the heights of its tiles."""
-        # depth * lanes * sum over tiles and panels of max(rows of the tile * vectors of the panel, CHAINS)
+        # depth * lanes * sum over tiles and panels of max(rows of the tile * vectors, INDEPENDENT)
         whole, left = divmod(columns, 2 * self.lanes)
         panels = [2] * whole + ([math.ceil(left / self.lanes)] if left else [])
-        tiles = sum(panels.count(v) * sum(max(height * v, CHAINS) for height in rows) for v in (1, 2))
+        tiles = sum(panels.count(v) * sum(max(height * v, INDEPENDENT) for height in rows) for v in (1, 2))
         return depth * self.lanes * tiles
 
     def through_layers(self, n: int, z_known: bool = False) -> float:
         """The work of taking n examples forward and back: without Delta, and without z(2) if it is known."""
         work: float = UNIT_WORK * n * sum(self.w.sizes)
-        tiles = math.ceil(n / TILE)
+        tiles = math.ceil(n / self.tile)
         for rows in (n * (t + 1) // tiles - n * t // tiles for t in range(tiles)):
             heights = parted(rows)
             work += sum(self.product(heights, n_out, n_in) for n_in, n_out in self.layers[z_known:])
@@ -186,11 +200,11 @@ class Plan:
             # Phase over the examples: in the first round it fetches W and W^T, of which other threads have
             # updated (T - 1)/T. In later rounds nothing has changed. But if the L2 cannot hold W and W^T,
             # every tile reads them again, a short tile for few examples. This is more than one thread reads
-            # for as many examples, by  (1 - examples / TILE) (W + W^T)
+            # for as many examples, by  (1 - examples / tile) (W + W^T)
             n_bytes = self.weights_bytes * (team - 1) / team
             if number > 0:
                 n_bytes = (
-                    self.weights_bytes * max(0.0, 1 - max(mine) / TILE) * (self.weights_bytes > L2_BYTES)
+                    self.weights_bytes * max(0.0, 1 - max(mine) / self.tile) * (self.weights_bytes > L2_BYTES)
                 )
             yield work, n_bytes * (team > 1)
             last = number == len(self.rounds) - 1

@@ -50,6 +50,18 @@ def test_training_with_any_number_of_threads(name, optimizer, batch_size, dtype)
     assert all(other == one for other in others)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_columns_of_more_examples_than_a_chain(dtype):
+    batch = 165 if dtype == "float32" else 162  # and the last of the batches is shorter, but for a chain
+    X, Y = data([330, 70, 3] if dtype == "float64" else [390, 70, 3], "softmax", 2 * batch - 3)
+    found = []
+    for n in (1, 2, 3):
+        net = cbp.Network([X.shape[1], 70, 3], dtype=dtype, rng=1, n_threads=n)
+        net.fit(X, Y, epochs=3, batch_size=batch)
+        found.append(net.parameters.tobytes())
+    assert found[0] == found[1] == found[2]
+
+
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("output", ["softmax", "sigmoid"])
 def test_columns_with_a_batch_that_weighs_nothing_and_a_short_one(output, shuffle):

@@ -21,7 +21,7 @@ def constant(sizes, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     ("sizes", "m"),
-    [(BY_ROWS, m) for m in (250, 257, 4608, 4609, 100_003)]
+    [(BY_ROWS, m) for m in (250, 257, 3840, 3841, 100_003)]
     + [(BY_PARTIALS, m) for m in (127, 128, 5000, 294_912, 300_001, 1_000_003)]
     + [([2000, 500, 1], 1000)],
 )
@@ -99,3 +99,22 @@ def test_training_on_long_batches(sizes, m, dtype):
     for _ in range(3):
         by_hand.parameters -= np.dtype(dtype).type(0.1) * by_hand.gradient(X, Y).parameters
     np.testing.assert_allclose(net.parameters, by_hand.parameters, rtol=0, atol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("m", [1, 5, 40])
+def test_equal_products_over_many_inputs(m):
+    # One chain of 200,000 single-precision additions of 0.1 comes to 19,959.5.
+    net = cbp.Network([200_000, 1], output="identity")
+    net.weights[0][:], net.biases[0][:] = 1, 0
+    expected = 200_000 * float(np.float32(0.1))
+    np.testing.assert_allclose(net.predict(np.full((m, 200_000), 0.1, np.float32)), expected, rtol=2e-5)
+
+
+@pytest.mark.parametrize("m", [1, 5, 40])
+def test_random_products_over_many_inputs(m):
+    rng = np.random.default_rng(3)
+    net = cbp.Network([100_000, 3], output="identity", rng=0)
+    net.weights[0][:], net.biases[0][:] = rng.uniform(size=(100_000, 3)), 0
+    X = rng.uniform(size=(m, 100_000)).astype(np.float32)
+    expected = X.astype(np.float64) @ net.weights[0].astype(np.float64)
+    np.testing.assert_allclose(net.predict(X), expected, rtol=1e-6)

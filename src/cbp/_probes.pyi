@@ -29,7 +29,6 @@ def multiply(
     stop: int = 0,
     n: int = 0,
     n_k: int = 0,
-    chain: int = 0,
     C_first: int = 0,
     left: int = 0,
 ) -> None: ...

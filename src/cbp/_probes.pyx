@@ -61,16 +61,15 @@ def product(object capsule, int kind, Py_ssize_t n, int64_t times):
 
 
 def multiply(object capsule, Py_ssize_t itemsize, int way, int initial, tuple C, tuple A, tuple B, *,
-             Py_ssize_t start=0, Py_ssize_t stop=0, Py_ssize_t n=0, Py_ssize_t n_k=0, Py_ssize_t chain=0,
+             Py_ssize_t start=0, Py_ssize_t stop=0, Py_ssize_t n=0, Py_ssize_t n_k=0,
              Py_ssize_t C_first=0, Py_ssize_t left=0):
     """Compute C = initial + A B, with `way` one of WAYS and `initial` one of INITIALS. Each operand is a tuple (array,
-    one of LAYOUTS, extent); `Multiplication` in kernels/table.pxd explains the rest. chain=0 sums over all of k in one
-    chain of multiply-adds."""
+    one of LAYOUTS, extent); `Multiplication` in kernels/table.pxd explains the rest."""
     cdef t.Multiplication of
     cdef Array c = Array(C[0], itemsize, True), a = Array(A[0], itemsize), b = Array(B[0], itemsize)
     of.way, of.initial = way, initial
     of.C, of.A, of.B = operand(C, c), operand(A, a), operand(B, b)
-    of.start, of.stop, of.n, of.n_k, of.chain = start, stop, n, n_k, chain or max(n_k, 1)
+    of.start, of.stop, of.n, of.n_k = start, stop, n, n_k
     of.C_first, of.left = C_first, left
     expect_known(table_of(capsule).probes.multiply(&of), "codes of WAYS, INITIALS and LAYOUTS (for C, A, B)",
                  (way, initial, C[1], A[1], B[1]))

@@ -49,6 +49,7 @@ cdef extern from *:
 
 include "layouts.pxi"
 include "products.pxi"
+include "one_row.pxi"
 include "packing.pxi"
 include "math.pxi"
 include "normal.pxi"

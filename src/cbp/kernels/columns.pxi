@@ -57,21 +57,22 @@ cdef void accumulate_columns(Panels Delta, const Pass* run, Part part, Rows x, P
     thread has too few columns for the copy to pay off. The order of the sums is the same, and so are the bits."""
     cdef Panels delta = from_column(delta_in(run, part.layer), part.left)
     cdef Py_ssize_t n_in = part.layer.n_in, n = part.right - part.left
-    CHECK(n_rows <= run.chain)          # by COLUMNS_BYTES, a batch by columns is one chain
     multiply(Delta, transposed(x), delta, part.start, min(part.stop, n_in), n, n_rows, ZERO)
     if part.stop > n_in:
-        sum_rows(Delta, n_in - part.start, delta, n_rows, n, run.chain, ZERO)
+        sum_rows(Delta, n_in - part.start, delta, n_rows, n, ZERO)
 
 
 cdef void finish_columns(
     const Pass* run, Rows x, Py_ssize_t n_rows, const Step* step, int me, int team,
 ) noexcept nogil:
     """Delta of this thread's columns of the first W, and the update."""
-    cdef Part part = columns_of(run, me, team)
-    cdef Py_ssize_t end = part.stop, i
+    cdef Part mine = columns_of(run, me, team), part = mine
+    cdef Py_ssize_t start, left
     cdef Panels Delta
-    for i from 0 <= i < end by GROUP * STRIP:
-        part.start, part.stop = i, min(i + GROUP * STRIP, end)
-        Delta = packed_panels(run.Delta + me * run.group_size, GROUP * STRIP, part.start)
-        accumulate_columns(Delta, run, part, x, n_rows)
-        finish_part(run, part, Delta, 0, step)
+    for start from 0 <= start < mine.stop by run.group * STRIP:
+        part.start, part.stop = start, min(start + run.group * STRIP, mine.stop)
+        for left from mine.left <= left < mine.right by COLUMNS_AT_ONCE:
+            part.left, part.right = left, min(left + COLUMNS_AT_ONCE, mine.right)
+            Delta = Delta_of_part(run, part, me)
+            accumulate_columns(Delta, run, part, x, n_rows)
+            finish_part(run, part, Delta, 0, step)

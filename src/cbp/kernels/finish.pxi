@@ -32,8 +32,8 @@ cdef void add_segment_of_part(
 ) noexcept nogil:
     """`add_segment` for rows of W and b, panel by panel."""
     cdef Py_ssize_t n_rows = part.stop - part.start, p, width
-    for p in range(panel_count(part.layer.n_out)):
-        width = panel_width(part.layer.n_out - p * 2 * LANES)
+    for p in range(panel_count(part.right - part.left)):
+        width = panel_width(part.right - part.left - p * 2 * LANES)
         add_segment(run, cursor, Delta.at + p * Delta.panel + (part.start - Delta.first) * width, n_rows * width,
                     complete)
 
@@ -147,7 +147,7 @@ cdef void finish_part(
         p += 1
     if run.mode == TRAIN and layer.flat > 0:    # the transpose of the first layer is not needed
         transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, part.start,
-                          min(part.stop, layer.n_in))
+                          min(part.stop, layer.n_in), part.left, part.right)
 
 
 cdef inline void finish_all(const Pass* run, const Step* step) noexcept nogil:
@@ -161,4 +161,5 @@ cdef inline void finish_all(const Pass* run, const Step* step) noexcept nogil:
         if step.by_part:
             finish_part(run, whole_part(layer), Delta_in(run.Delta, layer), 0, step)
         elif l > 0:
-            transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, 0, layer.n_in)
+            transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, 0, layer.n_in, 0,
+                              layer.n_out)

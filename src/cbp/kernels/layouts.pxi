@@ -1,6 +1,6 @@
 # Layouts of matrices: row by row, in panels, in strips.
 #
-# Gives: STRIP, from_column, packed_panels, padded, panel_count, panel_width, row_length, row_panels, rows_of,
+# Gives: CHAIN, STRIP, from_column, packed_panels, padded, panel_count, panel_width, row_length, row_panels, rows_of,
 # strip_count, strips_of, transposed.
 #
 #   panels   of a matrix of n columns: 2 LANES columns wide, each panel row after row; a last panel of LANES columns
@@ -9,6 +9,7 @@
 
 cdef enum:
     STRIP = 6                           # rows of a tile: 6 x 2 vectors of sums leave 4 of 16 registers
+    CHAIN = 160                         # products of a sum that are added up in one chain, see products.pxi
 
 
 cdef inline Py_ssize_t panel_width(Py_ssize_t columns) noexcept nogil:
@@ -39,23 +40,23 @@ cdef Py_ssize_t row_length(Py_ssize_t n) noexcept nogil:
 
 
 cdef inline Rows rows_of(const real* at, Py_ssize_t ld) noexcept nogil:
-    """A matrix that lies row by row, with one chain for all of k."""
+    """A matrix that lies row by row."""
     cdef Rows rows
-    rows.at, rows.row, rows.col, rows.strip, rows.chain = at, ld, 1, STRIP * ld, PY_SSIZE_T_MAX
+    rows.at, rows.row, rows.col, rows.strip = at, ld, 1, STRIP * ld
     return rows
 
 
-cdef inline Rows strips_of(const real* at, Py_ssize_t capacity, Py_ssize_t chain) noexcept nogil:
+cdef inline Rows strips_of(const real* at, Py_ssize_t capacity) noexcept nogil:
     """Packed strips of a matrix, (capacity, n), as the rows of its transpose."""
     cdef Rows rows
-    rows.at, rows.row, rows.col, rows.strip, rows.chain = at, 1, STRIP, STRIP * capacity, chain
+    rows.at, rows.row, rows.col, rows.strip = at, 1, STRIP, STRIP * capacity
     return rows
 
 
 cdef inline Rows transposed(Rows a) noexcept nogil:
     """Columns of a matrix as rows."""
     cdef Rows columns
-    columns.at, columns.row, columns.col, columns.strip, columns.chain = a.at, a.col, a.row, STRIP * a.col, a.chain
+    columns.at, columns.row, columns.col, columns.strip = a.at, a.col, a.row, STRIP * a.col
     return columns
 
 

@@ -1,7 +1,7 @@
 # The memory of a pass, and the arrays in it.
 #
-# Needs: layouts, partition.
-# Gives: Delta_in, arena_in, delta_in, lay_out, take, tile_of.
+# Needs: layouts.
+# Gives: Delta_in, Delta_of_part, arena_in, delta_in, lay_out, take, tile_of.
 
 cdef Arena arena_in(void* memory) noexcept nogil:
     """An arena of a block of memory, from its first multiple of 64 on; for NULL, one that only counts bytes."""
@@ -65,19 +65,26 @@ cdef Tile tile_of(const Pass* run, int thread) noexcept nogil:
     cdef char* at = <char*> (run.tiles + thread * run.tile_size)
     tile.z_2 = NULL
     tile.losses = <double*> at
-    tile.sums = tile.losses + TILE
-    tile.x = <real*> (tile.sums + TILE)
-    tile.a = tile.x + TILE * plan.x_size
-    tile.delta[0] = tile.a + TILE * plan.a_size
-    tile.delta[1] = tile.delta[0] + TILE * plan.widest
-    tile.y = tile.delta[1] + TILE * plan.widest
-    tile.a_row = tile.y + max(TILE * LANES, plan.layers[plan.n_layers - 1].ld_out)
+    tile.sums = tile.losses + plan.tile
+    tile.x = <real*> (tile.sums + plan.tile)
+    tile.a = tile.x + plan.tile * plan.x_size
+    tile.delta[0] = tile.a + plan.tile * plan.a_size
+    tile.delta[1] = tile.delta[0] + plan.tile * plan.widest
+    tile.y = tile.delta[1] + plan.tile * plan.widest
+    tile.a_row = tile.y + max(plan.tile * LANES, plan.layers[plan.n_layers - 1].ld_out)
     return tile
 
 
 cdef inline Panels Delta_in(real* Delta, const Layer* layer) noexcept nogil:
     """A layer's Delta in the vector of all layers."""
     return packed_panels(Delta + layer.packed, layer.n_in + 1)
+
+
+cdef inline Panels Delta_of_part(const Pass* run, Part part, int thread) noexcept nogil:
+    """The Delta of a part: where the step is taken at once, in the thread's memory for a group of strips."""
+    if run.direct:
+        return packed_panels(run.Delta + thread * run.group_size, run.group * STRIP, part.start)
+    return from_column(Delta_in(run.Delta, part.layer), part.left)
 
 
 cdef inline Panels delta_in(const Pass* run, const Layer* layer) noexcept nogil:

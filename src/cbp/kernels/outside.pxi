@@ -7,30 +7,32 @@ cdef void update_share(
     const Step* step, int me, int team,
 ) noexcept nogil:
     """Update this thread's rows of each W and b with the gradient D."""
-    cdef real* packed = run.Delta + (me * run.group_size if run.direct else 0)
-    cdef Py_ssize_t l, s, i, j, k, width, strips
+    cdef Py_ssize_t l, s, left, strips
     cdef Panels Delta
     cdef Part part
     for l in range(run.plan.n_layers):
         part = whole_part(&run.plan.layers[l])
         strips = strip_count(part.layer.n_in + 1)
-        for s from strips * me // team <= s < strips * (me + 1) // team by GROUP:
+        for s from strips * me // team <= s < strips * (me + 1) // team by run.group:
             part.start = s * STRIP
-            part.stop = min((s + GROUP) * STRIP, min(strips * (me + 1) // team * STRIP, part.layer.n_in + 1))
-            if run.direct:
-                Delta = packed_panels(packed, GROUP * STRIP, part.start)
-            else:
-                Delta = Delta_in(run.Delta, part.layer)
-            for j from 0 <= j < part.layer.n_out by 2 * LANES:
-                width = panel_width(part.layer.n_out - j)
-                for i in range(part.start, part.stop):
-                    for k in range(width):
-                        Delta.at[(i - Delta.first) * width + k] = (
-                            D[part.layer.flat + i * part.layer.n_out + j + k]
-                            if j + k < part.layer.n_out and i < part.layer.n_rows else 0)
-                Delta.at += Delta.panel
-            Delta.at -= panel_count(part.layer.n_out) * Delta.panel
-            finish_part(run, part, Delta, 0, step)
+            part.stop = min((s + run.group) * STRIP, min(strips * (me + 1) // team * STRIP, part.layer.n_in + 1))
+            for left from 0 <= left < part.layer.n_out by COLUMNS_AT_ONCE:
+                part.left, part.right = left, min(left + COLUMNS_AT_ONCE, part.layer.n_out)
+                Delta = Delta_of_part(run, part, me)
+                copy_part(Delta, part, D + part.layer.flat)
+                finish_part(run, part, Delta, 0, step)
+
+
+cdef void copy_part(Panels Delta, Part part, const real* D) noexcept nogil:
+    """Copy a part of a layer's gradient, (n_rows, n_out) at rest, into Delta, with zeros where it has none."""
+    cdef Py_ssize_t n_out = part.layer.n_out, i, j, k, width
+    for j from part.left <= j < part.right by 2 * LANES:
+        width = panel_width(n_out - j)
+        for i in range(part.start, part.stop):
+            for k in range(width):
+                Delta.at[(i - Delta.first) * width + k] = (
+                    D[i * n_out + j + k] if j + k < n_out and i < part.layer.n_rows else 0)
+        Delta.at += Delta.panel
 
 
 cdef inline void update_noted(
@@ -54,6 +56,6 @@ cdef void update_outside(
             update_noted(run, <const real*> D, &step, cursor, threadid(), team_size())
     else:
         update_noted(run, <const real*> D, &step, cursor, 0, 1)
-    cursor.weight += 1
+    cursor.weight = 1                   # from now on the moments are read where they are written
     cursor.updates += 1
     cursor.step += 1

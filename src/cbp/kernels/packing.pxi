@@ -47,23 +47,25 @@ cdef void pack_strips(
 
 cdef void transpose_weights(
     const Layer* layer, real* transposed, const real* packed, Py_ssize_t start, Py_ssize_t stop,
+    Py_ssize_t left, Py_ssize_t right,
 ) noexcept nogil:
-    """Rows start to stop of W, from panels into the panels of W^T, whose padding was zero before."""
-    cdef Py_ssize_t left = start // (2 * LANES) * (2 * LANES), right, i, j, k, width, width_T
+    """Rows start to stop of W and its columns left to right, from panels into the panels of W^T, whose padding was zero
+    before."""
+    cdef Py_ssize_t above = start // (2 * LANES) * (2 * LANES), below, i, j, k, width, width_T
     cdef const real* at
     cdef real* to
     if layer.n_out == 1:                # the loops below take 4 weights 180 instructions, of 2-4-1's 1,100 a step
         for i in range(start, stop):
             transposed[i] = packed[i * LANES]
         return
-    while left < stop:                  # a panel of W^T: columns left to right
-        right = min(left + 2 * LANES, stop)
-        width_T = panel_width(layer.n_in - left)
-        for j from 0 <= j < layer.n_out by 2 * LANES:
+    while above < stop:                 # a panel of W^T has rows above to below of W
+        below = min(above + 2 * LANES, stop)
+        width_T = panel_width(layer.n_in - above)
+        for j from left <= j < right by 2 * LANES:
             width = panel_width(layer.n_out - j)
             at = packed + j * (layer.n_in + 1)
-            to = transposed + left * layer.n_out + j * width_T
-            for i in range(max(start, left), right):
+            to = transposed + above * layer.n_out + j * width_T
+            for i in range(max(start, above), below):
                 for k in range(min(width, layer.n_out - j)):
-                    to[k * width_T + i - left] = at[i * width + k]
-        left += 2 * LANES
+                    to[k * width_T + i - above] = at[i * width + k]
+        above += 2 * LANES

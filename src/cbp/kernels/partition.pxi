@@ -1,29 +1,33 @@
 # Who does what: tiles, rounds, chains and partial sums, rows and columns of W, threads.
 #
-# Needs: layouts.
-# Gives: CHAIN, COLUMNS_BYTES, COLUMNS_FROM, COPY_WORK, GROUP, LONGEST_CHAIN, ROUND_WORK, SMALL_NETWORK, TILE,
-# UNIT_WORK, by_columns, columns_of, initial_of_round, is_last_round, partials_of, plan_rounds, round_end,
-# round_of_segment, rows_of_round, share_of, tile_count, useful_threads, whole_part, work_of_round.
+# Needs: layouts, products.
+# Gives: COLUMNS_AT_ONCE, COLUMNS_BYTES, COLUMNS_FROM, COPY_WORK, GROUP_BYTES, LEAST_GROUP, MOST_GROUP, ROUND_WORK,
+# SMALL_NETWORK, TILE, UNIT_WORK, by_columns, columns_of, initial_of_round, is_last_round, partials_of, plan_rounds,
+# round_end, round_of_segment, rows_of_round, share_of, tile_count, tile_rows, tile_start, useful_threads, whole_part,
+# work_of_round.
 #
 # Everything but the number of threads depends on shapes alone, and so do the bits.
 #
-# One chain over very many examples would lose digits, since rounding errors grow with its length. So an element of
-# Delta is a chain of multiply-adds over at most LONGEST_CHAIN examples. By rows and by columns, a longer batch is cut
-# into chains of CHAIN examples, and a partial sum into tiles. The chains of a segment are added in order, and the
-# segments into a sum that keeps its rounding errors. Rounds begin and end where chains and segments do, so that the
-# bits do not depend on the rounds, nor on the threads that compute them.
+# One chain over very many examples would lose digits, since rounding errors grow with its length. So Delta is summed in
+# chains of CHAIN examples by rows and by columns, and of a tile in a partial sum. The chains of a segment are added in
+# order, and the segments into a sum that keeps its rounding errors. Rounds begin and end where chains and segments do,
+# so that the bits do not depend on the rounds, nor on the threads that compute them.
 
 cdef enum:
-    TILE = 96                           # examples that one thread takes through the layers at a time
+    TILE = 96                           # examples that a thread takes through the layers together, in small networks …
+    MOST_TILE = 384                     # … and the most in others
 
 
 cdef enum:
     MOST_PARTIALS = 64                  # a power of 2, as every number of them: most teams can share them evenly
     PARTIALS_FROM = 128                 # examples of a batch
     PARTIAL_LEAST = 48                  # … and of a partial sum
-    GROUP = 8                           # strips of W whose Delta is completed together
-    LONGEST_CHAIN = 256                 # the most examples of a batch with one chain: a short second one costs time
-    CHAIN = 192                         # examples of a chain where the batch is longer
+    GROUP_BYTES = 256 * 1024            # of activations for a group of strips of W: they should stay in an L2 cache
+    LEAST_GROUP = 8                     # strips of a group
+    MOST_GROUP = 32
+    COLUMNS_AT_ONCE = PANELS_AT_ONCE * 2 * LANES    # of a group: their Delta is in an L1 cache at the update
+    TILE_BYTES = 384 * 1024             # of activations of a tile of more than TILE examples: likewise
+    LEAST_ROUND = 256                   # examples that are always one round
     CHAINS = 24                         # of a segment: a number with many divisors, since rounds divide it
     SEGMENT = CHAINS * CHAIN            # examples whose chains are added in order; the most of a round
     SMALL_NETWORK = 16384               # reals of packed W up to which partial sums are worth their reduction
@@ -36,9 +40,19 @@ cdef enum:
     COPY_WORK = 4                       # what copying a parameter to or from rest costs, likewise
 
 
-cdef Py_ssize_t tile_count(Py_ssize_t n_rows) noexcept nogil:
-    """Tiles into which rows are cut, as evenly as possible. Each tile reads all of W once."""
-    return (n_rows + TILE - 1) // TILE
+cdef Py_ssize_t tile_rows(Py_ssize_t packed_size, Py_ssize_t widest) noexcept nogil:
+    """The most examples of a tile. Each tile reads all of W once, so a W that is not small is worth larger tiles."""
+    cdef Py_ssize_t fit = TILE_BYTES // (widest * <Py_ssize_t> sizeof(real)) // STRIP * STRIP
+    return TILE if packed_size <= SMALL_NETWORK else max(TILE, min(fit, MOST_TILE))
+
+
+cdef Py_ssize_t tile_count(const Plan* plan, Py_ssize_t n_rows) noexcept nogil:
+    return (n_rows + plan.tile - 1) // plan.tile
+
+
+cdef Py_ssize_t tile_start(Py_ssize_t n_rows, Py_ssize_t tiles, Py_ssize_t t) noexcept nogil:
+    """The first row of tile t: whole strips, but for the last tile."""
+    return min(n_rows, strip_count(n_rows) * t // tiles * STRIP)
 
 
 cdef int useful_threads(double work, int n_threads) noexcept nogil:
@@ -49,13 +63,12 @@ cdef int useful_threads(double work, int n_threads) noexcept nogil:
 cdef void plan_rounds(Pass* run, Py_ssize_t bound) noexcept nogil:
     """Choose between rows and partial sums, and the length of a round, from shapes alone.
 
-    bound: examples that are bound at a time, in order: all, or at least LONGEST_CHAIN. Partial sums need all of a
+    bound: examples that are bound at a time, in order: all, or at least LEAST_ROUND. Partial sums need all of a
     batch, since they start all over it.
     """
     cdef const Plan* plan = run.plan
     cdef double most_work = <double> LANE_WORK * min(LANES, 8)  # wider vectors are not always faster
     cdef Py_ssize_t fit, parts = 1
-    run.chain = run.batch if run.batch <= LONGEST_CHAIN else CHAIN
     if plan.packed_size <= SMALL_NETWORK and PARTIALS_FROM <= run.batch <= bound:
         run.n_partials = MOST_PARTIALS
         while run.n_partials * PARTIAL_LEAST > run.batch:
@@ -67,7 +80,7 @@ cdef void plan_rounds(Pass* run, Py_ssize_t bound) noexcept nogil:
         return
     run.n_partials = 0
     fit = min(bound, min(SEGMENT, BLOCK_BYTES // (plan.block_size * <Py_ssize_t> sizeof(real))))
-    fit = max(LONGEST_CHAIN, min(fit, <Py_ssize_t> (most_work / run.multiply_adds)))
+    fit = max(LEAST_ROUND, min(fit, <Py_ssize_t> (most_work / run.multiply_adds)))
     if run.batch <= fit:
         run.round = strip_count(run.batch) * STRIP
         run.segment = 1

@@ -16,7 +16,7 @@ cdef void* new_pass(
     """
     cdef Pass* run
     cdef Arena arena = arena_in(NULL)
-    cdef Py_ssize_t l, ld_last
+    cdef Py_ssize_t l, ld_last, tile = (<const Plan*> plan).tile
     cdef int panels
     if pass_refusal(mode, optimizer) != ACCEPTED:
         return NULL
@@ -39,13 +39,13 @@ cdef void* new_pass(
     ld_last = run.plan.layers[run.plan.n_layers - 1].ld_out
     # The arrays that `tile_of` places, rounded up to whole cache lines.
     run.tile_size = (
-        TILE * (run.plan.x_size + run.plan.a_size + 2 * run.plan.widest) + max(TILE * LANES, ld_last) + ld_last
-        + 2 * TILE * <Py_ssize_t> (sizeof(double) // sizeof(real)) + 15
+        tile * (run.plan.x_size + run.plan.a_size + 2 * run.plan.widest) + max(tile * LANES, ld_last) + ld_last
+        + 2 * tile * <Py_ssize_t> (sizeof(double) // sizeof(real)) + 15
     ) // 16 * 16
     plan_rounds(run, bound)
     if run.n_partials > 0:              # a thread without a partial sum would only wait
         run.most_threads = min(run.most_threads, <int> run.n_partials)
-    run.small = mode == TRAIN and run.n_partials == 0 and batch <= min(TILE, bound) and (
+    run.small = mode == TRAIN and run.n_partials == 0 and batch <= min(tile, bound) and (
         run.plan.packed_size <= SMALL_NETWORK)
     run.direct = mode == TRAIN and run.n_partials == 0 and run.round >= batch
     panels = <int> panel_count(run.plan.layers[0].n_out)
@@ -53,7 +53,9 @@ cdef void* new_pass(
         COLUMNS_FROM * batch <= run.plan.layers[0].n_in <= COLUMNS_BYTES // (batch * <Py_ssize_t> sizeof(real)))
     if run.columns:                     # a thread without a panel would have nothing to do there
         run.most_threads = min(run.most_threads, panels)
-    run.group_size = GROUP * STRIP * run.plan.widest_out
+    run.group = GROUP_BYTES // (run.round * STRIP * <Py_ssize_t> sizeof(real))
+    run.group = max(LEAST_GROUP, min(run.group, MOST_GROUP))
+    run.group_size = run.group * STRIP * COLUMNS_AT_ONCE
     lay_out(run, &arena, n_moments, restorable)
     run.memory = calloc(arena.used + 64, 1)
     if run.memory == NULL:

@@ -5,8 +5,9 @@
 
 cdef void accumulate_Delta(Panels Delta, const Pass* run, Part part, Py_ssize_t n_rows, Initial initial) noexcept nogil:
     """Delta(l) = initial + a(l)^T delta(l+1) over the round's examples, for rows of W(l) and b(l)."""
-    cdef Rows a = strips_of(run.block + part.layer.strips * run.round, run.round, run.chain)
-    multiply(Delta, a, delta_in(run, part.layer), part.start, part.stop, part.layer.n_out, n_rows, initial)
+    cdef Rows a = strips_of(run.block + part.layer.strips * run.round, run.round)
+    multiply(Delta, a, from_column(delta_in(run, part.layer), part.left), part.start, part.stop,
+             part.right - part.left, n_rows, initial)
 
 
 cdef void examples_phase(
@@ -20,9 +21,9 @@ cdef void examples_phase(
     if run.n_partials == 0:
         n = rows_of_round(run, cursor, batch)
         start, stop = n * me // team, n * (me + 1) // team
-        tiles = tile_count(stop - start)
+        tiles = tile_count(run.plan, stop - start)
         for t in range(tiles):
-            i, next = start + (stop - start) * t // tiles, start + (stop - start) * (t + 1) // tiles
+            i, next = start + tile_start(stop - start, tiles, t), start + tile_start(stop - start, tiles, t + 1)
             at = cursor.first + cursor.done + i
             if by_columns(run, team):
                 tile.z_2 = run.z + i * run.plan.layers[0].ld_out
@@ -47,7 +48,7 @@ cdef void sum_partial(
     """The round's examples of partial sum p, into its Delta and its loss."""
     cdef Py_ssize_t start = p * run.share + cursor.done
     cdef Py_ssize_t stop = min(start + run.round, min((p + 1) * run.share, batch))
-    cdef Py_ssize_t i, at, n_rows, t, tiles = tile_count(stop - start)
+    cdef Py_ssize_t i, at, n_rows, t, tiles = tile_count(run.plan, stop - start)
     cdef real* Delta = run.Delta + p * run.plan.packed_size
     cdef Initial initial = initial_of_round(run, cursor)
     cdef Rows x
@@ -75,22 +76,21 @@ cdef void weights_phase(
     cdef const Plan* plan = run.plan
     cdef bint last_round = is_last_round(run, cursor, batch)
     cdef Py_ssize_t n_partials = partials_of(run, batch), n_rows = rows_of_round(run, cursor, batch)
-    cdef Py_ssize_t l, s, from_strip, to_strip
+    cdef Py_ssize_t l, s, left, from_strip, to_strip
     cdef Panels Delta
     cdef Part part
     for l in range(by_columns(run, team), plan.n_layers):
         part = whole_part(&plan.layers[l])
         from_strip, to_strip = share_of(run, part.layer, me, team), share_of(run, part.layer, me + 1, team)
         # A few strips at a time, so that their part of a(l) stays in the cache for all panels of delta(l+1).
-        for s from from_strip <= s < to_strip by GROUP:
-            part.start, part.stop = s * STRIP, min((s + GROUP) * STRIP, min(to_strip * STRIP, part.layer.n_in + 1))
-            if run.direct:
-                Delta = packed_panels(run.Delta + me * run.group_size, GROUP * STRIP, part.start)
-            else:
-                Delta = Delta_in(run.Delta, part.layer)
-            if run.n_partials == 0 and run.mode != LOSS:
-                accumulate_Delta(Delta, run, part, n_rows, initial_of_round(run, cursor))
-                if run.sums != NULL:
-                    add_segment_of_part(run, cursor, part, Delta, last_round)
-            if last_round:
-                finish_part(run, part, Delta, n_partials, step)
+        for s from from_strip <= s < to_strip by run.group:
+            part.start, part.stop = s * STRIP, min((s + run.group) * STRIP, min(to_strip * STRIP, part.layer.n_in + 1))
+            for left from 0 <= left < part.layer.n_out by COLUMNS_AT_ONCE:
+                part.left, part.right = left, min(left + COLUMNS_AT_ONCE, part.layer.n_out)
+                Delta = Delta_of_part(run, part, me)
+                if run.n_partials == 0 and run.mode != LOSS:
+                    accumulate_Delta(Delta, run, part, n_rows, initial_of_round(run, cursor))
+                    if run.sums != NULL:
+                        add_segment_of_part(run, cursor, part, Delta, last_round)
+                if last_round:
+                    finish_part(run, part, Delta, n_partials, step)

@@ -26,6 +26,11 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
     plan.pair = pair_of(spec.activations[spec.n_layers - 1], spec.loss)
     plan.x_size = plan.widest = row_length(spec.sizes[0])
     for l in range(spec.n_layers):
+        plan.packed_size += (spec.sizes[l] + 1) * padded(spec.sizes[l + 1])
+        plan.widest = max(plan.widest, row_length(spec.sizes[l + 1]))
+    plan.tile = tile_rows(plan.packed_size, plan.widest)
+    plan.packed_size = 0
+    for l in range(spec.n_layers):
         layer = &plan.layers[l]
         layer.n_in, layer.n_out = spec.sizes[l], spec.sizes[l + 1]
         layer.n_rows = layer.n_in + spec.bias
@@ -36,10 +41,10 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
         layer.flat = plan.n_parameters
         layer.packed = plan.packed_size
         layer.transposed = plan.transposed_size
-        layer.z_tile = TILE * plan.a_size
+        layer.z_tile = plan.tile * plan.a_size
         if layer.activation.from_z and l < spec.n_layers - 1:
             plan.a_size += layer.ld_out
-        layer.a_tile = TILE * plan.a_size
+        layer.a_tile = plan.tile * plan.a_size
         layer.slope_tile = layer.z_tile
         layer.strips = plan.block_size
         layer.panels = plan.block_size + strip_count(layer.n_in + 1) * STRIP
@@ -53,8 +58,6 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
         plan.block_size = layer.panels + padded(layer.n_out)
         plan.n_strips += strip_count(layer.n_in + 1) * panel_count(layer.n_out)
         plan.packed_strips += strip_count(layer.n_in + 1) * padded(layer.n_out)
-        plan.widest_out = max(plan.widest_out, padded(layer.n_out))
-        plan.widest = max(plan.widest, layer.ld_out)
     plan.layers[0].transposed = plan.transposed_size
     return plan
 

@@ -1,6 +1,6 @@
 # Forward propagation without a pass, from the parameters at rest (see rest.pxi).
 #
-# Needs: layouts, products, softmax, partition, memory, faults, rest.
+# Needs: layouts, products, one_row, softmax, partition, memory, faults, rest.
 #
 # Each call has its own workspace, so that any number of threads may predict with one network at the same time.
 
@@ -47,10 +47,10 @@ cdef void forward_share(
     const Plan* plan, real** out, const real* W, bint packed, const real* X, Py_ssize_t m, real* workspaces,
     Py_ssize_t workspace_size, Fault* faults, int me, int team,
 ) noexcept nogil:
-    cdef Py_ssize_t first = m * me // team, n = m * (me + 1) // team - first, tiles = tile_count(n), t
+    cdef Py_ssize_t first = m * me // team, n = m * (me + 1) // team - first, tiles = tile_count(plan, n), t
     for t in range(tiles):
-        forward_rows(plan, out, W, packed, X, workspaces + me * workspace_size, first + n * t // tiles,
-                     n * (t + 1) // tiles - n * t // tiles, &faults[me])
+        forward_rows(plan, out, W, packed, X, workspaces + me * workspace_size, first + tile_start(n, tiles, t),
+                     tile_start(n, tiles, t + 1) - tile_start(n, tiles, t), &faults[me])
 
 
 cdef bint forward(
@@ -70,7 +70,7 @@ cdef bint forward(
     cdef Arena arena
     cdef double multiply_adds = <double> m * plan.n_parameters
     cdef int team = granted(useful_threads(multiply_adds, n_threads)), t
-    cdef Py_ssize_t size = 2 * min(m, TILE) * plan.widest
+    cdef Py_ssize_t size = 2 * min(m, plan.tile) * plan.widest
     memset(&one_fault, 0, sizeof(one_fault))
     if packed or size > SMALL_WORKSPACE or team > 1:
         memory = calloc(

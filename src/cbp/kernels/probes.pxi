@@ -52,12 +52,12 @@ cdef double product(int kind, Py_ssize_t n, int64_t times) noexcept nogil:
 
     Returns the smallest element of the last one; 0 where memory is short, -1 for an unknown kind.
     """
-    cdef Py_ssize_t ld = row_length(n), rows = strip_count(n + 1) * STRIP, size = rows * ld + LANES, i
+    cdef Py_ssize_t ld = row_length(n), rows = strip_count(n + 1) * STRIP, size = rows * ld + LANES, i, j
     cdef real* ones = <real*> calloc(4 * size, sizeof(real))
     cdef real* C = ones + size
     cdef real* panels = C + size
     cdef double least = n
-    cdef Rows a = strips_of(panels + size, n, n if n <= LONGEST_CHAIN else CHAIN)
+    cdef Rows a = strips_of(panels + size, n)
     cdef int64_t t
     if kind != FORWARD and kind != ACCUMULATION:
         free(ones)
@@ -75,8 +75,10 @@ cdef double product(int kind, Py_ssize_t n, int64_t times) noexcept nogil:
         else:
             pack_strips(panels + size, n, 0, ones, ld, n, n)
             pack_panels(panels, n, 0, ones, ld, n, n)
-            for i from 0 <= i < n by GROUP * STRIP:
-                multiply(packed_panels(C, n), a, packed_panels(panels, n), i, min(i + GROUP * STRIP, n), n, n, ZERO)
+            for i from 0 <= i < n by LEAST_GROUP * STRIP:
+                for j from 0 <= j < n by COLUMNS_AT_ONCE:
+                    multiply(from_column(packed_panels(C, n), j), a, from_column(packed_panels(panels, n), j),
+                             i, min(i + LEAST_GROUP * STRIP, n), min(COLUMNS_AT_ONCE, n - j), n, ZERO)
     for i in range(n):
         least = min(least, C[i * ld] if kind == FORWARD else C[i * panel_width(n)])
     free(ones)

@@ -1,19 +1,27 @@
 # Matrix products: one micro-kernel, and the loops around it.
 #
 # Needs: layouts.
-# Gives: multiply, multiply_row, multiply_row_at_rest, outer_product, sum_rows.
+# Gives: PANELS_AT_ONCE, multiply, multiply_inline, multiply_strips_body, sum_rows.
 #
-# Every element of C is a chain of fused multiply-adds over k in order, in every shape of tile. So a row of a product
-# depends on its row of A alone: not on neighbours, tiles or threads. Where k counts examples, which may be many, chains
-# have a bounded length, and their sums are added in order.
+# Every element of C is a sum over k, in chains of CHAIN fused multiply-adds that are added in order, in every shape of
+# tile. So a row of a product depends on its row of A alone: not on neighbours, tiles or threads. Rounding errors grow
+# with the length of a chain and with the number of chains, and not with the product of the two.
+#
+# A chain also bounds what has to stay in an L1 cache: CHAIN rows of two panels of B, while the strips of A pass.
 #
 # Measured on Zen 3 (f32, AVX2): 94-99 GFLOP/s of 108 from panels and either rows or strips, 60-75 where the panels
 # of delta are left unpacked.
 
+cdef enum:
+    UNROLLED = 2                        # of k, in the tiles of large products: with 4, GCC 12 keeps sums in memory
+    PAIRS_FROM = 32                     # of k: setting out for a shorter sum takes longer than pairs save
+    PANELS_AT_ONCE = 2                  # that each strip passes: it is fetched half as often, and both fit an L1 cache
+
+
 cdef inline void multiply_strips_body(
     const int n_rows, const int n_vectors, Py_ssize_t n, MicroTiles of,
 ) noexcept nogil:
-    """n tiles of n_rows rows and n_vectors vectors.
+    """Compute n tiles of n_rows rows and n_vectors vectors.
 
     With constant n_rows and n_vectors, the loops over them unroll and `total` stays in registers. GCC 12 does this only
     inside another loop, so a tile is not a function of its own.
@@ -51,6 +59,64 @@ cdef inline void multiply_strips_body(
         of.A.at += of.A.strip
 
 
+cdef inline void multiply_pairs_body(
+    const Py_ssize_t row, const Py_ssize_t col,     # A.row and A.col, constant where they are known
+    Py_ssize_t n, MicroTiles of,
+) noexcept nogil:
+    """Compute n tiles of STRIP rows and 2 vectors in each of the panels, of which B is packed.
+
+    This is what large products consist of: k is unrolled, and a strip of A stays in the L1 cache while the panels pass.
+    """
+    cdef vec total[2 * STRIP]           # (STRIP, 2)
+    cdef vec a, left, right
+    cdef const real* A_i[STRIP]         # row i of the strip, from k on
+    cdef const real* B_k
+    cdef real* C
+    cdef Py_ssize_t s, p, k
+    cdef int i, u
+    for s in range(n):
+        for p in range(of.n_panels):
+            for i in range(STRIP):
+                A_i[i] = of.A.at + i * row
+                total[2 * i] = load(of.S + p * of.S_panel)
+                total[2 * i + 1] = load(of.S + p * of.S_panel + LANES)
+            B_k = of.B + p * of.B_panel
+            for k in range(of.n_k // UNROLLED):
+                for u in range(UNROLLED):
+                    left, right = load(B_k + u * 2 * LANES), load(B_k + u * 2 * LANES + LANES)
+                    for i in range(STRIP):
+                        a = broadcast(A_i[i][u * col])
+                        total[2 * i] = mul_add(a, left, total[2 * i])
+                        total[2 * i + 1] = mul_add(a, right, total[2 * i + 1])
+                for i in range(STRIP):
+                    A_i[i] += UNROLLED * col
+                B_k += UNROLLED * 2 * LANES
+            if of.n_k % UNROLLED:
+                left, right = load(B_k), load(B_k + LANES)
+                for i in range(STRIP):
+                    a = broadcast(A_i[i][0])
+                    total[2 * i] = mul_add(a, left, total[2 * i])
+                    total[2 * i + 1] = mul_add(a, right, total[2 * i + 1])
+            C = of.C + p * of.C_panel
+            for i in range(STRIP):
+                if of.add:
+                    total[2 * i] = load(C) + total[2 * i]
+                    total[2 * i + 1] = load(C + LANES) + total[2 * i + 1]
+                store(C, total[2 * i])
+                store(C + LANES, total[2 * i + 1])
+                C += of.C_row
+        of.C += STRIP * of.C_row
+        of.A.at += of.A.strip
+
+
+cdef void multiply_pairs(Py_ssize_t n, MicroTiles* of) noexcept nogil:
+    if of.A.col == 1:
+        multiply_pairs_body(of.A.row, 1, n, of[0])
+    else:
+        CHECK(of.A.row == 1 and of.A.col == STRIP)
+        multiply_pairs_body(1, STRIP, n, of[0])
+
+
 cdef void multiply_strips(int n_rows, int n_vectors, Py_ssize_t n, MicroTiles* of) noexcept nogil:
     """`multiply_strips_body` for any tile up to STRIP rows and 2 vectors."""
     CHECK(1 <= n_rows <= STRIP and 1 <= n_vectors <= 2)
@@ -83,15 +149,12 @@ cdef void multiply_strips(int n_rows, int n_vectors, Py_ssize_t n, MicroTiles* o
 
 
 # The initial value of products without bias.
-cdef real[64] ZEROS                     # two vectors of the widest kind
+cdef real[128] ZEROS                    # eight vectors of the widest kind
 
 
 cdef inline void multiply_panel(Py_ssize_t n_rows, int n_vectors, MicroTiles of) noexcept nogil:
-    """All rows of a panel, one chain for each element."""
-    cdef Py_ssize_t whole = n_rows // STRIP, left = n_rows % STRIP, height
-    # A tile of up to 3 rows takes as long as one of 4. Where rows can be split anywhere, two halves are better.
-    if 0 < left < 4 and whole > 0 and of.A.strip == STRIP * of.A.row:
-        whole, left = whole - 1, left + STRIP
+    """Compute all rows of a panel, one chain for each element."""
+    cdef Py_ssize_t whole = full_strips(n_rows, &of.A), left = n_rows - whole * STRIP, height
     if whole > 0:
         multiply_strips(STRIP, n_vectors, whole, &of)
     of.C += whole * STRIP * of.C_row
@@ -104,7 +167,69 @@ cdef inline void multiply_panel(Py_ssize_t n_rows, int n_vectors, MicroTiles of)
         left -= height
 
 
-cdef void multiply(
+cdef inline Py_ssize_t full_strips(Py_ssize_t n_rows, const Rows* A) noexcept nogil:
+    """Return how many strips of rows are tiles of their full height.
+
+    A tile of up to 3 rows takes as long as one of 4. Where rows can be split anywhere, two halves are better.
+    """
+    cdef Py_ssize_t left = n_rows % STRIP
+    return n_rows // STRIP - (0 < left < 4 and n_rows > STRIP and A.strip == STRIP * A.row)
+
+
+cdef inline void multiply_singly(
+    Panels C, Rows A, Panels B, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t n, Py_ssize_t n_k, Initial initial,
+) noexcept nogil:
+    """`multiply`, panel by panel."""
+    cdef Py_ssize_t j = 0, k, width
+    cdef const real* B_j = B.at
+    cdef real* C_j = C.at
+    cdef MicroTiles of
+    while j < n:
+        width = panel_width(n - j)
+        of.B_row, of.C_row = B.row if B.row else width, C.row if C.row else width
+        of.C = C_j + (start - C.first) * of.C_row
+        of.S = B_j + n_k * of.B_row if initial == BIAS else ZEROS
+        of.A = A
+        for k from 0 <= k < n_k by CHAIN:
+            of.A.at = A.at + start // STRIP * A.strip + k * A.col
+            of.B = B_j + k * of.B_row
+            of.n_k, of.add = min(CHAIN, n_k - k), k > 0 or initial == ADD
+            multiply_panel(stop - start, <int> (width // LANES), of)
+            of.S = ZEROS                # the first chain alone starts from the bias
+        B_j += B.panel
+        C_j += C.panel
+        j += 2 * LANES
+
+
+cdef void multiply_in_pairs(
+    Panels C, Rows A, Panels B, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t n, Py_ssize_t n_k, Initial initial,
+) noexcept nogil:
+    """`multiply`, with whole strips of rows and panels of two vectors in pairs; of these, B is packed."""
+    cdef Py_ssize_t strips = full_strips(stop - start, &A), end = start + strips * STRIP, p = 0, k
+    cdef Py_ssize_t panels = (n + LANES - 1) // (2 * LANES), even = panels * 2 * LANES
+    cdef MicroTiles of
+    of.C_panel, of.B_panel, of.C_row = C.panel, B.panel, C.row if C.row else 2 * LANES
+    while p < panels:
+        of.n_panels = min(PANELS_AT_ONCE, panels - p)
+        of.C = C.at + p * C.panel + (start - C.first) * of.C_row
+        of.S, of.S_panel = ZEROS, 0
+        if initial == BIAS:
+            of.S, of.S_panel = B.at + p * B.panel + n_k * 2 * LANES, B.panel
+        of.A = A
+        for k from 0 <= k < n_k by CHAIN:
+            of.A.at = A.at + start // STRIP * A.strip + k * A.col
+            of.B = B.at + p * B.panel + k * 2 * LANES
+            of.n_k, of.add = min(CHAIN, n_k - k), k > 0 or initial == ADD
+            multiply_pairs(strips, &of)
+            of.S, of.S_panel = ZEROS, 0
+        p += of.n_panels
+    if even < n:                        # the last panel is of one vector
+        multiply(from_column(C, even), A, from_column(B, even), start, end, n - even, n_k, initial)
+    if end < stop:
+        multiply(C, A, B, end, stop, n, n_k, initial)
+
+
+cdef inline void multiply_inline(
     Panels C,                           # rows start to stop of (M, n)
     Rows A,                             # (M, n_k)
     Panels B,                           # (n_k, n), and one row more where initial is BIAS
@@ -112,123 +237,27 @@ cdef void multiply(
     Py_ssize_t n, Py_ssize_t n_k,
     Initial initial,
 ) noexcept nogil:
-    """C = initial + A B, for the rows of C from start to stop."""
-    cdef Py_ssize_t p = 0, j = 0, k, width
-    cdef const real* B_p
-    cdef MicroTiles strips
+    """Compute C = initial + A B, for the rows of C from start to stop. In networks of a few units a call of `multiply`
+    would take as long as the product."""
+    cdef bint packed = B.row == 0 or B.row == 2 * LANES
     CHECK(start % STRIP == 0)
-    while j < n:
-        width = panel_width(n - j)
-        B_p, strips.B_row = B.at + p * B.panel, B.row if B.row else width
-        strips.C_row = C.row if C.row else width
-        strips.C = C.at + p * C.panel + (start - C.first) * strips.C_row
-        strips.S = B_p + n_k * strips.B_row if initial == BIAS else ZEROS
-        strips.A = A
-        for k from 0 <= k < n_k by A.chain:
-            strips.A.at = A.at + start // STRIP * A.strip + k * A.col
-            strips.B = B_p + k * strips.B_row
-            strips.n_k, strips.add = min(A.chain, n_k - k), k > 0 or initial == ADD
-            multiply_panel(stop - start, <int> (width // LANES), strips)
-            strips.S = ZEROS            # the first chain alone starts from the bias
-        j += 2 * LANES
-        p += 1
+    if packed and n > LANES and n_k >= PAIRS_FROM and A.col in (1, STRIP) and full_strips(stop - start, &A) > 0:
+        multiply_in_pairs(C, A, B, start, stop, n, n_k, initial)
+    else:
+        multiply_singly(C, A, B, start, stop, n, n_k, initial)
 
 
-cdef inline void multiply_row(
-    real* C,                            # (n,), writable to whole vectors
-    const real* a,                      # (n_k,)
-    Panels B,                           # (n_k, n), and one row more where initial is BIAS
-    Py_ssize_t n, Py_ssize_t n_k,
-    Initial initial,                    # ZERO or BIAS
+cdef void multiply(
+    Panels C, Rows A, Panels B, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t n, Py_ssize_t n_k, Initial initial,
 ) noexcept nogil:
-    """C = initial + a B for one row: `multiply` without its loops over rows."""
-    cdef Py_ssize_t j = 0, k, B_row
-    cdef const real* B_k = B.at
-    cdef const real* at
-    cdef vec left, right, a_k
-    while n - j > LANES:
-        at, B_row = B_k, B.row if B.row else 2 * LANES
-        left = right = broadcast(0)
-        if initial == BIAS:
-            left, right = load(at + n_k * B_row), load(at + n_k * B_row + LANES)
-        for k in range(n_k):
-            a_k = broadcast(a[k])
-            left = mul_add(a_k, load(at), left)
-            right = mul_add(a_k, load(at + LANES), right)
-            at += B_row
-        store(C + j, left)
-        store(C + j + LANES, right)
-        B_k += B.panel
-        j += 2 * LANES
-    if j < n:
-        B_row = B.row if B.row else LANES
-        left = load(B_k + n_k * B_row) if initial == BIAS else broadcast(0)
-        for k in range(n_k):
-            left = mul_add(broadcast(a[k]), load(B_k + k * B_row), left)
-        store(C + j, left)
-
-
-cdef void multiply_row_at_rest(
-    real* C,                            # (n,), writable to whole vectors
-    const real* a,                      # (n_k,)
-    const real* B, Py_ssize_t ld,       # (n_k + 1, n), readable to whole vectors
-    Py_ssize_t n, Py_ssize_t n_k,
-) noexcept nogil:
-    """C = B[n_k] + a B for one row, from a B that lies row by row. Tiles are wide, since one row has few chains."""
-    cdef MicroTiles strips
-    cdef Py_ssize_t j = 0, n_vectors
-    strips.C_row = strips.add = 0
-    strips.A = rows_of(a, 0)
-    strips.B_row, strips.n_k = ld, n_k
-    while j < n:
-        n_vectors = (n - j + LANES - 1) // LANES
-        strips.C, strips.B, strips.S = C + j, B + j, B + n_k * ld + j
-        if n_vectors >= 8:
-            multiply_strips_body(1, 8, 1, strips)
-            j += 8 * LANES
-        elif n_vectors >= 4:
-            multiply_strips_body(1, 4, 1, strips)
-            j += 4 * LANES
-        elif n_vectors >= 2:
-            multiply_strips_body(1, 2, 1, strips)
-            j += 2 * LANES
-        else:
-            multiply_strips_body(1, 1, 1, strips)
-            j += LANES
-
-
-cdef inline void outer_product(
-    Panels C,                           # (n_in + 1, n), packed
-    const real* a,                      # (n_in,)
-    const real* delta,                  # (n,), readable to whole vectors
-    Py_ssize_t n_in, Py_ssize_t n,
-) noexcept nogil:
-    """C = 0 + (a, 1)^T delta: the weight gradient of one example."""
-    cdef Py_ssize_t j = 0, k
-    cdef real* C_k
-    cdef vec left, right, a_k, zero = broadcast(0)      # turns -0 into 0, as longer sums do
-    while n - j > LANES:
-        C_k, left, right = C.at, load(delta + j), load(delta + j + LANES)
-        for k in range(n_in):
-            a_k = broadcast(a[k])
-            store(C_k, mul_add(a_k, left, zero))
-            store(C_k + LANES, mul_add(a_k, right, zero))
-            C_k += 2 * LANES
-        store(C_k, left + zero)
-        store(C_k + LANES, right + zero)
-        C.at += C.panel
-        j += 2 * LANES
-    if j < n:
-        left = load(delta + j)
-        for k in range(n_in):
-            store(C.at + k * LANES, mul_add(broadcast(a[k]), left, zero))
-        store(C.at + n_in * LANES, left + zero)
+    """Do as `multiply_inline`."""
+    multiply_inline(C, A, B, start, stop, n, n_k, initial)
 
 
 cdef inline void sum_rows_body(
     const int n_vectors, real* total,   # (n_vectors * LANES,)
     const real* of, Py_ssize_t ld,      # (n_rows, ld)
-    Py_ssize_t n_rows, Py_ssize_t longest, Initial initial,
+    Py_ssize_t n_rows, Initial initial,
 ) noexcept nogil:
     cdef vec sums[2]
     cdef vec chain[2]
@@ -239,7 +268,7 @@ cdef inline void sum_rows_body(
         if initial == ADD:
             sums[v] = load(total + v * LANES)
     while i < n_rows:
-        stop = i + min(longest, n_rows - i)
+        stop = min(i + CHAIN, n_rows)
         for v in range(n_vectors):
             chain[v] = broadcast(0)
         while i < stop:
@@ -255,14 +284,14 @@ cdef inline void sum_rows_body(
 cdef inline void sum_rows(
     Panels total, Py_ssize_t row,       # of (row + 1, n), packed
     Panels of, Py_ssize_t n_rows,       # (n_rows, n)
-    Py_ssize_t n, Py_ssize_t chain, Initial initial,    # ZERO or ADD
+    Py_ssize_t n, Initial initial,      # ZERO or ADD
 ) noexcept nogil:
     """A row of panels as the sum of others: what `multiply` makes of a row of ones."""
     cdef Py_ssize_t j = 0
     while n - j > LANES:
-        sum_rows_body(2, total.at + row * 2 * LANES, of.at, of.row if of.row else 2 * LANES, n_rows, chain, initial)
+        sum_rows_body(2, total.at + row * 2 * LANES, of.at, of.row if of.row else 2 * LANES, n_rows, initial)
         total.at += total.panel
         of.at += of.panel
         j += 2 * LANES
     if j < n:
-        sum_rows_body(1, total.at + row * LANES, of.at, of.row if of.row else LANES, n_rows, chain, initial)
+        sum_rows_body(1, total.at + row * LANES, of.at, of.row if of.row else LANES, n_rows, initial)

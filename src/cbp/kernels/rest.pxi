@@ -116,7 +116,8 @@ cdef void pack_share(Pass* run, const real* parameters, bint only_changed, int m
             continue
         pack_rows(layer, run.W + layer.packed, parameters + layer.flat, start, stop)
         if run.mode != LOSS and (l > 0 or run.inputs):
-            transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, start, min(stop, layer.n_in))
+            transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, start, min(stop, layer.n_in), 0,
+                              layer.n_out)
 
 
 cdef void unpack_share(const Pass* run, real* parameters, int me, int team) noexcept nogil:

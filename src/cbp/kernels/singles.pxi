@@ -1,6 +1,6 @@
 # Single kernels, as tests call them to compare each with its twin in NumPy.
 #
-# Needs: layouts, products, packing, activations, softmax, updates, refusals, rest.
+# Needs: layouts, products, one_row, packing, activations, softmax, updates, refusals, rest.
 #
 # Only the codes are checked; the caller answers for the sizes.
 
@@ -16,12 +16,11 @@ cdef inline bint is_initial(int initial) noexcept nogil:
     return initial == ZERO or initial == BIAS or initial == ADD
 
 
-cdef inline Rows left_operand(const Operand* of, Py_ssize_t chain) noexcept nogil:
+cdef inline Rows left_operand(const Operand* of) noexcept nogil:
     cdef Rows rows
     if of.layout == STRIPS:
-        return strips_of(<const real*> of.at, of.extent, chain)
+        return strips_of(<const real*> of.at, of.extent)
     rows = rows_of(<const real*> of.at, of.extent)
-    rows.chain = chain
     return transposed(rows) if of.layout == COLUMNS else rows
 
 
@@ -33,7 +32,7 @@ cdef inline Panels right_operand(const Operand* of, Py_ssize_t first) noexcept n
 
 cdef bint multiply_as(const Multiplication* of) noexcept nogil:
     cdef Panels C = right_operand(&of.C, of.C_first), B = right_operand(&of.B, 0)
-    cdef Rows A = left_operand(&of.A, of.chain)
+    cdef Rows A = left_operand(&of.A)
     cdef real* row = <real*> of.C.at
     if not (is_right(of.C.layout) and is_left(of.A.layout) and is_right(of.B.layout) and is_initial(of.initial)):
         return False
@@ -46,7 +45,7 @@ cdef bint multiply_as(const Multiplication* of) noexcept nogil:
     elif of.way == OUTER:
         outer_product(C, A.at, B.at, of.stop, of.n)
     elif of.way == SUM_OF_ROWS:
-        sum_rows(C, of.start, from_column(B, of.left), of.n_k, of.n, of.chain, <Initial> of.initial)
+        sum_rows(C, of.start, from_column(B, of.left), of.n_k, of.n, <Initial> of.initial)
     else:
         return False
     return True
@@ -67,7 +66,7 @@ cdef bint rearrange(const Rearrangement* of, bint* differ) noexcept nogil:
     elif of.move == COMPARE_ROWS:
         differ[0] = rows_differ(&layer, to, source, of.start, of.stop)
     elif of.move == TRANSPOSE:
-        transpose_weights(&layer, to, source, of.start, of.stop)
+        transpose_weights(&layer, to, source, of.start, of.stop, 0, layer.n_out)
     elif of.move == PACK_PANELS:
         pack_panels(to, of.n_rows, of.start, source, of.ld, n_rows, of.n_columns)
     elif of.move == PACK_STRIPS:

@@ -195,7 +195,6 @@ ctypedef struct Multiplication:         # C = initial + A B, or the special case
     Py_ssize_t left                     # the column of the panels that is the first column of B
     Py_ssize_t n
     Py_ssize_t n_k
-    Py_ssize_t chain                    # the most values of k whose products are added in one chain
 
 
 ctypedef struct Rearrangement:

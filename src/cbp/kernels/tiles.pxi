@@ -1,10 +1,10 @@
-# A tile: up to TILE examples that one thread takes through the layers and back.
+# A tile: up to plan.tile examples that one thread takes through the layers and back.
 #
-# Needs: layouts, products, packing, partition, memory, data, faults, output.
+# Needs: layouts, products, one_row, packing, memory, data, faults, output.
 # Gives: accumulate_tile, backward_tile, forward_examples, gather_tile.
 
 cdef inline void forward_tile(
-    const Plan* plan, real* a,          # layer after layer, (TILE, ld_out): the activations, of the last layer z
+    const Plan* plan, real* a,          # layer after layer, (tile, ld_out): the activations, of the last layer z
     Rows x, const real* W,              # packed
     Py_ssize_t n_rows, const real* z_2,     # z(2), where columns have computed it; or NULL
 ) noexcept nogil:
@@ -22,7 +22,7 @@ cdef inline void forward_tile(
         elif n_rows == 1:
             multiply_row(z.at, inputs.at, weights, layer.n_out, layer.n_in, BIAS)
         else:
-            multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
+            multiply_inline(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
         if l < plan.n_layers - 1:
             layer.activation.activate(a + layer.a_tile, z.at, n_rows * layer.ld_out, layer.number)
         inputs = rows_of(a + layer.a_tile, layer.ld_out)
@@ -41,7 +41,7 @@ cdef inline Panels recur(
     if n_rows == 1:
         multiply_row(to, delta.at, W_T, layer.n_in, layer.n_out, ZERO)
     else:
-        multiply(below, rows_of(delta.at, delta.row), W_T, 0, n_rows, layer.n_in, layer.n_out, ZERO)
+        multiply_inline(below, rows_of(delta.at, delta.row), W_T, 0, n_rows, layer.n_in, layer.n_out, ZERO)
     before.activation.times_derivative(to, tile.a + before.slope_tile, n_rows * layer.ld_in, before.number)
     return below
 
@@ -122,8 +122,8 @@ cdef inline void accumulate_tile(
         if n_rows == 1 and initial == ZERO:
             outer_product(Delta_l, a.at, delta.at, layer.n_in, layer.n_out)
         else:
-            multiply(Delta_l, transposed(a), delta, 0, layer.n_in, layer.n_out, n_rows, initial)
-            sum_rows(Delta_l, layer.n_in, delta, n_rows, layer.n_out, TILE, initial)
+            multiply_inline(Delta_l, transposed(a), delta, 0, layer.n_in, layer.n_out, n_rows, initial)
+            sum_rows(Delta_l, layer.n_in, delta, n_rows, layer.n_out, initial)
         if l > 0:
             delta = recur(run, tile, l, delta, n_rows, <real*> tile.delta[l % 2])
         elif inputs != NULL:

@@ -11,7 +11,6 @@ cdef struct Rows:                       # the left operand, element (i, k) at at
     Py_ssize_t row
     Py_ssize_t col
     Py_ssize_t strip                    # from row i to row i + STRIP
-    Py_ssize_t chain                    # the most of k that are summed in one chain
 
 
 cdef struct Panels:
@@ -21,15 +20,19 @@ cdef struct Panels:
     Py_ssize_t first                    # number of the row that lies at `at`
 
 
-cdef struct MicroTiles:                 # tiles below each other in one panel
+cdef struct MicroTiles:                 # tiles below each other, in one panel or in neighbouring ones of one width
     real* C                             # (rows, width)
     Py_ssize_t C_row
+    Py_ssize_t C_panel                  # from one panel to the next
     bint add                            # add the sums to C
     const real* S                       # what the sums start from, (width,)
+    Py_ssize_t S_panel
     Rows A                              # (rows, n_k)
     const real* B                       # (n_k, width)
     Py_ssize_t B_row
+    Py_ssize_t B_panel
     Py_ssize_t n_k
+    Py_ssize_t n_panels
 
 
 # What a network is made of, in rows: activations.pxi, losses.pxi, updates.pxi
@@ -129,7 +132,7 @@ cdef struct Plan:
     Py_ssize_t block_size               # of one example's strips and panels in a block
     Py_ssize_t n_strips                 # strips of rows of W over all panels of all layers
     Py_ssize_t packed_strips            # the same, weighted by their width
-    Py_ssize_t widest_out               # columns of the widest W, to whole vectors
+    Py_ssize_t tile                     # the most examples of a tile
 
 
 cdef struct Arena:                      # memory that is cut into arrays
@@ -152,7 +155,6 @@ cdef struct Pass:
     Py_ssize_t batch
     Py_ssize_t n_partials               # 0: by rows of W
     Py_ssize_t share                    # examples of a partial sum, the last one's may be fewer
-    Py_ssize_t chain                    # by rows: the most examples that are summed in one chain
     Py_ssize_t round                    # examples of a round (of each partial sum)
     Py_ssize_t segment                  # rounds of a segment
     double multiply_adds                # of an example, other work counted as such
@@ -160,6 +162,7 @@ cdef struct Pass:
     bint small                          # a minibatch is one tile of a small network: see `run_small`
     bint direct                         # Delta goes into the step at once, a group of strips at a time …
     Py_ssize_t group_size               # … in this many reals a thread
+    Py_ssize_t group                    # strips of a group
     bint columns                        # a team takes the first W by columns
     real* W                             # packed, as are the next four
     real* Delta                         # (max(1, n_partials), packed_size); where direct (most_threads, group_size)
@@ -192,15 +195,15 @@ cdef struct Part:                       # of a layer's W, with b as its last row
     Py_ssize_t right
 
 
-cdef struct Tile:                       # a thread's workspace, for up to TILE examples
-    real* x                             # (TILE, x_size), where examples are gathered
+cdef struct Tile:                       # a thread's workspace, for up to plan.tile examples
+    real* x                             # (tile, x_size), where examples are gathered
     const real* z_2                     # (n_rows, ld_out), z(2) where columns have computed it; or NULL
-    real* a                             # layer after layer (TILE, ld_out)
-    real* delta[2]                      # (TILE, widest)
-    real* y                             # (TILE, LANES) or (ld_out of the last layer,), whichever is more
+    real* a                             # layer after layer (tile, ld_out)
+    real* delta[2]                      # (tile, widest)
+    real* y                             # (tile, LANES) or (ld_out of the last layer,), whichever is more
     real* a_row                         # (ld_out of the last layer,)
-    double* losses                      # (TILE,)
-    double* sums                        # (TILE,) of each example's targets
+    double* losses                      # (tile,)
+    double* sums                        # (tile,) of each example's targets
 
 
 cdef struct Panelled:                   # a layer's W, with b as its last row, here and there

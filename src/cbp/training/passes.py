@@ -18,7 +18,7 @@ FIRST_BUDGET = 2e7  # multiply-adds of the first slice: less than a millisecond
 SHUFFLE_PART = 1 << 20  # examples shuffled at a time: some milliseconds
 MOST_SHUFFLED = 2**32 - 1  # the numbers of examples are uint32
 PART_BYTES = 1 << 24  # of a part, the examples that are converted at a time
-LEAST_PART = 256  # the least examples of a part: LONGEST_CHAIN of kernels/partition.pxi
+LEAST_PART = 256  # the least examples of a part: LEAST_ROUND of kernels/partition.pxi
 
 
 def part_rows(examples: Examples) -> int:
