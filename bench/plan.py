@@ -66,6 +66,11 @@ class Plan:
     def padded(self, n: int) -> int:
         return math.ceil(n / self.lanes) * self.lanes
 
+    def row_length(self, n: int) -> int:
+        """Numbers from row to row of a tile: never a multiple of 1 kB."""
+        ld = self.padded(n)
+        return ld + self.lanes * (ld * self.itemsize % 1024 == 0)
+
     @cached_property
     def packed(self) -> int:
         return sum((n_in + 1) * self.padded(n_out) for n_in, n_out in self.layers)
@@ -108,7 +113,7 @@ class Plan:
         most_work = LANE_WORK * min(self.lanes, 8)
         if self.n_partials:
             fit = int(most_work / 10 / (self.example_work * self.n_partials))
-            return min(self.share, max(1, fit // TILE) * TILE)
+            return min(self.share, max(1, min(fit, CHAINS * CHAIN) // TILE) * TILE)
         block = sum(strips(n_in + 1) * STRIP + self.padded(n_out) for n_in, n_out in self.layers)
         fit = min(CHAINS * CHAIN, BLOCK_BYTES // (block * self.itemsize), most_work // self.example_work)
         fit = max(LEAST_ROUND, fit)
@@ -120,8 +125,12 @@ class Plan:
     @cached_property
     def tile(self) -> int:
         """The most examples of a tile."""
-        fit = TILE_BYTES // (max(map(self.padded, self.w.sizes)) * self.itemsize) // STRIP * STRIP
+        fit = TILE_BYTES // (max(map(self.row_length, self.w.sizes)) * self.itemsize) // STRIP * STRIP
         return TILE if self.packed <= SMALL_NETWORK else max(TILE, min(fit, MOST_TILE))
+
+    @staticmethod
+    def tile_start(n: int, tiles: int, t: int) -> int:
+        return min(n, strips(n) * t // tiles * STRIP)
 
     @cached_property
     def rounds(self) -> list[int]:
@@ -162,7 +171,7 @@ class Plan:
         """The work of taking n examples forward and back: without Delta, and without z(2) if it is known."""
         work: float = UNIT_WORK * n * sum(self.w.sizes)
         tiles = math.ceil(n / self.tile)
-        for rows in (n * (t + 1) // tiles - n * t // tiles for t in range(tiles)):
+        for rows in (self.tile_start(n, tiles, t + 1) - self.tile_start(n, tiles, t) for t in range(tiles)):
             heights = parted(rows)
             work += sum(self.product(heights, n_out, n_in) for n_in, n_out in self.layers[z_known:])
             work += sum(self.product(heights, n_in, n_out) for n_in, n_out in self.layers[1:])

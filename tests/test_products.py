@@ -109,15 +109,15 @@ def test_tiles(kernel, A_layout, B_layout, C_layout, initial):
 def test_columns_of_panels(kernel):
     """From a panel on, the right operand alone: as a thread that takes columns does."""
     rng = np.random.default_rng(2)
-    for n, panel in itertools.product(kernel.widths, (1, 2)):
+    for n, panel, n_k in itertools.product(kernel.widths, (1, 2), (5, 33)):
         at = panel * kernel.panel
-        A, B = random(kernel, rng, 7, 5), random(kernel, rng, 6, at + n)
+        A, B = random(kernel, rng, 7, n_k), random(kernel, rng, n_k + 1, at + n)
         C = empty(kernel, np.zeros((7, n)), "rows", 0)
         codes = _probes.WAYS["tiles"], _probes.INITIALS["bias"]
         operands = C, left(kernel, A, "rows"), right(kernel, B, "panels")
-        _probes.multiply(kernel.table, kernel.itemsize, *codes, *operands, stop=7, left=at, n=n, n_k=5)
+        _probes.multiply(kernel.table, kernel.itemsize, *codes, *operands, stop=7, left=at, n=n, n_k=n_k)
         found = read(kernel, C, n, 7)
-        assert_product(kernel, found[:7, :n], A, B[:5, at:], np.repeat(B[5:, at:], 7, axis=0))
+        assert_product(kernel, found[:7, :n], A, B[:n_k, at:], np.repeat(B[n_k:, at:], 7, axis=0))
 
 
 def in_order(kernel, A, B, fused):

@@ -45,7 +45,6 @@ cdef extern from *:
     """
     const char* COMPILER
     int VBYTES
-    Py_ssize_t PY_SSIZE_T_MAX
 
 include "layouts.pxi"
 include "products.pxi"

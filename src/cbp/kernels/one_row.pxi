@@ -54,24 +54,24 @@ cdef void multiply_row_at_rest(
 ) noexcept nogil:
     """C = B[n_k] + a B for one row, from a B that lies row by row. Tiles are wide, since one row has few chains."""
     cdef MicroTiles of
-    cdef Py_ssize_t j = 0, k, n_vectors
-    of.C_row = of.C_panel = of.S_panel = of.B_panel = 0
-    of.n_panels, of.B_row = 1, ld
+    cdef Py_ssize_t j = 0, k, left, wide
+    of.C_row, of.B_row = 0, ld
     while j < n:
-        n_vectors = (n - j + LANES - 1) // LANES
+        left = (n - j + LANES - 1) // LANES
+        wide = 8 if left >= 8 else 4 if left >= 4 else 2 if left >= 2 else 1
         of.C, of.S = C + j, B + n_k * ld + j
         for k from 0 <= k < n_k by CHAIN:
             of.A, of.B, of.n_k, of.add = rows_of(a + k, 0), B + k * ld + j, min(CHAIN, n_k - k), k > 0
-            if n_vectors >= 8:
+            if wide == 8:
                 multiply_strips_body(1, 8, 1, of)
-            elif n_vectors >= 4:
+            elif wide == 4:
                 multiply_strips_body(1, 4, 1, of)
-            elif n_vectors >= 2:
+            elif wide == 2:
                 multiply_strips_body(1, 2, 1, of)
             else:
                 multiply_strips_body(1, 1, 1, of)
             of.S = ZEROS
-        j += (8 if n_vectors >= 8 else 4 if n_vectors >= 4 else 2 if n_vectors >= 2 else 1) * LANES
+        j += wide * LANES
 
 
 cdef inline void outer_product(

@@ -1,7 +1,7 @@
 # Who does what: tiles, rounds, chains and partial sums, rows and columns of W, threads.
 #
 # Needs: layouts, products.
-# Gives: COLUMNS_AT_ONCE, COLUMNS_BYTES, COLUMNS_FROM, COPY_WORK, GROUP_BYTES, LEAST_GROUP, MOST_GROUP, ROUND_WORK,
+# Gives: COLUMNS_AT_ONCE, COLUMNS_BYTES, COLUMNS_FROM, COPY_WORK, GROUP_BYTES, LEAST_GROUP, PIECE_BYTES, ROUND_WORK,
 # SMALL_NETWORK, TILE, UNIT_WORK, by_columns, columns_of, initial_of_round, is_last_round, partials_of, plan_rounds,
 # round_end, round_of_segment, rows_of_round, share_of, tile_count, tile_rows, tile_start, useful_threads, whole_part,
 # work_of_round.
@@ -15,18 +15,18 @@
 
 cdef enum:
     TILE = 96                           # examples that a thread takes through the layers together, in small networks …
-    MOST_TILE = 384                     # … and the most in others
+    MOST_TILE = 384                     # … and the most in others, where the rows of the widest layer in a tile …
+    TILE_BYTES = 384 * 1024             # … should stay in an L2 cache
 
 
 cdef enum:
     MOST_PARTIALS = 64                  # a power of 2, as every number of them: most teams can share them evenly
     PARTIALS_FROM = 128                 # examples of a batch
     PARTIAL_LEAST = 48                  # … and of a partial sum
-    GROUP_BYTES = 256 * 1024            # of activations for a group of strips of W: they should stay in an L2 cache
-    LEAST_GROUP = 8                     # strips of a group
-    MOST_GROUP = 32
-    COLUMNS_AT_ONCE = PANELS_AT_ONCE * 2 * LANES    # of a group: their Delta is in an L1 cache at the update
-    TILE_BYTES = 384 * 1024             # of activations of a tile of more than TILE examples: likewise
+    LEAST_GROUP = 8                     # strips of W that are taken together: at least these, else as many as have …
+    GROUP_BYTES = 256 * 1024            # … their activations of a round in this part of an L2 cache, and …
+    PIECE_BYTES = 24 * 1024             # … their Delta in this part of an L1 cache, of the following columns of W
+    COLUMNS_AT_ONCE = PANELS_AT_ONCE * 2 * LANES
     LEAST_ROUND = 256                   # examples that are always one round
     CHAINS = 24                         # of a segment: a number with many divisors, since rounds divide it
     SEGMENT = CHAINS * CHAIN            # examples whose chains are added in order; the most of a round

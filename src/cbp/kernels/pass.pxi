@@ -53,8 +53,8 @@ cdef void* new_pass(
         COLUMNS_FROM * batch <= run.plan.layers[0].n_in <= COLUMNS_BYTES // (batch * <Py_ssize_t> sizeof(real)))
     if run.columns:                     # a thread without a panel would have nothing to do there
         run.most_threads = min(run.most_threads, panels)
-    run.group = GROUP_BYTES // (run.round * STRIP * <Py_ssize_t> sizeof(real))
-    run.group = max(LEAST_GROUP, min(run.group, MOST_GROUP))
+    run.group = max(LEAST_GROUP, min(GROUP_BYTES // run.round, PIECE_BYTES // COLUMNS_AT_ONCE) // (
+        STRIP * <Py_ssize_t> sizeof(real)))
     run.group_size = run.group * STRIP * COLUMNS_AT_ONCE
     lay_out(run, &arena, n_moments, restorable)
     run.memory = calloc(arena.used + 64, 1)

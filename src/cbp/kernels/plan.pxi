@@ -26,10 +26,10 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
     plan.pair = pair_of(spec.activations[spec.n_layers - 1], spec.loss)
     plan.x_size = plan.widest = row_length(spec.sizes[0])
     for l in range(spec.n_layers):
+        plan.layers[l].packed = plan.packed_size
         plan.packed_size += (spec.sizes[l] + 1) * padded(spec.sizes[l + 1])
         plan.widest = max(plan.widest, row_length(spec.sizes[l + 1]))
     plan.tile = tile_rows(plan.packed_size, plan.widest)
-    plan.packed_size = 0
     for l in range(spec.n_layers):
         layer = &plan.layers[l]
         layer.n_in, layer.n_out = spec.sizes[l], spec.sizes[l + 1]
@@ -39,7 +39,6 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
         layer.number = <real> spec.numbers[l]
         layer.ld_in, layer.ld_out = row_length(layer.n_in), row_length(layer.n_out)
         layer.flat = plan.n_parameters
-        layer.packed = plan.packed_size
         layer.transposed = plan.transposed_size
         layer.z_tile = plan.tile * plan.a_size
         if layer.activation.from_z and l < spec.n_layers - 1:
@@ -51,7 +50,6 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
         layer.first_strip = plan.n_strips
         layer.strips_before = plan.packed_strips
         plan.n_parameters += layer.n_rows * layer.n_out
-        plan.packed_size += (layer.n_in + 1) * padded(layer.n_out)
         if l > 0:
             plan.transposed_size += layer.n_out * padded(layer.n_in)
         plan.a_size += layer.ld_out

@@ -47,7 +47,7 @@ cdef bint elementwise(int function, void* out, const void* x, Py_ssize_t n, int6
 
 
 cdef double product(int kind, Py_ssize_t n, int64_t times) noexcept nogil:
-    """Products of (n, n) matrices of ones, in the order of training by rows of W: FORWARD tile by tile from a packed W,
+    """Products of (n, n) matrices of ones, much as in training by rows of W: FORWARD tile by tile from a packed W,
     ACCUMULATION by groups of strips, with the packing of a and delta.
 
     Returns the smallest element of the last one; 0 where memory is short, -1 for an unknown kind.

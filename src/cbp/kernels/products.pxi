@@ -91,10 +91,10 @@ cdef inline void multiply_pairs_body(
                 for i in range(STRIP):
                     A_i[i] += UNROLLED * col
                 B_k += UNROLLED * 2 * LANES
-            if of.n_k % UNROLLED:
-                left, right = load(B_k), load(B_k + LANES)
+            for u in range(of.n_k % UNROLLED):
+                left, right = load(B_k + u * 2 * LANES), load(B_k + u * 2 * LANES + LANES)
                 for i in range(STRIP):
-                    a = broadcast(A_i[i][0])
+                    a = broadcast(A_i[i][u * col])
                     total[2 * i] = mul_add(a, left, total[2 * i])
                     total[2 * i + 1] = mul_add(a, right, total[2 * i + 1])
             C = of.C + p * of.C_panel
@@ -204,7 +204,8 @@ cdef inline void multiply_singly(
 cdef void multiply_in_pairs(
     Panels C, Rows A, Panels B, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t n, Py_ssize_t n_k, Initial initial,
 ) noexcept nogil:
-    """`multiply`, with whole strips of rows and panels of two vectors in pairs; of these, B is packed."""
+    """Multiply whole strips of rows in pairs of panels of two vectors, in which B's rows are 2 LANES apart; and the
+    rows and the panel that are left, singly."""
     cdef Py_ssize_t strips = full_strips(stop - start, &A), end = start + strips * STRIP, p = 0, k
     cdef Py_ssize_t panels = (n + LANES - 1) // (2 * LANES), even = panels * 2 * LANES
     cdef MicroTiles of
