@@ -66,13 +66,10 @@ cdef void finish_columns(
     const Pass* run, Rows x, Py_ssize_t n_rows, const Step* step, int me, int team,
 ) noexcept nogil:
     """Delta of this thread's columns of the first W, and the update."""
-    cdef Part mine = columns_of(run, me, team), part = mine
-    cdef Py_ssize_t start, left
+    cdef Part mine = columns_of(run, me, team), piece = mine
     cdef Panels Delta
-    for start from 0 <= start < mine.stop by run.group * STRIP:
-        part.start, part.stop = start, min(start + run.group * STRIP, mine.stop)
-        for left from mine.left <= left < mine.right by COLUMNS_AT_ONCE:
-            part.left, part.right = left, min(left + COLUMNS_AT_ONCE, mine.right)
-            Delta = Delta_of_part(run, part, me)
-            accumulate_columns(Delta, run, part, x, n_rows)
-            finish_part(run, part, Delta, 0, step)
+    piece.stop = mine.start
+    while next_piece(run, &mine, &piece):
+        Delta = Delta_of_part(run, piece, me)
+        accumulate_columns(Delta, run, piece, x, n_rows)
+        finish_part(run, piece, Delta, 0, step)

@@ -7,20 +7,19 @@ cdef void update_share(
     const Step* step, int me, int team,
 ) noexcept nogil:
     """Update this thread's rows of each W and b with the gradient D."""
-    cdef Py_ssize_t l, s, left, strips
+    cdef Py_ssize_t l, strips
     cdef Panels Delta
-    cdef Part part
+    cdef Part part, piece
     for l in range(run.plan.n_layers):
         part = whole_part(&run.plan.layers[l])
-        strips = strip_count(part.layer.n_in + 1)
-        for s from strips * me // team <= s < strips * (me + 1) // team by run.group:
-            part.start = s * STRIP
-            part.stop = min((s + run.group) * STRIP, min(strips * (me + 1) // team * STRIP, part.layer.n_in + 1))
-            for left from 0 <= left < part.layer.n_out by COLUMNS_AT_ONCE:
-                part.left, part.right = left, min(left + COLUMNS_AT_ONCE, part.layer.n_out)
-                Delta = Delta_of_part(run, part, me)
-                copy_part(Delta, part, D + part.layer.flat)
-                finish_part(run, part, Delta, 0, step)
+        strips = strip_count(part.stop)
+        part.start, part.stop = strips * me // team * STRIP, min(strips * (me + 1) // team * STRIP, part.stop)
+        piece = part
+        piece.stop = part.start
+        while next_piece(run, &part, &piece):
+            Delta = Delta_of_part(run, piece, me)
+            copy_part(Delta, piece, D + part.layer.flat)
+            finish_part(run, piece, Delta, 0, step)
 
 
 cdef void copy_part(Panels Delta, Part part, const real* D) noexcept nogil:

@@ -2,9 +2,9 @@
 #
 # Needs: layouts, products.
 # Gives: COLUMNS_AT_ONCE, COLUMNS_BYTES, COLUMNS_FROM, COPY_WORK, GROUP_BYTES, LEAST_GROUP, PIECE_BYTES, ROUND_WORK,
-# SMALL_NETWORK, TILE, UNIT_WORK, by_columns, columns_of, initial_of_round, is_last_round, partials_of, plan_rounds,
-# round_end, round_of_segment, rows_of_round, share_of, tile_count, tile_rows, tile_start, useful_threads, whole_part,
-# work_of_round.
+# SMALL_NETWORK, TILE, UNIT_WORK, by_columns, columns_of, initial_of_round, is_last_round, next_piece, partials_of,
+# plan_rounds, round_end, round_of_segment, rows_of_round, share_of, tile_count, tile_rows, tile_start, useful_threads,
+# whole_part, work_of_round.
 #
 # Everything but the number of threads depends on shapes alone, and so do the bits.
 #
@@ -136,6 +136,20 @@ cdef inline Part whole_part(const Layer* layer) noexcept nogil:
     cdef Part part
     part.layer, part.start, part.stop, part.left, part.right = layer, 0, layer.n_in + 1, 0, layer.n_out
     return part
+
+
+cdef inline bint next_piece(const Pass* run, const Part* of, Part* piece) noexcept nogil:
+    """Move on to the next piece of a part, of a group of strips and COLUMNS_AT_ONCE columns; False after the last.
+
+    Before the first, the piece is the part itself, but with `stop` where the part starts.
+    """
+    if piece.right < of.right:
+        piece.left = piece.right
+    else:
+        piece.start, piece.left = piece.stop, of.left
+        piece.stop = min(piece.start + run.group * STRIP, of.stop)
+    piece.right = min(piece.left + COLUMNS_AT_ONCE, of.right)
+    return piece.start < of.stop
 
 
 cdef inline bint by_columns(const Pass* run, int team) noexcept nogil:

@@ -76,21 +76,20 @@ cdef void weights_phase(
     cdef const Plan* plan = run.plan
     cdef bint last_round = is_last_round(run, cursor, batch)
     cdef Py_ssize_t n_partials = partials_of(run, batch), n_rows = rows_of_round(run, cursor, batch)
-    cdef Py_ssize_t l, s, left, from_strip, to_strip
+    cdef Py_ssize_t l
     cdef Panels Delta
-    cdef Part part
+    cdef Part part, piece
     for l in range(by_columns(run, team), plan.n_layers):
         part = whole_part(&plan.layers[l])
-        from_strip, to_strip = share_of(run, part.layer, me, team), share_of(run, part.layer, me + 1, team)
-        # A few strips at a time, so that their part of a(l) stays in the cache for all panels of delta(l+1).
-        for s from from_strip <= s < to_strip by run.group:
-            part.start, part.stop = s * STRIP, min((s + run.group) * STRIP, min(to_strip * STRIP, part.layer.n_in + 1))
-            for left from 0 <= left < part.layer.n_out by COLUMNS_AT_ONCE:
-                part.left, part.right = left, min(left + COLUMNS_AT_ONCE, part.layer.n_out)
-                Delta = Delta_of_part(run, part, me)
-                if run.n_partials == 0 and run.mode != LOSS:
-                    accumulate_Delta(Delta, run, part, n_rows, initial_of_round(run, cursor))
-                    if run.sums != NULL:
-                        add_segment_of_part(run, cursor, part, Delta, last_round)
-                if last_round:
-                    finish_part(run, part, Delta, n_partials, step)
+        part.start = share_of(run, part.layer, me, team) * STRIP
+        part.stop = min(share_of(run, part.layer, me + 1, team) * STRIP, part.stop)
+        piece = part
+        piece.stop = part.start
+        while next_piece(run, &part, &piece):
+            Delta = Delta_of_part(run, piece, me)
+            if run.n_partials == 0 and run.mode != LOSS:
+                accumulate_Delta(Delta, run, piece, n_rows, initial_of_round(run, cursor))
+                if run.sums != NULL:
+                    add_segment_of_part(run, cursor, piece, Delta, last_round)
+            if last_round:
+                finish_part(run, piece, Delta, n_partials, step)
