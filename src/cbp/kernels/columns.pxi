@@ -1,6 +1,6 @@
 # The first layer by columns of its W.
 #
-# Needs: layouts, products, partition, memory, data, finish.
+# Needs: layouts, products, one_row, partition, memory, data, finish.
 # Gives: batch_rows, finish_columns, forward_columns, gather_share.
 #
 # Each thread computes its columns forward and updates them, so that it reads the part of W that it has written itself,

@@ -62,14 +62,14 @@ cdef inline Rows transposed(Rows a) noexcept nogil:
 
 cdef inline Panels packed_panels(real* at, Py_ssize_t n_rows, Py_ssize_t first=0) noexcept nogil:
     cdef Panels panels
-    panels.at, panels.panel, panels.row, panels.first = at, 2 * LANES * n_rows, 0, first
+    panels.at, panels.panel, panels.row, panels.first, panels.continued = at, 2 * LANES * n_rows, 0, first, False
     return panels
 
 
 cdef inline Panels row_panels(real* at, Py_ssize_t ld) noexcept nogil:
     """A matrix that lies row by row."""
     cdef Panels panels
-    panels.at, panels.panel, panels.row, panels.first = at, 2 * LANES, ld, 0
+    panels.at, panels.panel, panels.row, panels.first, panels.continued = at, 2 * LANES, ld, 0, False
     return panels
 
 

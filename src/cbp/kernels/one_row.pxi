@@ -1,7 +1,7 @@
 # Products of a single row, to the bits that it would have among others.
 #
 # Needs: layouts, products.
-# Gives: multiply_row, multiply_row_at_rest, outer_product.
+# Gives: multiply_row, multiply_row_at_rest, outer_product, sum_rows.
 
 cdef inline void multiply_row(
     real* C,                            # (n,), writable to whole vectors
@@ -100,3 +100,46 @@ cdef inline void outer_product(
         for k in range(n_in):
             store(C.at + k * LANES, mul_add(broadcast(a[k]), left, zero))
         store(C.at + n_in * LANES, left + zero)
+
+
+cdef inline void sum_rows_body(
+    const int n_vectors, real* total,   # (n_vectors * LANES,)
+    const real* of, Py_ssize_t ld,      # (n_rows, ld)
+    Py_ssize_t n_rows, Initial initial,
+) noexcept nogil:
+    cdef vec sums[2]
+    cdef vec chain[2]
+    cdef Py_ssize_t i = 0, stop
+    cdef int v
+    sums[0] = sums[1] = broadcast(0)
+    for v in range(n_vectors):
+        if initial == ADD:
+            sums[v] = load(total + v * LANES)
+    while i < n_rows:
+        stop = min(i + CHAIN, n_rows)
+        for v in range(n_vectors):
+            chain[v] = broadcast(0)
+        while i < stop:
+            for v in range(n_vectors):
+                chain[v] = chain[v] + load(of + i * ld + v * LANES)
+            i += 1
+        for v in range(n_vectors):
+            sums[v] = sums[v] + chain[v]
+    for v in range(n_vectors):
+        store(total + v * LANES, sums[v])
+
+
+cdef inline void sum_rows(
+    Panels total, Py_ssize_t row,       # of (row + 1, n), packed
+    Panels of, Py_ssize_t n_rows,       # (n_rows, n)
+    Py_ssize_t n, Initial initial,      # ZERO or ADD
+) noexcept nogil:
+    """A row of panels as the sum of others: what `multiply` makes of a row of ones."""
+    cdef Py_ssize_t j = 0
+    while n - j > LANES:
+        sum_rows_body(2, total.at + row * 2 * LANES, of.at, of.row if of.row else 2 * LANES, n_rows, initial)
+        total.at += total.panel
+        of.at += of.panel
+        j += 2 * LANES
+    if j < n:
+        sum_rows_body(1, total.at + row * LANES, of.at, of.row if of.row else LANES, n_rows, initial)

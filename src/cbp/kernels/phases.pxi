@@ -6,8 +6,9 @@
 cdef void accumulate_Delta(Panels Delta, const Pass* run, Part part, Py_ssize_t n_rows, Initial initial) noexcept nogil:
     """Delta(l) = initial + a(l)^T delta(l+1) over the round's examples, for rows of W(l) and b(l)."""
     cdef Rows a = strips_of(run.block + part.layer.strips * run.round, run.round)
-    multiply(Delta, a, from_column(delta_in(run, part.layer), part.left), part.start, part.stop,
-             part.right - part.left, n_rows, initial)
+    cdef Panels delta = from_column(delta_in(run, part.layer), part.left)
+    delta.continued = part.right < part.layer.n_out
+    multiply(Delta, a, delta, part.start, part.stop, part.right - part.left, n_rows, initial)
 
 
 cdef void examples_phase(

@@ -1,7 +1,7 @@
 # Matrix products: the micro-kernels, and the loops around them.
 #
 # Needs: layouts.
-# Gives: PANELS_AT_ONCE, multiply, multiply_inline, multiply_strips_body, sum_rows.
+# Gives: PANELS_AT_ONCE, multiply, multiply_inline, multiply_strips_body.
 #
 # Every element of C is a sum over k, in chains of CHAIN fused multiply-adds that are added in order, in every shape of
 # tile. So a row of a product depends on its row of A alone: not on neighbours, tiles or threads. Rounding errors grow
@@ -16,6 +16,7 @@ cdef enum:
     UNROLLED = 2                        # of k, in the tiles of large products: with 4, GCC 12 keeps sums in memory
     PAIRS_FROM = 32                     # of k: setting out for a shorter sum takes longer than pairs save
     PANELS_AT_ONCE = 2                  # that each strip passes: it is fetched half as often, and both fit an L1 cache
+    LINES_AHEAD = 8                     # of each panel's next chain, asked for with a tile: few enough not to wait for
 
 
 cdef inline void multiply_strips_body(
@@ -66,16 +67,24 @@ cdef inline void multiply_pairs_body(
     """Compute n tiles of STRIP rows and 2 vectors in each of the panels, of which B is packed.
 
     This is what large products consist of: k is unrolled, and a strip of A stays in the L1 cache while the panels pass.
+    Meanwhile what is needed next of B comes to the L2 cache: from another thread's cache it takes longest, and no
+    prefetcher looks past the end of a panel. Measured on Sapphire Rapids: a step of 256-1024-1024-10 takes 5 % less
+    time, one of 784-512-512-10 on two threads 6 %.
     """
     cdef vec total[2 * STRIP]           # (STRIP, 2)
     cdef vec a, left, right
     cdef const real* A_i[STRIP]         # row i of the strip, from k on
     cdef const real* B_k
     cdef real* C
-    cdef Py_ssize_t s, p, k
+    cdef Py_ssize_t s, p, k, ahead = 0, line = 64 // sizeof(real)
     cdef int i, u
     for s in range(n):
         for p in range(of.n_panels):
+            if ahead < of.n_next:
+                for i in range(LINES_AHEAD):
+                    fetch_ahead(of.next + ahead + i * line)
+                    fetch_ahead(of.next + of.B_panel + ahead + i * line)
+                ahead += LINES_AHEAD * line
             for i in range(STRIP):
                 A_i[i] = of.A.at + i * row
                 total[2 * i] = load(of.S + p * of.S_panel)
@@ -221,6 +230,10 @@ cdef void multiply_in_pairs(
             of.A.at = A.at + start // STRIP * A.strip + k * A.col
             of.B = B.at + p * B.panel + k * 2 * LANES
             of.n_k, of.add = min(CHAIN, n_k - k), k > 0 or initial == ADD
+            of.next, of.n_next = of.B + CHAIN * 2 * LANES, 2 * LANES * min(CHAIN, n_k - k - CHAIN)
+            if k + CHAIN >= n_k:
+                of.next = B.at + (p + of.n_panels) * B.panel
+                of.n_next = 2 * LANES * min(CHAIN, n_k) if p + of.n_panels < panels or B.continued else 0
             multiply_pairs(strips, &of)
             of.S, of.S_panel = ZEROS, 0
         p += of.n_panels
@@ -253,46 +266,3 @@ cdef void multiply(
 ) noexcept nogil:
     """Do as `multiply_inline`."""
     multiply_inline(C, A, B, start, stop, n, n_k, initial)
-
-
-cdef inline void sum_rows_body(
-    const int n_vectors, real* total,   # (n_vectors * LANES,)
-    const real* of, Py_ssize_t ld,      # (n_rows, ld)
-    Py_ssize_t n_rows, Initial initial,
-) noexcept nogil:
-    cdef vec sums[2]
-    cdef vec chain[2]
-    cdef Py_ssize_t i = 0, stop
-    cdef int v
-    sums[0] = sums[1] = broadcast(0)
-    for v in range(n_vectors):
-        if initial == ADD:
-            sums[v] = load(total + v * LANES)
-    while i < n_rows:
-        stop = min(i + CHAIN, n_rows)
-        for v in range(n_vectors):
-            chain[v] = broadcast(0)
-        while i < stop:
-            for v in range(n_vectors):
-                chain[v] = chain[v] + load(of + i * ld + v * LANES)
-            i += 1
-        for v in range(n_vectors):
-            sums[v] = sums[v] + chain[v]
-    for v in range(n_vectors):
-        store(total + v * LANES, sums[v])
-
-
-cdef inline void sum_rows(
-    Panels total, Py_ssize_t row,       # of (row + 1, n), packed
-    Panels of, Py_ssize_t n_rows,       # (n_rows, n)
-    Py_ssize_t n, Initial initial,      # ZERO or ADD
-) noexcept nogil:
-    """A row of panels as the sum of others: what `multiply` makes of a row of ones."""
-    cdef Py_ssize_t j = 0
-    while n - j > LANES:
-        sum_rows_body(2, total.at + row * 2 * LANES, of.at, of.row if of.row else 2 * LANES, n_rows, initial)
-        total.at += total.panel
-        of.at += of.panel
-        j += 2 * LANES
-    if j < n:
-        sum_rows_body(1, total.at + row * LANES, of.at, of.row if of.row else LANES, n_rows, initial)

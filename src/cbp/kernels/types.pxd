@@ -18,6 +18,7 @@ cdef struct Panels:
     Py_ssize_t panel                    # from one panel to the next
     Py_ssize_t row                      # from one row to the next; 0: packed, so the panel's own width
     Py_ssize_t first                    # number of the row that lies at `at`
+    bint continued                      # more panels follow, which are needed next
 
 
 cdef struct MicroTiles:                 # tiles below each other, in one panel or in neighbouring ones of one width
@@ -33,6 +34,8 @@ cdef struct MicroTiles:                 # tiles below each other, in one panel o
     Py_ssize_t B_panel
     Py_ssize_t n_k
     Py_ssize_t n_panels
+    const real* next                    # what of B is needed next, in as many panels, B_panel apart …
+    Py_ssize_t n_next                   # … and its reals in each
 
 
 # What a network is made of, in rows: activations.pxi, losses.pxi, updates.pxi

@@ -27,6 +27,13 @@
 #define VBYTES 0
 #endif
 
+/* Ask for a line of memory in the L2 cache. It is safe for any address. */
+#if defined(__GNUC__) || defined(__clang__)
+#define fetch_ahead(p) __builtin_prefetch(p, 0, 2)
+#else
+#define fetch_ahead(p) ((void)(p))
+#endif
+
 #if defined(_MSC_VER) && !defined(__clang__)
 #define CBP_INLINE static __forceinline
 #else
