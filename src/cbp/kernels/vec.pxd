@@ -8,6 +8,7 @@ cdef extern from "vec.h" nogil:
     ctypedef float vec
     ctypedef unsigned int wordvec
     const Py_ssize_t LANES
+    const int STRIPS_AT_ONCE
     const real MAGIC
     const unsigned int LIFT
     const real LEAST_EXPONENT
