@@ -10,13 +10,14 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+import burden
 import command
 import machine
 from command import Options
 from harness import say
 from report import Part
 
-QUESTIONS = ("training", "accuracy", "tables", "gradient", "predict", "load", "memory", "imports",
+QUESTIONS = ("training", "share", "accuracy", "tables", "gradient", "predict", "load", "memory", "imports",
              "functions", "fann", "scaling")  # fmt: skip
 
 
@@ -45,12 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = command.options(given)
     given.out.mkdir(parents=True, exist_ok=True)
     record, picture = given.out / "RESULTS.json", given.out / "RESULTS.png"
-    head = machine.describe(options.timing)
     parts: list[Part] = []
-    for name in QUESTIONS:
-        if name in given.only:
-            parts.append(answer(name, options))
-            command.write(head, parts, None, record)  # so far, in case a later one fails
+    with burden.neighbour(given.neighbour):
+        head = machine.describe(options.timing, given.neighbour)
+        for name in QUESTIONS:
+            if name in given.only:
+                parts.append(answer(name, options))
+                command.write(head, parts, None, record)  # so far, in case a later one fails
     drawn = ""
     if find_spec("matplotlib"):
         import chart

@@ -1,4 +1,4 @@
-"""What can slow training down: busy processes, a quota of CPU time, fork, denormal weights."""
+"""What can slow training down: busy processes, a neighbour, a quota of CPU time, fork, denormal weights."""
 
 from __future__ import annotations
 
@@ -24,6 +24,35 @@ parent = os.getppid()
 while os.getppid() == parent:
     for _ in range(1_000_000): pass
 """
+
+
+STREAM = """
+import os, sys
+import numpy as np
+os.sched_setaffinity(0, {int(sys.argv[1])})
+parent, x = os.getppid(), np.ones(8 << 20)
+while os.getppid() == parent:
+    np.add(x, 1, out=x)
+"""
+
+
+@contextmanager
+def neighbour(wanted: bool) -> Iterator[None]:
+    """Run a process that streams 64 MB on the last CPU, and keep this process and its children on the others."""
+    if not wanted:
+        yield
+        return
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        raise SystemExit("--neighbour: needs two CPUs")
+    streaming = subprocess.Popen([sys.executable, "-c", STREAM, str(cpus[-1])])
+    os.sched_setaffinity(0, cpus[:-1])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cpus)
+        streaming.kill()
+        streaming.wait()
 
 
 @contextmanager

@@ -98,6 +98,10 @@ def n_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def thread_counts() -> list[int]:
+    return sorted({1, n_cpus()})
+
+
 class Worker:
     """The driver's end of a worker process, which has one rival for each case that it can do."""
 
@@ -214,7 +218,7 @@ def run(
     workers = [
         Worker(rival, cases, n)
         for rival in rivals
-        for n in (counts or sorted({1, n_cpus()}) if rival.threaded else [1])
+        for n in (counts or thread_counts() if rival.threaded else [1])
     ]
     with closing(workers):
         made = judges()

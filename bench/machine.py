@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from harness import Timing, clean_environment, n_cpus
+from harness import Timing, clean_environment, n_cpus, thread_counts
 
 PACKAGES = ("cython-backprop", "numpy", "scipy", "torch", "jax", "jaxlib", "scikit-learn")
 
@@ -80,14 +80,14 @@ def peaks(dtype: str) -> dict[int, float]:
     If all threads are slower than one, other programs have disturbed the probe, and the figure is left out.
     """
     found: dict[int, float] = {}
-    for n in sorted({1, n_cpus()}):
+    for n in thread_counts():
         probe = f"max(cbp.machine.versions.peak_gflops(dtype={dtype!r}, n_threads={n}) for _ in range(5))"
         if (peak := in_cbp(probe, n)) and peak > found.get(1, 0):
             found[n] = float(peak)
     return found
 
 
-def describe(timing: Timing) -> dict[str, Any]:
+def describe(timing: Timing, neighbour: bool = False) -> dict[str, Any]:
     return {
         "cpu": cpu_model(),
         "cpus": n_cpus(),
@@ -99,4 +99,5 @@ def describe(timing: Timing) -> dict[str, Any]:
         "peak_gflops": {dtype: peaks(dtype) for dtype in ("float32", "float64")},
         "date": datetime.date.today().isoformat(),
         "rounds": timing.rounds,
+        "neighbour": neighbour,
     }

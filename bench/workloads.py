@@ -116,6 +116,11 @@ GRID: tuple[Workload, ...] = (
         for batch, n in ((1, 1_000), (4, 4_000), (32, 16_000))
     ),
     Workload("digits", (64, 32, 10), batch=32, n=16_000),
+    Workload("odd", (7, 13, 3), batch=17, n=13_600),
+    Workload("odd", (33, 65, 5), batch=50, n=10_000, hidden="tanh"),
+    Workload("odd", (50, 19, 31, 2), batch=111, n=11_100, hidden="relu"),
+    Workload("odd", (101, 203, 7), batch=75, n=7_500),
+    Workload("odd", (129, 257, 127, 11), batch=250, n=7_500, hidden="relu"),
     SHUFFLED,
 )  # fmt: skip
 
