@@ -38,7 +38,7 @@ while os.getppid() == parent:
 
 @contextmanager
 def neighbour(wanted: bool) -> Iterator[None]:
-    """Run a process that streams 64 MB on the last CPU, and keep this process and its children on the others."""
+    """Run a process that streams 64 MB on the last CPU, and keep this process to the others."""
     if not wanted:
         yield
         return

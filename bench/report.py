@@ -202,7 +202,7 @@ def description(head: dict[str, Any], parts: Sequence[Part]) -> str:
         f"{head['date']}, medians of {head['rounds']} interleaved rounds, each competitor at its better "
         "thread count, without shuffling unless it is named"
     )
-    if head["neighbour"]:
+    if head.get("neighbour"):
         lines.append("Beside a process that streams 64 MB on one more CPU")
     return "\n".join(f"- {line}" for line in [*lines, *warnings(head, parts)])
 

@@ -63,7 +63,7 @@ def by_threads(settings: list[Setting], rival: str) -> dict[int | None, Setting]
 
 
 def cells(w: Workload, settings: list[Setting]) -> list[str]:
-    """A row of the table: for each number of threads the time, and the shares in all rounds and in quiet ones."""
+    """A row of the table: for each number of threads the time, and the shares in all and in quiet rounds."""
     steps, probes = by_threads(settings, "cbp"), by_threads(settings, "peak")
     found = [w.name, w.dtype]
     for n in harness.thread_counts():
@@ -95,8 +95,8 @@ def run(options: Options) -> Part:
     for n in harness.thread_counts():
         columns += [f"{n} thread{'s' * (n > 1)}, µs a step", "share", "quiet", "of rounds"]
     part.text += [
-        "The median over the rounds of the probe's time for as many multiply-adds, divided by the time of the step; and "
-        f"the same over the rounds whose probe came within {NEAR - 1:.0%} of its best.",
+        "The median over the rounds of the probe's time for as many multiply-adds, divided by the step's; "
+        f"and the same over the rounds whose probe came within {NEAR - 1:.0%} of its best.",
         report.table([*columns, *["times faster"] * (len(harness.thread_counts()) > 1)], rows),
     ]
     return part
