@@ -170,7 +170,9 @@ class Case:
         """The parameters and the losses that the reference gets to."""
         run = reference.Training(*self.for_reference, **self.penalties)
         how = (self.X, self.Y, self.batch, self.optimizer.kernel, self.optimizer.rule())
-        losses = [run.epoch(*how, order=order, sample_weight=self.weights) for order in self.orders(epochs)]
+        whole = len(self.X) if self.weights is None else np.sum(self.weights)
+        weights = {"sample_weight": self.weights, "whole": whole}
+        losses = [run.epoch(*how, order=order, **weights) for order in self.orders(epochs)]
         return run.parameters, losses
 
 

@@ -21,10 +21,11 @@ ROOMS = {
     "rows: activations, losses, optimisers": "functions optimizers optimizers.adam optimizers.base "
     "optimizers.kin optimizers.scaled optimizers.sgd",
     "the machine": "kernels machine.threads machine.versions",
-    "what users give": "arguments examples.arrays examples.faults examples.frames examples.targets",
+    "what users give": "arguments examples.arrays examples.faults examples.frames examples.split "
+    "examples.targets",
     "what a network is, and where it lies": "architecture files.npz initialization layers layout",
-    "training": "training training.epochs training.history training.passes training.progress training.state "
-    "training.steps",
+    "training": "training training.epochs training.history training.passes training.progress training.record "
+    "training.state training.runs training.steps training.stopping training.table",
     "a network": "derivatives network scores structure",
     "the package": "__init__ benchmark datasets",
     "tables": "tabular tabular.choices tabular.examples tabular.forms tabular.inputs tabular.readers "

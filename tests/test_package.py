@@ -47,6 +47,7 @@ def test_exported_names():
         "Adagrad",
         "Adam",
         "AdamW",
+        "EarlyStopping",
         "Epoch",
         "Gradient",
         "History",

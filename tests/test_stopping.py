@@ -11,7 +11,7 @@ import pytest
 
 import cbp
 from cbp import kernels
-from cbp.training import epochs, passes
+from cbp.training import passes, runs
 
 # Seconds until Ctrl-C is heard. Vectors of two registers, which only tests build, take several times as long.
 SOON = 0.5 if kernels.isa() == "wide" else 0.2
@@ -292,7 +292,7 @@ def test_ctrl_c_keeps_the_steps_made_so_far(monkeypatch):
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(passes, "FIRST_BUDGET", 1e5)
-    monkeypatch.setattr(epochs.Progress, "advance", advance)
+    monkeypatch.setattr(runs.Progress, "advance", advance)
     net, twin = make(), make()
     options = {"batch_size": 16, "shuffle": False, "optimizer": cbp.Adam()}
     with pytest.raises(KeyboardInterrupt):

@@ -35,7 +35,8 @@ def by_hand(net):
 def fit_by_hand(net, X, Y, *, epochs, batch_size, optimizer, sample_weight=None):
     """What `fit(…, shuffle=False)` is to do: the parameters, and each epoch's loss."""
     run, how = by_hand(net), (batch_size, optimizer.kernel, optimizer.rule())
-    losses = [run.epoch(X, Y, *how, sample_weight=sample_weight) for _ in range(epochs)]
+    whole = len(X) if sample_weight is None else np.sum(sample_weight)
+    losses = [run.epoch(X, Y, *how, sample_weight=sample_weight, whole=whole) for _ in range(epochs)]
     return run.parameters, losses
 
 
@@ -197,12 +198,13 @@ def test_partial_fits_are_the_epochs_of_a_fit(optimizer, dtype):
     net, twin, late = (make(dtype=dtype, l2=0.1) for _ in range(3))
     options = {"batch_size": 16, "shuffle": False}
     net.fit(*data(), epochs=4, optimizer=optimizer, **options)
+    part = {**options, "n_examples": 50}
     for _ in range(4):
-        assert twin.partial_fit(*data(), optimizer=optimizer, **options) is twin
+        assert twin.partial_fit(*data(), optimizer=optimizer, **part) is twin
     np.testing.assert_array_equal(twin.parameters, net.parameters)
     late.fit(*data(), epochs=2, optimizer=optimizer, **options)  # leaves its state for what follows
-    late.partial_fit(*data(), **options)
-    late.partial_fit(*data(), optimizer=optimizer, **options)
+    late.partial_fit(*data(), **part)
+    late.partial_fit(*data(), optimizer=optimizer, **part)
     np.testing.assert_array_equal(late.parameters, net.parameters)
 
 
@@ -233,7 +235,7 @@ SCHEDULES = {
 
 def pass_by_hand(run, X, Y, optimizer):
     """One pass over the examples, by the reference."""
-    run.epoch(X, Y, 16, optimizer.kernel, optimizer.rule())
+    run.epoch(X, Y, 16, optimizer.kernel, optimizer.rule(), whole=len(X))
     if isinstance(optimizer, cbp.SGD) and optimizer.momentum == 0:
         for velocity, *_ in run.moments:
             velocity[:] = 0  # none is kept
@@ -250,10 +252,11 @@ def test_other_hyper_parameters_keep_the_state(optimizers, how):
             if how == "fit first" and i == 0 and run.t == 0:
                 net.fit(X, Y, epochs=1, batch_size=16, shuffle=False, optimizer=optimizer)
             else:
-                net.partial_fit(X, Y, batch_size=16, shuffle=False, optimizer=optimizer)
+                net.partial_fit(X, Y, batch_size=16, shuffle=False, optimizer=optimizer, n_examples=len(X))
             pass_by_hand(run, X, Y, optimizer)
     np.testing.assert_allclose(net.parameters, run.parameters, rtol=1e-9, atol=1e-12)
-    net.partial_fit(X, Y, batch_size=16, shuffle=False)  # None goes on with the last one
+    # None goes on with the last one.
+    net.partial_fit(X, Y, batch_size=16, shuffle=False, n_examples=len(X))
     pass_by_hand(run, X, Y, optimizers[-1])
     np.testing.assert_allclose(net.weights[0], run.weights[0], rtol=1e-9, atol=1e-12)
 
@@ -287,7 +290,7 @@ def test_l2_set_in_a_callback_holds_from_the_next_epoch(batch_size):
     for l2 in (0.3, 2.0, 0.0):
         twin.l2 = l2
         before = twin.parameters.copy()
-        twin.partial_fit(*data(), **options)
+        twin.partial_fit(*data(), **options, n_examples=50)
         if batch_size is None:
             after, twin.parameters = twin.parameters.copy(), before
             losses.append(twin.loss(*data()))

@@ -19,12 +19,19 @@ from cbp.training.history import Epoch, History
 if TYPE_CHECKING:
     from cbp.optimizers.kin import AdamW, Nadam
     from cbp.optimizers.scaled import Adagrad, RMSprop
+    from cbp.training.stopping import EarlyStopping
 
     __version__: str
 else:
     # Imported when first used: each of these dataclasses would add a twentieth to the time of `import cbp`,
     # and so would importlib.metadata.
-    _LATER = {"AdamW": "kin", "Nadam": "kin", "Adagrad": "scaled", "RMSprop": "scaled"}
+    _LATER = {
+        "AdamW": "optimizers.kin",
+        "Nadam": "optimizers.kin",
+        "Adagrad": "optimizers.scaled",
+        "RMSprop": "optimizers.scaled",
+        "EarlyStopping": "training.stopping",
+    }
 
     def __getattr__(name):
         if name == "__version__":
@@ -34,7 +41,7 @@ else:
         if name in _LATER:
             from importlib import import_module
 
-            return getattr(import_module(f"cbp.optimizers.{_LATER[name]}"), name)
+            return getattr(import_module(f"cbp.{_LATER[name]}"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__():
@@ -46,6 +53,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "EarlyStopping",
     "Epoch",
     "Gradient",
     "History",

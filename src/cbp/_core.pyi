@@ -66,7 +66,11 @@ class Pass:
         restorable: bool = False,
     ) -> Pass: ...
     def set_rule(
-        self, penalties: _Array | None = None, rates: _Array | None = None, **numbers: float
+        self,
+        penalties: _Array | None = None,
+        rates: _Array | None = None,
+        whole: float = 0.0,
+        **numbers: float,
     ) -> None: ...
     def update(self, D: _Array, rate: float, n_threads: int) -> None: ...
     def bind(

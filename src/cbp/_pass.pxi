@@ -70,11 +70,12 @@ cdef class Pass:
         if self.table != NULL:
             self.table.free_pass(self.state)
 
-    def set_rule(self, object penalties=None, object rates=None, **numbers):
+    def set_rule(self, object penalties=None, object rates=None, double whole=0, **numbers):
         """Set the penalties and the optimiser's hyper-parameters for the next steps; those not named are 0.
 
         penalties: float64, (2, n_layers), l1 and l2 for each layer of weights. rates: float64, the learning rate of
-        each step of a pass.
+        each step of a pass. whole: the weight of all examples whose J has the penalties, of which each minibatch has
+        its part; 0: each minibatch has a J of its own.
         """
         cdef dict rule = NO_RULE.copy()
         rule.update(numbers)
@@ -83,16 +84,16 @@ cdef class Pass:
         rule["optimizer"] = self.rule.optimizer
         self.rule = rule
         self.rates = Array(rates, sizeof(double))
-        self._set_penalties(penalties)
+        self._set_penalties(penalties, whole)
 
-    cdef int _set_penalties(self, object penalties) except -1:
+    cdef int _set_penalties(self, object penalties, double whole) except -1:
         """Set l1 and l2 of each layer of weights, float64, (2, n_layers); None sets both to 0."""
         cdef Py_ssize_t n = self.engine.n_layers
         cdef Array found = Array(penalties, sizeof(double))
         if found.at == NULL:
             found = Array(zeros(2 * n), sizeof(double))
         found.expect(2 * n)
-        self.table.set_penalties(self.state, <const double*> found.at, <const double*> found.at + n)
+        self.table.set_penalties(self.state, <const double*> found.at, <const double*> found.at + n, whole)
         return 0
 
     def bind(self, object X, object Y, object labels, object weights, object order, Py_ssize_t m, *,
@@ -207,7 +208,7 @@ cdef class Pass:
             memset(&self.cursor, 0, sizeof(self.cursor))
             self.data.X, self.data.Y, self.data.m, self.data.available = x.buf, y.buf, self.batch, self.batch
             self.data.check = True
-            self._set_penalties(penalties)
+            self._set_penalties(penalties, 0)
             with nogil:
                 self.table.pack(self.state, engine.parameters.at, False, 1)
                 while self.cursor.fault.kind == t.NONE and self.cursor.first < self.batch:

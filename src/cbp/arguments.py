@@ -1,5 +1,6 @@
 """Checks of arguments other than example arrays. Most return the checked value, converted."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from cbp.functions import (
     named,
 )
 from cbp.optimizers.base import Optimizer
-from cbp.scalars import count, non_negative
+from cbp.scalars import count, non_negative, real
 
 # What to use instead of a method that needs classes, where the outputs are numbers.
 INSTEAD = {
@@ -118,6 +119,18 @@ def optimizer(value: Any, dtype: np.dtype[Any]) -> Optimizer | None:
         )
     value.check_precision(dtype)
     return value
+
+
+def l2_per(value: Any) -> str:
+    """Return "training_set" or "batch"."""
+    if value not in ("training_set", "batch"):
+        raise ValueError(f"l2_per must be 'training_set' or 'batch', got {short(value)}")
+    return str(value)
+
+
+def seconds(value: Any) -> float:
+    """Return the most seconds of a training, infinity for None."""
+    return math.inf if value is None else real(value, "max_seconds", least=0, above=True)
 
 
 def callbacks(value: Any) -> tuple[Callable[..., object], ...]:

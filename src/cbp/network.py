@@ -9,7 +9,8 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike
 from cbp import _core, arguments, layout, scalars, scores
 from cbp.architecture import Architecture
 from cbp.derivatives import Gradient, relative_difference
-from cbp.examples import arrays, frames
+from cbp.examples import arrays, frames, split
 from cbp.examples.arrays import Examples
 from cbp.examples.conversion import Array, convert, numeric
 from cbp.examples.faults import refusal
@@ -29,10 +30,14 @@ from cbp.optimizers.base import Optimizer, OptimizerState
 from cbp.rng import generator, spawn
 from cbp.structure import Structure
 from cbp.training import passes
-from cbp.training.epochs import Training, train
+from cbp.training.epochs import Training
 from cbp.training.history import Epoch, History
+from cbp.training.runs import train
 from cbp.training.state import TrainingState
 from cbp.training.steps import Steps
+
+if TYPE_CHECKING:
+    from cbp.training.stopping import EarlyStopping
 
 # The largest sizes for which loss and gradient take the short way, `_at_once`. It keeps its workspace, which
 # is small for these sizes.
@@ -67,9 +72,10 @@ class Network(Structure):
         cross_entropy for sigmoid and softmax, poisson for exp, else squared_error.
     l2, l1 : float or sequence of float, default 0.0
         λ of the penalties λ/(2m) Σ W² and λ/m Σ |W|, one for all layers of weights or one for each, at least
-        0; biases are exempt. The derivative of |W| is taken to be the sign of W, and 0 for 0 (a subgradient).
-        In a minibatch step m is the size of the minibatch, so that a λ weighs more the smaller the batches
-        are. A λ above 0 must not become 0 or infinite in `dtype`.
+        0; biases are exempt. m is the number of training examples, or the sum of their weights, whatever the
+        size of the minibatches. The derivative of |W| is taken to be the sign of W, and 0 for 0 (a
+        subgradient). A λ above 0 must not become 0 or infinite in `dtype`. Notes tell which λ means what
+        other libraries call weight decay.
     bias : bool, default True
         Whether layers have biases b(l). Without them `biases` is empty, and `parameters` holds weights
         alone.
@@ -96,6 +102,20 @@ class Network(Structure):
     Initial weights are uniform: before sigmoid, tanh, identity, exp and softmax in ±√(6 / (s(l) + s(l+1)))
     (Glorot and Bengio, 2010), before selu in ±√(3 / s(l)) (LeCun et al., 1998), else in ±√(6 / s(l)) (He et
     al., 2015); biases start at 0. They are drawn in double precision, layer by layer.
+
+    The penalty of others as `l2`, for m training examples:
+
+    =====================================  ==================================================
+    in the cost                            `l2`
+    =====================================  ==================================================
+    Ng: λ/(2m) Σ W²                        λ
+    Nielsen: λ/(2n) Σ w², n = m            λ
+    scikit-learn: α/(2 batch) Σ W²         α m / batch; or α and ``fit(l2_per="batch")``
+    Keras: ``regularizers.l2(c)``, c Σ W²  2 m c
+    PyTorch: ``SGD(weight_decay=w)``       w m (PyTorch decays biases too)
+    =====================================  ==================================================
+
+    The weight decay of `AdamW` is no part of the cost: it is that of PyTorch's AdamW as it is.
 
     One thread may train a network while others read it. Results, and `parameters`, are those of the last
     epoch that has ended; while an epoch's end replaces them, they may be a mixture of two. Copies, pickles,
@@ -421,6 +441,10 @@ class Network(Structure):
         shuffle: bool = True,
         sample_weight: ArrayLike | None = None,
         validation_data: tuple[ArrayLike, ...] | None = None,
+        validation_fraction: float | None = None,
+        early_stopping: EarlyStopping | bool = False,
+        max_seconds: float | None = None,
+        l2_per: str = "training_set",
         callbacks: Iterable[Callable[[Epoch], object]] = (),
         progress: bool | None = None,
     ) -> History:
@@ -455,6 +479,20 @@ class Network(Structure):
         validation_data : (X, Y) or (X, Y, sample_weight), optional
             What to compute `Epoch.validation_loss` on after each epoch: the loss without the penalty. A data
             frame must have the names of the one that is trained on, in any order.
+        validation_fraction : float, optional
+            Share of the examples, above 0 and below 1, to set aside instead, to the nearest whole number of
+            rows: they are chosen by `rng`, and of each class the same share. `History.validation_rows` names
+            them. The others are copied.
+        early_stopping : EarlyStopping or bool, default False
+            Whether to stop when the validation loss does not improve any more, and go back to the best
+            epoch's parameters. True is ``cbp.EarlyStopping()``.
+        max_seconds : float, optional
+            Training stops at the first step after so many seconds, within an epoch, too. An incomplete epoch
+            is not recorded; the parameters are those after the last step.
+        l2_per : {"training_set", "batch"}, default "training_set"
+            What m is in the penalties of a minibatch step, λ/(2m) Σ W² and λ/m Σ |W|. "training_set": all
+            training examples, so that `fit` minimises the J of `loss`. "batch": the minibatch's examples, as
+            in scikit-learn: λ then weighs more the smaller the minibatches are.
         callbacks : iterable of callables
             Each is called after an epoch, with its `Epoch`. Training stops when one returns True, and goes on
             after False or None. Anything else is a TypeError; the epoch is in the history by then.
@@ -464,8 +502,8 @@ class Network(Structure):
         Returns
         -------
         History
-            It has an `Epoch` for each epoch: loss, validation loss, seconds, examples a second. It is also
-            `net.history`.
+            It has an `Epoch` for each epoch: loss, validation loss, seconds, examples a second; `stopped` is
+            why training ended, and `best` the best epoch. It is also `net.history`.
 
         Raises
         ------
@@ -485,13 +523,28 @@ class Network(Structure):
         columns = frames.adopted(X, self._feature_names, "X")
         examples = self._examples(X, Y, sample_weight, columns)
         epochs = scalars.count(epochs, "epochs", least=0)
-        validate = self._validation(validation_data, columns)
-        if validate is not None:
+        aside, rows = self._validation_examples(validation_data, columns), None
+        if validation_fraction is not None:
+            if aside is not None:
+                raise ValueError("give validation_data or validation_fraction, not both")
+            examples, aside, rows = split.divide(examples, validation_fraction, self._shuffler)
+        watch = None
+        if early_stopping is not False and early_stopping is not None:
+            from cbp.training.stopping import (
+                watch_of,  # a dataclass, which `import cbp` would take longer for
+            )
+
+            watch = watch_of(early_stopping, validated=aside is not None)
+        limit = arguments.seconds(max_seconds)
+        validate = None
+        if aside is not None:
+            validate = partial(self._data_loss, aside)
             validate()  # a fault in the data is found before the training, not after its first epoch
         called = arguments.callbacks(callbacks)
         wanted = arguments.optimizer(optimizer, self._dtype)
-        with self._training(examples, wanted, batch_size, shuffle, going_on=False) as trainer:
-            history = self.history = History()
+        whole = examples.weight if arguments.l2_per(l2_per) == "training_set" else 0.0
+        with self._training(examples, wanted, batch_size, shuffle, going_on=False, whole=whole) as trainer:
+            history = self.history = History(validation_rows=rows)
             train(
                 trainer,
                 epochs,
@@ -499,6 +552,8 @@ class Network(Structure):
                 validate=validate,
                 callbacks=called,
                 progress=progress,
+                watch=watch,
+                max_seconds=limit,
             )
         return history
 
@@ -511,18 +566,25 @@ class Network(Structure):
         optimizer: Optimizer | None = None,
         batch_size: int | None = 32,
         shuffle: bool = True,
+        n_examples: float | None = None,
     ) -> Network:
         """Train for one pass over the examples, going on with the optimiser's state.
 
-        The arguments are as for `fit`. The state is that of the last `fit` or `partial_fit`. An optimizer of
-        the same class goes on with it, whatever its numbers are, so that each call may have a learning rate
-        of its own. (A velocity starts at 0 when SGD's momentum rises from 0, and is forgotten when the
-        momentum falls to 0.) An optimizer of another class starts with a fresh state. None goes on with the
-        last optimizer, or starts ``cbp.Adam()`` if there is none. To start afresh with the same class, call
-        `fit` with ``epochs=0`` first.
+        The other arguments are as for `fit`. The state is that of the last `fit` or `partial_fit`. An
+        optimizer of the same class goes on with it, whatever its numbers are, so that each call may have a
+        learning rate of its own. (A velocity starts at 0 when SGD's momentum rises from 0, and is forgotten
+        when the momentum falls to 0.) An optimizer of another class starts with a fresh state. None goes on
+        with the last optimizer, or starts ``cbp.Adam()`` if there is none. To start afresh with the same
+        class, call `fit` with ``epochs=0`` first.
 
         `feature_names` stay, and a data frame must have them, in any order. If there are none yet, the names
         of the data frame are kept.
+
+        Parameters
+        ----------
+        n_examples : float, optional
+            m of the penalties λ/(2m) Σ W² and λ/m Σ |W|: of how many examples these are a part, or the sum of
+            the weights of all. Default: in each step those of the minibatch.
 
         Returns
         -------
@@ -546,7 +608,8 @@ class Network(Structure):
         columns = self._feature_names or frames.names_of(X, "X")
         examples = self._examples(X, Y, sample_weight, columns)
         wanted = arguments.optimizer(optimizer, self._dtype)
-        with self._training(examples, wanted, batch_size, shuffle, going_on=True) as trainer:
+        whole = 0.0 if n_examples is None else scalars.real(n_examples, "n_examples", least=0, above=True)
+        with self._training(examples, wanted, batch_size, shuffle, going_on=True, whole=whole) as trainer:
             trainer.epoch(1, lambda n: None)
         return self
 
@@ -566,6 +629,7 @@ class Network(Structure):
         shuffle: bool,
         *,
         going_on: bool,
+        whole: float = 0.0,
         state: TrainingState | None = None,
     ) -> Iterator[Training]:
         """Enter a training, of which a network can be in one at a time: fresh, going on, or from `state`.
@@ -590,6 +654,7 @@ class Network(Structure):
                 keep=self._set_state,
                 shuffler=self._shuffler if shuffle else None,
                 restorable=going_on,
+                whole=whole,
             )
             try:
                 yield trainer
@@ -603,16 +668,19 @@ class Network(Structure):
     def _set_state(self, state: OptimizerState | Steps | None) -> None:
         self._state = state
 
-    def _validation(
+    def _validation_examples(
         self, data: tuple[ArrayLike, ...] | None, columns: frames.Names | None
-    ) -> Callable[[], float] | None:
-        """Return the function that computes the loss of validation_data, without the penalty."""
+    ) -> Examples | None:
+        """Check and convert validation_data."""
         if data is None:
             return None
         X, Y, sample_weight = arguments.validation_data(data)
         names = ("X of validation_data", "Y of validation_data", "sample_weight of validation_data")
-        examples = self._examples(X, Y, sample_weight, columns, names)
-        return lambda: passes.loss(self._engine, examples, self._thread_count(), None)
+        return self._examples(X, Y, sample_weight, columns, names)
+
+    def _data_loss(self, examples: Examples) -> float:
+        """Compute the loss of examples, without the penalty."""
+        return passes.loss(self._engine, examples, self._thread_count(), None)
 
     def _examples(
         self,

@@ -5,7 +5,9 @@ part while training (`Examples.part`); anything else is converted once. The kern
 while they read the data; `Examples.refusal` makes the error for what they have found.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -104,6 +106,8 @@ class Examples:
         What the loss asks of Y.
     feature_names : tuple of str, or None
         The names of the columns of X, in their order.
+    numbers : array, (m,), or None
+        The rows of given_X and given_Y that these are, where they are only some.
     """
 
     X: Array
@@ -117,11 +121,17 @@ class Examples:
     name_Y: str
     limits: Limits
     feature_names: Names | None
+    numbers: NDArray[Any] | None = None
 
     @property
     def m(self) -> int:
         """The number of examples."""
         return len(self.X)
+
+    @property
+    def weight(self) -> float:
+        """The sum of the weights, each of which is 1 where there are none."""
+        return float(self.m) if self.weights is None else float(self.weights.sum(dtype=np.float64))
 
     @property
     def X_by_parts(self) -> bool:
@@ -133,6 +143,17 @@ class Examples:
         """Whether Y must be converted part by part."""
         return self.Y is not None and not is_ready(self.Y, self.dtype)
 
+    def take(self, numbers: NDArray[Any]) -> Examples:
+        """Return some of the examples, copied. Messages name them by their numbers here."""
+        return replace(
+            self,
+            X=self.X[numbers],
+            Y=None if self.Y is None else self.Y[numbers],
+            labels=None if self.labels is None else self.labels[numbers],
+            weights=None if self.weights is None else self.weights[numbers],
+            numbers=numbers,
+        )
+
     def part(self, array: Array, chosen: Any) -> Array:
         """Return some rows of a memory-mapped array, converted for the kernels."""
         return convert(array[chosen], self.dtype)
@@ -142,6 +163,7 @@ class Examples:
         first = faults.first_fault(self.X, self.Y, row + 1, self.limits, self.dtype)
         # No fault is found if the caller's array has changed meanwhile. Then the kernel's finding counts.
         kind, row, column = first or (kind, row, column)
+        row = row if self.numbers is None else int(self.numbers[row])
         if kind.startswith("X"):
             name, given, columns = self.name_X, self.given_X, self.feature_names
         else:

@@ -122,7 +122,8 @@ cdef void finish_part(
     cdef real* D
     cdef double* penalties = run.penalties + layer.first_strip + j // (2 * LANES) * strips + part.start // STRIP
     cdef Py_ssize_t l = layer - run.plan.layers
-    cdef real l1 = <real> run.l1[l] if step.penalised else 0, l2 = <real> run.l2[l] if step.penalised else 0
+    cdef real l1 = <real> (run.l1[l] * step.part) if step.penalised else 0
+    cdef real l2 = <real> (run.l2[l] * step.part) if step.penalised else 0
     while j < part.right:
         width = panel_width(layer.n_out - j)
         D = Delta.at + p * Delta.panel + (part.start - Delta.first) * width

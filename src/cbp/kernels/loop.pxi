@@ -26,6 +26,18 @@ cdef inline double rate_of(const double* rates, const Cursor* cursor) noexcept n
     return rates[cursor.step] if rates != NULL else 0
 
 
+cdef inline double part_of(const Pass* run, double m) noexcept nogil:
+    """Return a minibatch's part of the penalties, where its examples weigh m."""
+    return m / run.whole if run.whole > 0 else 1
+
+
+cdef inline Step constants_of(const Pass* run, const Hyperparameters* rule, double rate, Cursor* cursor) noexcept nogil:
+    """Return the constants of the minibatch's update."""
+    cdef Step step = step_constants(rule, run.penalised, run.plan.bias, rate, cursor.m, cursor)
+    step.part = part_of(run, cursor.m)
+    return step
+
+
 cdef inline bint too_long(double waited, double started) noexcept nogil:
     """Whether a thread has waited so long since it started that other programs must be using the processors."""
     return waited > 1e-3 * MOST_WAITED_MS and waited > (seconds() - started) / 4
@@ -53,9 +65,9 @@ cdef inline void complete_batch(
     cdef Py_ssize_t i
     if cursor.m != 0:
         cursor.loss += cursor.batch_loss
-        if run.penalised:               # m times that of J: lambda / (2 m) sum W^2 + lambda_1 / m sum |W|
+        if run.penalised:               # its part of lambda / 2 sum W^2 + lambda_1 sum |W|
             for i in range(run.plan.n_strips):
-                cursor.loss += run.penalties[i]
+                cursor.loss += run.penalties[i] * part_of(run, cursor.m)
         cursor.weight += cursor.m
         cursor.updates += 1
     if run.mode == TRAIN and not isfinite(cursor.loss):
@@ -93,7 +105,7 @@ cdef void run_rounds(
             break
         if cursor.done == 0:
             cursor.m = weight_of(data, cursor.first, batch)
-        step = step_constants(rule, run.penalised, run.plan.bias, rate_of(rates, &cursor), cursor.m, &cursor)
+        step = constants_of(run, rule, rate_of(rates, &cursor), &cursor)
         make_restorable(run, &step, &cursor, me)
         # forward, output, recursion: z(l), a(l), the losses and delta(l); with partial sums also accumulation: Delta(l)
         examples_phase(run, data, &cursor, batch, me, team)
@@ -154,7 +166,7 @@ cdef void run_small(
             accumulate_tile(run, run.Delta, &tile, x, n_rows, ZERO, NULL, 0)
             if by_time or cursor.m != m or rates[cursor.step] != rate:
                 m, rate = cursor.m, rates[cursor.step]
-                step = step_constants(rule, run.penalised, run.plan.bias, rate, m, cursor)
+                step = constants_of(run, rule, rate, cursor)
             make_restorable(run, &step, cursor, 0)
             # gradient and update: D, the optimiser's step
             finish_all(run, &step)

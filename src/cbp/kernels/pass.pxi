@@ -106,11 +106,12 @@ cdef void read_gradient(
             D[i] *= inverse_m
 
 
-cdef void set_penalties(void* state, const double* l1, const double* l2) noexcept nogil:
-    """Set the penalties of each layer; one that rounds to 0 in this precision is ignored."""
+cdef void set_penalties(void* state, const double* l1, const double* l2, double whole) noexcept nogil:
+    """Set the penalties of each layer, and the weight of all examples; a penalty that rounds to 0 in this precision is
+    ignored."""
     cdef Pass* run = <Pass*> state
     cdef Py_ssize_t l
-    run.penalised = False
+    run.penalised, run.whole = False, whole
     for l in range(run.plan.n_layers):
         run.l1[l], run.l2[l] = l1[l], l2[l]
         run.penalised = run.penalised or <real> l1[l] != 0 or <real> l2[l] != 0

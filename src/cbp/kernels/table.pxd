@@ -268,8 +268,9 @@ ctypedef struct Table:
     void (*read_parameters)(void* state, void* parameters) noexcept nogil
     void (*read_moment)(void* state, int which, bint settled, void* moment) noexcept nogil
     void (*write_moment)(void* state, int which, const void* moment) noexcept nogil
-    # l1, l2: (n_layers,) each, the penalties of |W| and of W^2 / 2
-    void (*set_penalties)(void* state, const double* l1, const double* l2) noexcept nogil
+    # l1, l2: (n_layers,) each, the penalties of |W| and of W^2 / 2; whole: the weight of all examples whose J has them,
+    # or 0, where each minibatch has a J of its own
+    void (*set_penalties)(void* state, const double* l1, const double* l2, double whole) noexcept nogil
     void (*read_gradient)(void* state, void* gradient, const void* parameters, double weight) noexcept nogil
     # rates: the learning rate of each step of the pass; NULL unless the mode is TRAIN
     void (*advance)(void* state, const Data* data, const Hyperparameters* rule, const double* rates, Cursor* cursor,

@@ -66,7 +66,8 @@ cdef struct Step:                       # one update's constants, the bias corre
     bint nesterov
     bint centered
     bint by_part                        # weights and biases are updated differently
-    bint penalised                      # by the penalties of the pass
+    bint penalised                      # by the penalties of the pass …
+    double part                         # … of which a minibatch has this part
     real learning_rate
     real momentum
     real beta1
@@ -184,6 +185,7 @@ cdef struct Pass:
     double* l1                          # (n_layers,) penalties …
     double* l2                          # … of |W| and of W^2 / 2
     bint penalised                      # whether any is not 0
+    double whole                        # of all examples whose J they belong to, the weight; 0: a minibatch's own
     double* penalties                   # (n_strips,), of a strip of a panel
     Report* reports                     # (most_threads,)
     Barrier* barrier

@@ -290,7 +290,7 @@ cdef Step step_constants(
     step.epsilon = <real> rule.epsilon
     step.v_correction = step.gradient_rate = step.moment_rate = 1
     step.shrink = <real> (1 - rate * rule.weight_decay)
-    step.inverse_m = <real> (1 / m)
+    step.inverse_m, step.part = <real> (1 / m), 1
     step.back, step.infinite = 0, NULL
     if row.prepare != NULL:
         row.prepare(&step, rule, rate, cursor)

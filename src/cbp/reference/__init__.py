@@ -63,8 +63,11 @@ def gradient(
     l2: float | Sequence[float] = 0.0,
     l1: float | Sequence[float] = 0.0,
     sample_weight: ArrayLike | None = None,
+    whole: float | None = None,
 ) -> tuple[float, list[Array], list[Array], Array]:
     """Return the cost J, its gradients [D_W(1), …] and [D_b(1), …], and dJ/dX, by backpropagation.
+
+    ``whole``, if given, is the m of the penalties: the weight of all examples that these are a part of.
 
     Examples
     --------
@@ -86,7 +89,8 @@ def gradient(
     m = w.sum()
 
     zs, a = forward(weights, biases, activations, inputs)
-    ridge, lasso = (np.broadcast_to(value, len(weights)) for value in (l2, l1))
+    part = 1 if whole is None else m / whole
+    ridge, lasso = (np.broadcast_to(value, len(weights)) * part for value in (l2, l1))
     penalty = sum(
         r / 2 * (W**2).sum() + s * np.abs(W).sum() for r, s, W in zip(ridge, lasso, weights, strict=True)
     )
@@ -154,11 +158,12 @@ class Training:
         *,
         order: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        whole: float | None = None,
     ) -> float:
         """Take a step for each minibatch; return the weighted mean of J, computed before each step.
 
         A minibatch whose sample weights are all 0 is skipped. If ``batch_size`` is None, all examples are one
-        batch. ``order``, if given, is the order of the examples.
+        batch. ``order``, if given, is the order of the examples; ``whole`` is as for `gradient`.
         """
         X, Y = np.asarray(X), np.asarray(Y)
         w = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
@@ -173,6 +178,7 @@ class Training:
                 l2=self.l2,
                 l1=self.l1,
                 sample_weight=w[batch],
+                whole=whole,
             )
             total += J * float(w[batch].sum())
             self.t += 1

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from cbp.examples.split import set_aside
 from cbp.tabular.choices import Choices, Remarks, listed, named, single
 from cbp.tabular.forms import Form, pandas_module, recognise
 from cbp.tabular.inputs import Columns
@@ -196,15 +197,7 @@ def divided(
     held_out = max(1, round(count * fraction)) if fraction else 0
     if held_out >= count:
         raise ValueError(f"of {count} examples in all, {fraction:.0%} cannot be held out for the test")
-    rng = np.random.default_rng(choices.seed)
-    order = rng.permutation(count)
-    by_group = order[np.argsort(groups[order], kind="stable")]
-    # Rows at equal distances from a random start are held out: of each group its share, to within one row.
-    passed = np.floor((np.arange(count + 1) + rng.random()) * held_out / count)
-    chosen = by_group[np.diff(passed) > 0]
-    # The only row of a group is not held out, so that it can be learnt.
-    is_test = np.isin(order, chosen[np.bincount(groups)[groups[chosen]] > 1])
-    train, test = order[~is_test], order[is_test]
+    train, test = set_aside(groups, held_out, np.random.default_rng(choices.seed))
     if not isinstance(target, Classes):
         return train, test, fit_target(name, y[train], "regression", where)
     if few := [label for label, size in zip(target.labels, np.bincount(groups), strict=True) if size < 5]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 
 import numpy as np
 
@@ -19,12 +18,14 @@ from cbp import _core
 from cbp.examples.arrays import Examples
 from cbp.examples.conversion import Array
 from cbp.optimizers.base import Optimizer, OptimizerState
-from cbp.scalars import kind
 from cbp.training import passes
-from cbp.training.history import Epoch, History
-from cbp.training.progress import Progress
+from cbp.training.record import Epoch
 from cbp.training.state import Place, TrainingState
 from cbp.training.steps import Extent, Steps, at_rest
+
+
+class OutOfTime(Exception):
+    """Training has taken as long as it may."""
 
 
 class Training:
@@ -50,6 +51,8 @@ class Training:
     shuffler : Generator or None
     restorable : bool
         As in `Extent`.
+    whole : float
+        The weight of all examples that the penalties belong to; 0: each minibatch has penalties of its own.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Training:
         keep: Callable[[Steps], object],
         shuffler: np.random.Generator | None,
         restorable: bool,
+        whole: float,
     ) -> None:
         if shuffler is not None and examples.m > passes.MOST_SHUFFLED:
             raise ValueError(f"shuffle=True is for at most {passes.MOST_SHUFFLED} examples, got {examples.m}")
@@ -72,7 +76,7 @@ class Training:
         self.batch = examples.m if batch_size is None else min(batch_size, examples.m)
         self.bound = passes.part_rows(examples)
         self.settings, self.shuffler, self.restorable = settings, shuffler, restorable
-        self.keep = keep
+        self.keep, self.whole = keep, whole
         self.penalties, self.n_threads, self.lock = settings()
         self.order = np.arange(examples.m, dtype=np.uint32) if shuffler is not None else None
         self.epochs_before = 0  # epochs that the saved training had completed
@@ -102,7 +106,7 @@ class Training:
             self.penalties, self.n_threads, self.lock = self.settings()
             self.steps = self.steps_from(self.steps)
         run, n_threads = self.steps.run, self.n_threads
-        self.steps.set_rule(self.optimizer, self.penalties, -(-self.examples.m // self.batch))
+        self.steps.set_rule(self.optimizer, self.penalties, -(-self.examples.m // self.batch), self.whole)
         try:
             self.begin()
             self.budget = passes.run_through(
@@ -116,7 +120,7 @@ class Training:
             )
             if not self.settle():
                 raise FloatingPointError(f"the parameters are no longer finite at step {run.step}")
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, OutOfTime):
             self.failed = not self.settle()
             raise
         except FloatingPointError as error:
@@ -154,6 +158,12 @@ class Training:
                 self.keep(self.settled())
         self.under_way = False
         return finite
+
+    def restore(self, parameters: Array) -> None:
+        """Give the network the parameters of an earlier epoch."""
+        with self.lock:
+            self.parameters[:] = parameters
+            self.engine.note_write()
 
     def state(self) -> TrainingState | None:
         """Return all that the training depends on; None inside a minibatch, and after a failure.
@@ -230,38 +240,3 @@ def remedy(optimizer: Optimizer, penalties: Array) -> str:
     tries = {"a learning_rate": float(optimizer.learning_rate), "an l2": l2, "an l1": l1}
     smaller = [f"{name} below {value:g}, " for name, value in tries.items() if value > 0]
     return f"try {''.join(smaller)}{'or ' if smaller else ''}X and Y scaled to a range of about 1"
-
-
-def wants_to_stop(answer: object, number: int) -> bool:
-    """Return whether a callback's answer ends the training; refuse one that is neither a bool nor None."""
-    if answer is not None and not isinstance(answer, (bool, np.bool_)):
-        raise TypeError(
-            f"callbacks[{number}] must return True to stop the training, False or None to go on with it, "
-            f"got {kind(answer)}"
-        )
-    return bool(answer)
-
-
-def train(
-    training: Training,
-    epochs: int,
-    history: History,
-    *,
-    validate: Callable[[], float] | None,
-    callbacks: Iterable[Callable[[Epoch], object]],
-    progress: bool | None,
-) -> None:
-    """Train for some epochs, each recorded in the history, or until a callback returns True."""
-    bar = Progress(progress, epochs=epochs, examples=training.examples.m)
-    with bar:
-        for number in range(1, epochs + 1):
-            epoch = training.epoch(number, bar.advance)
-            try:
-                if validate is not None:
-                    epoch = replace(epoch, validation_loss=validate())
-            finally:  # the epoch counts, even if Ctrl-C cuts its validation short
-                history.append(epoch)
-            bar.finish_epoch(epoch)
-            # A list, so that every callback is called, even after one has returned True.
-            if any([wants_to_stop(callback(epoch), i) for i, callback in enumerate(callbacks)]):  # noqa: C419
-                break

@@ -7,53 +7,22 @@ import io
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, overload
 
-from cbp.figures import first_to_last, format_losses, format_seconds, spans_decades
+from cbp.figures import first_to_last, spans_decades
 from cbp.files.whole import write_whole
+from cbp.training.record import Epoch
+from cbp.training.table import ROWS_SHOWN, any_validated, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from cbp.examples.conversion import Array
+
 __all__ = ["Epoch", "History"]
 
-# A longer history prints its first and last rows only: together with the header and the row of dots they
-# fit an ordinary terminal.
-ROWS_SHOWN = 25
-ROWS_AT_EACH_END = 10
-
 CSV_HEADER = ("epoch", "loss", "validation_loss", "seconds", "examples_per_second")
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one pass over the training data did.
-
-    Parameters
-    ----------
-    number : int
-        Counted from 1 within one call of ``fit``.
-    loss : float
-        Mean over the examples of the minibatch cost J before each update, the λ term included.
-    validation_loss : float or None
-        Mean loss on the validation data after the epoch, without the λ term; None where there was none.
-    seconds : float
-        Time that the epoch took.
-    examples_per_second : float
-        Training examples divided by ``seconds``.
-
-    Examples
-    --------
-    >>> Epoch(number=1, loss=0.5, validation_loss=None, seconds=0.25, examples_per_second=4000.0)
-    Epoch(number=1, loss=0.5, validation_loss=None, seconds=0.25, examples_per_second=4000.0)
-    """
-
-    number: int
-    loss: float
-    validation_loss: float | None
-    seconds: float
-    examples_per_second: float
 
 
 class History(Sequence[Epoch]):
@@ -63,6 +32,8 @@ class History(Sequence[Epoch]):
     ----------
     epochs : iterable of Epoch, default ()
         The epochs to start with.
+    validation_rows : ndarray of int64, optional
+        The rows that were set aside.
 
     Examples
     --------
@@ -87,13 +58,48 @@ class History(Sequence[Epoch]):
     does not grow.
     """
 
-    def __init__(self, epochs: Iterable[Epoch] = ()) -> None:
+    def __init__(self, epochs: Iterable[Epoch] = (), *, validation_rows: Array | None = None) -> None:
         self._epochs = list(epochs)
+        self._stopped: str | None = None
+        self._best: Epoch | None = None
+        self._validation_rows = validation_rows
+
+    @property
+    def stopped(self) -> str | None:
+        """Why training ended, or None while it goes on.
+
+        "epochs" (it had all of them), "patience" (early stopping), "callback", "max_seconds", "interrupted"
+        (by Ctrl-C), "not_finite" (a FloatingPointError), or "error" (any other).
+        """
+        return self._stopped
+
+    @property
+    def best(self) -> Epoch | None:
+        """The best epoch: by early stopping, or else that of the least validation loss, else loss."""
+        if self._best is not None:
+            return self._best
+        epochs = self._complete()
+        validated = [epoch for epoch in epochs if epoch.validation_loss is not None]
+
+        def loss(epoch: Epoch) -> float:
+            found = epoch.loss if epoch.validation_loss is None else epoch.validation_loss
+            return math.inf if math.isnan(found) else found
+
+        return min(validated or epochs, key=loss, default=None)
+
+    @property
+    def validation_rows(self) -> Array | None:
+        """The rows that ``validation_fraction`` of `fit` has set aside, in order; else None."""
+        return self._validation_rows
 
     def append(self, epoch: Epoch) -> None:
         """Add the record of one more epoch at the end."""
-        # No other change is ever made to a history. Other threads see it completely or not at all.
+        # No other change is made to the epochs. Other threads see it completely or not at all.
         self._epochs.append(epoch)
+
+    def end(self, stopped: str, best: Epoch | None = None) -> None:
+        """Note why training has ended, and which epoch early stopping found best."""
+        self._stopped, self._best = stopped, best
 
     def _complete(self) -> tuple[Epoch, ...]:
         """Return the epochs so far. A method calls this once, since more may be added while it runs."""
@@ -155,6 +161,8 @@ class History(Sequence[Epoch]):
                 facts.append("validation loss " + first_to_last(validated))
             seconds = math.fsum(epoch.seconds for epoch in epochs)
             facts.append(f"{seconds:.3g} s" if seconds < 1000 else f"{seconds:,.0f} s")
+        if self._stopped in ("patience", "max_seconds"):
+            facts.append(f"stopped by {self._stopped}")
         return f"History({', '.join(facts)})"
 
     def __str__(self) -> str:
@@ -245,28 +253,3 @@ class History(Sequence[Epoch]):
         writer.writerow(CSV_HEADER)
         writer.writerows(astuple(epoch) for epoch in self)
         write_whole(path, text.getvalue().encode())
-
-
-def any_validated(epochs: Iterable[Epoch]) -> bool:
-    """Return whether any epoch has a validation loss."""
-    return any(epoch.validation_loss is not None for epoch in epochs)
-
-
-def table(epochs: Sequence[Epoch]) -> list[list[str]]:
-    """Return the header and the rows to show, as text."""
-    shortened = len(epochs) > ROWS_SHOWN
-    shown = [*epochs[:ROWS_AT_EACH_END], *epochs[-ROWS_AT_EACH_END:]] if shortened else epochs
-
-    columns = [
-        ["epoch", *(str(epoch.number) for epoch in shown)],
-        ["loss", *format_losses([epoch.loss for epoch in shown])],
-    ]
-    if any_validated(epochs):
-        columns.append(["validation loss", *format_losses([epoch.validation_loss for epoch in shown])])
-    columns.append(["seconds", *format_seconds([epoch.seconds for epoch in shown])])
-    columns.append(["examples/s", *(f"{epoch.examples_per_second:,.0f}" for epoch in shown)])
-
-    rows = [list(row) for row in zip(*columns, strict=True)]
-    if shortened:
-        rows.insert(1 + ROWS_AT_EACH_END, ["..."] * len(columns))
-    return rows

@@ -55,7 +55,8 @@ class Steps:
         self._n_parameters, self._dtype = engine.n_parameters, dtype
         self._process = forks.depth
         self._rates = np.empty(0)
-        self._rule: tuple[Optimizer, Array | None, int] | None = None  # the last that `set_rule` was given
+        # The last that `set_rule` was given.
+        self._rule: tuple[Optimizer, Array | None, int, float] | None = None
         self.run = _core.Pass(
             engine,
             _core.MODES["train"],
@@ -70,18 +71,24 @@ class Steps:
             state.updates, [state.moments.get(name, self._zeros()) for name in optimizer.moments]
         )
 
-    def set_rule(self, optimizer: Optimizer, penalties: Array | None, n_steps: int) -> None:
-        """Set hyper-parameters, penalties and the learning rate of each step, for a pass of n_steps steps."""
+    def set_rule(
+        self, optimizer: Optimizer, penalties: Array | None, n_steps: int, whole: float = 0.0
+    ) -> None:
+        """Set hyper-parameters, penalties and the learning rate of each step, for a pass of n_steps steps.
+
+        `whole` is the weight of all examples that the penalties belong to, or 0, as in `Pass.set_rule`.
+        """
         last = self._rule
-        if last is not None and last[0] is optimizer and last[1] is penalties and last[2] == n_steps:
+        sizes = n_steps, whole
+        if last is not None and last[0] is optimizer and last[1] is penalties and last[2:] == sizes:
             return
-        self._rule = optimizer, penalties, n_steps
+        self._rule = optimizer, penalties, n_steps, whole
         rule = optimizer.rule()
         rate = rule.pop("learning_rate")
         if len(self._rates) < n_steps or self._rates[0] != rate:
             self._rates = np.empty(n_steps)
             self._rates.fill(rate)
-        self.run.set_rule(penalties, self._rates, **rule)
+        self.run.set_rule(penalties, self._rates, whole, **rule)
 
     def serves(self, optimizer: Optimizer, extent: Extent) -> bool:
         """Return whether an epoch may use this pass, and gives the same bits as with a new one."""

@@ -1,0 +1,64 @@
+"""Examples that are set aside: which rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cbp import scalars
+from cbp.examples.arrays import Examples
+from cbp.rng import spawn
+
+Numbers = NDArray[np.integer[Any]]
+
+
+def set_aside(groups: Numbers, n_aside: int, rng: np.random.Generator) -> tuple[Numbers, Numbers]:
+    """Return the numbers of the rows that stay, and of n_aside rows that are set aside, both in random order.
+
+    Of each group, (m,) numbers from 0 on, its share is set aside, to within one row, and never its only row.
+    """
+    m = len(groups)
+    order = rng.permutation(m)
+    by_group = order[np.argsort(groups[order], kind="stable")]
+    # Rows at equal distances from a random start are set aside.
+    passed = np.floor((np.arange(m + 1) + rng.random()) * n_aside / m)
+    chosen = by_group[np.diff(passed) > 0]
+    # The only row of a group stays, so that it can be learnt.
+    is_aside = np.isin(order, chosen[np.bincount(groups)[groups[chosen]] > 1])
+    return order[~is_aside], order[is_aside]
+
+
+def classes_of(examples: Examples) -> Numbers:
+    """Return the class of each example: its label, or a single target that is 0 or 1; else 0 for all."""
+    if examples.labels is not None:
+        return examples.labels
+    Y = examples.Y
+    if Y is not None and Y.shape[1] == 1 and ((Y == 0) | (Y == 1)).all():
+        return np.asarray(Y[:, 0], np.int64)
+    return np.zeros(examples.m, np.int64)
+
+
+def divide(examples: Examples, fraction: Any, rng: np.random.Generator) -> tuple[Examples, Examples, Numbers]:
+    """Return the examples to train on, those to validate on, and the rows of these, by a child of `rng`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the fraction is not a number above 0 and below 1, or leaves nothing to train on.
+    """
+    share = scalars.real(fraction, "validation_fraction", least=0, below=1, above=True)
+    n_aside = max(1, round(share * examples.m))
+    if n_aside >= examples.m:
+        raise ValueError(
+            f"validation_fraction must leave examples to train on, got {share:g} of {examples.m}, "
+            f"which sets {n_aside} aside"
+        )
+    _, aside = set_aside(classes_of(examples), n_aside, spawn(rng))
+    if len(aside) == 0:
+        raise ValueError("validation_fraction needs a class with two examples, every class has one")
+    is_aside = np.zeros(examples.m, bool)
+    is_aside[aside] = True
+    rows = np.flatnonzero(is_aside)
+    return examples.take(np.flatnonzero(~is_aside)), examples.take(rows), rows

@@ -1,0 +1,41 @@
+"""The table that a history prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from cbp.figures import format_losses, format_seconds
+
+if TYPE_CHECKING:
+    from cbp.training.record import Epoch
+
+# A longer history prints its first and last rows only: together with the header and the row of dots they
+# fit an ordinary terminal.
+ROWS_SHOWN = 25
+ROWS_AT_EACH_END = 10
+
+
+def any_validated(epochs: Iterable[Epoch]) -> bool:
+    """Return whether any epoch has a validation loss."""
+    return any(epoch.validation_loss is not None for epoch in epochs)
+
+
+def table(epochs: Sequence[Epoch]) -> list[list[str]]:
+    """Return the header and the rows to show, as text."""
+    shortened = len(epochs) > ROWS_SHOWN
+    shown = [*epochs[:ROWS_AT_EACH_END], *epochs[-ROWS_AT_EACH_END:]] if shortened else epochs
+
+    columns = [
+        ["epoch", *(str(epoch.number) for epoch in shown)],
+        ["loss", *format_losses([epoch.loss for epoch in shown])],
+    ]
+    if any_validated(epochs):
+        columns.append(["validation loss", *format_losses([epoch.validation_loss for epoch in shown])])
+    columns.append(["seconds", *format_seconds([epoch.seconds for epoch in shown])])
+    columns.append(["examples/s", *(f"{epoch.examples_per_second:,.0f}" for epoch in shown)])
+
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    if shortened:
+        rows.insert(1 + ROWS_AT_EACH_END, ["..."] * len(columns))
+    return rows

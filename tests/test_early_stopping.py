@@ -1,0 +1,263 @@
+"""The promise: training stops when it should, says why, and leaves the best parameters."""
+
+import _thread
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import cbp
+from cbp.training.history import Epoch, History
+from cbp.training.stopping import Watch
+
+
+def data(m=120, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(m, 3))
+    return X, (X @ rng.normal(size=(3, 4)) + rng.normal(size=(m, 4))).argmax(axis=1)
+
+
+def make(**options):
+    return cbp.Network([3, 30, 4], **{"hidden": "tanh", "rng": 1, "dtype": "float64", **options})
+
+
+def watched(values, rule, monitor="validation_loss"):
+    """What a watch makes of epochs with these values: where it stops, and the parameters it keeps."""
+    watch = Watch(rule)
+    for number, value in enumerate(values, 1):
+        watch.see(Epoch(number, value, value, 0.1, 1.0), np.array([number]))
+        if watch.patience_is_over:
+            break
+    return (
+        number,
+        watch.best and watch.best.number,
+        None if watch.parameters is None else int(watch.parameters[0]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "values", "expected"),
+    [
+        ({"patience": 2}, [3, 2, 2.5, 2.6, 1], (4, 2, 2)),
+        ({"patience": 1}, [3, 3, 1], (2, 1, 1)),  # an equal value is no improvement
+        ({"patience": 3}, [3, 2, 1], (3, 3, 3)),
+        ({"patience": 2, "min_delta": 0.5}, [3, 2.6, 2.2, 2.1, 0], (5, 5, 5)),
+        ({"patience": 2, "min_delta": 1}, [3, 2.6, 2.2, 0], (3, 1, 1)),
+        ({"patience": 2, "mode": "max"}, [1, 2, 1.5, 1.7, 3], (4, 2, 2)),
+        ({"patience": 2, "warm_up": 2}, [0, 0, 3, 2, 4, 5, 1], (6, 4, 4)),
+        ({"patience": 2}, [np.nan, 2, np.nan, np.inf, 1], (4, 2, 2)),
+        ({"patience": 2}, [np.nan, np.nan, 1], (2, None, None)),
+        ({"patience": 2, "restore_best": False}, [3, 2, 2.5, 2.6, 1], (4, 2, None)),
+        ({"patience": 2, "monitor": "loss"}, [3, 2, 2.5, 2.6, 1], (4, 2, 2)),
+    ],
+)
+def test_the_rule(options, values, expected):
+    assert watched(values, cbp.EarlyStopping(**options)) == expected
+
+
+def test_fit_stops_and_goes_back_to_the_best_epoch():
+    X, Y = data()
+    net, seen = make(), []
+    history = net.fit(
+        X, Y, epochs=500, optimizer=cbp.Adam(0.05), validation_data=data(60, 1), early_stopping=True,
+        callbacks=[lambda epoch: seen.append(net.parameters.copy())],
+    )  # fmt: skip
+    assert history.stopped == "patience"
+    assert history.best == min(history, key=lambda epoch: epoch.validation_loss)
+    assert len(history) == history.best.number + 10
+    np.testing.assert_array_equal(net.parameters, seen[history.best.number - 1])
+    assert "stopped by patience" in repr(history)
+    for twin in (copy.copy(history), pickle.loads(pickle.dumps(history))):
+        assert (twin.stopped, twin.best) == (history.stopped, history.best)
+    net.partial_fit(X, Y)  # goes on from the restored parameters
+    assert np.isfinite(net.loss(X, Y))
+
+
+def test_all_epochs_are_trained_as_without():
+    """Watching changes no bit of the epochs."""
+    X, Y = data()
+    seen = []
+    for options in ({}, {"early_stopping": cbp.EarlyStopping(monitor="loss", restore_best=False)}):
+        net = make()
+        history = net.fit(X, Y, epochs=8, **options)
+        seen.append((history.losses, net.parameters.tolist()))
+        assert history.stopped == "epochs"
+    assert seen[0] == seen[1]
+
+
+def interrupt(number):
+    return lambda epoch: _thread.interrupt_main() if epoch.number == number else None
+
+
+@pytest.mark.parametrize("on_interrupt", [False, True])
+def test_ctrl_c(on_interrupt):
+    X, Y = data()
+    net, seen = make(), []
+    rule = cbp.EarlyStopping(monitor="loss", mode="max", patience=100, on_interrupt=on_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(
+            X, Y, epochs=1000, early_stopping=rule,
+            callbacks=[lambda epoch: seen.append(net.parameters.copy()), interrupt(5)],
+        )  # fmt: skip
+    assert net.history.stopped == "interrupted"
+    assert net.history.best.number == 1  # the first, since more is better here
+    assert np.array_equal(net.parameters, seen[0]) == on_interrupt
+
+
+def test_why_training_ended():
+    X, Y = data()
+    assert History().stopped is None
+    net = make()
+    assert net.fit(X, Y, epochs=2).stopped == "epochs"
+    assert net.fit(X, Y, epochs=0).stopped == "epochs"
+    assert net.fit(X, Y, epochs=5, callbacks=[lambda epoch: epoch.number == 2]).stopped == "callback"
+    with pytest.raises(FloatingPointError):
+        make(output="identity").fit(X, np.eye(4)[Y] * 1e200, optimizer=cbp.SGD(1e200))
+    broken = make(output="identity")
+    with pytest.raises(FloatingPointError):
+        broken.fit(X, np.eye(4)[Y], optimizer=cbp.SGD(1e30))
+    assert broken.history.stopped == "not_finite"
+
+    def fails(epoch):
+        raise RuntimeError("from a callback")
+
+    with pytest.raises(RuntimeError, match="from a callback"):
+        net.fit(X, Y, callbacks=[fails])
+    assert net.history.stopped == "error"
+
+
+def test_max_seconds():
+    X, Y = data(20_000)
+    net = make()
+    before = net.parameters.copy()
+    history = net.fit(X, Y, epochs=10**9, batch_size=1, max_seconds=0.2)
+    assert history.stopped == "max_seconds"
+    assert history.seconds < 5
+    assert not np.array_equal(net.parameters, before)
+    assert net.fit(X[:10], Y[:10], epochs=3, max_seconds=1000).stopped == "epochs"
+
+
+def test_rows_that_are_set_aside():
+    X, Y = data(200)
+    net = make()
+    history = net.fit(X, Y, epochs=3, validation_fraction=0.25)
+    rows = history.validation_rows
+    assert len(rows) == 50
+    assert (np.diff(rows) > 0).all()
+    share = np.bincount(Y[rows], minlength=4) / np.bincount(Y, minlength=4)
+    assert (abs(share - 0.25) <= 1 / np.bincount(Y, minlength=4)).all()
+    # The same as by hand, and from the same seed.
+    stay = np.setdiff1d(np.arange(200), rows)
+    by_hand = make()
+    expected = by_hand.fit(X[stay], Y[stay], epochs=3, validation_data=(X[rows], Y[rows]))
+    np.testing.assert_array_equal(net.parameters, by_hand.parameters)
+    assert history.validation_losses == expected.validation_losses
+    assert expected.validation_rows is None
+    np.testing.assert_array_equal(make().fit(X, Y, epochs=1, validation_fraction=0.25).validation_rows, rows)
+
+
+def test_rows_that_are_set_aside_do_not_touch_training():
+    X, Y = data(200)
+    rows = make().fit(X, Y, epochs=0, validation_fraction=0.25).validation_rows
+    trained = []
+    for seed in (None, 1, 2):
+        x, y = X.copy(), Y.copy()
+        for label in range(4) if seed else ():
+            of_label = rows[Y[rows] == label]
+            x[of_label] = np.random.default_rng(seed).permutation(x[of_label])
+        net, seen = make(), []
+        history = net.fit(
+            x, y, epochs=3, validation_fraction=0.25,
+            callbacks=[lambda epoch, net=net, seen=seen: seen.append(net.parameters.tolist())],
+        )  # fmt: skip
+        assert history.validation_rows.tolist() == rows.tolist()
+        trained.append(seen)
+    assert trained[0] == trained[1] == trained[2]
+
+
+@pytest.mark.parametrize("kind", ["two classes", "numbers", "probabilities", "weights"])
+def test_setting_aside_other_targets(kind):
+    X, Y = data(90)
+    options, w = {}, None
+    if kind == "two classes":
+        net, Y = cbp.Network([3, 5, 1], output="sigmoid", rng=0), (Y > 1).astype(float)
+    elif kind == "numbers":
+        net, Y = cbp.Network([3, 5, 2], output="identity", rng=0), X[:, :2]
+    elif kind == "probabilities":
+        net, Y = make(), np.full((90, 4), 0.25)
+    else:
+        net, w = make(), np.arange(90.0)
+    history = net.fit(X, Y, epochs=2, validation_fraction=0.3, sample_weight=w, **options)
+    rows = history.validation_rows
+    assert len(rows) == 27
+    if kind == "two classes":
+        assert abs(Y[rows].mean() - Y.mean()) < 1 / 27
+    weights = () if w is None else (w[rows],)
+    net.l2 = 0.0
+    assert history[-1].validation_loss == pytest.approx(net.loss(X[rows], Y[rows], *weights), rel=1e-5)
+
+
+def test_a_fault_in_a_row_has_the_number_of_the_caller():
+    for row in range(20):
+        X, Y = data(20)
+        X[row, 1] = np.nan
+        with pytest.raises(ValueError, match=rf"^X must be finite, got nan in row {row}, column 1"):
+            make().fit(X, Y, validation_fraction=0.3)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (
+            {"early_stopping": True},
+            ValueError,
+            "early_stopping monitors the validation loss",
+        ),
+        (
+            {"early_stopping": 5},
+            TypeError,
+            "cbp.EarlyStopping, True or False, got 5",
+        ),
+        ({"early_stopping": cbp.EarlyStopping}, TypeError, "call it: cbp.EarlyStopping()"),
+        ({"max_seconds": 0}, ValueError, "max_seconds must be above 0 and finite, got 0"),
+        ({"max_seconds": "1"}, TypeError, "max_seconds must be a number, got str"),
+        (
+            {"validation_fraction": 1},
+            ValueError,
+            "above 0 and less than 1, got 1",
+        ),
+        ({"validation_fraction": True}, TypeError, "validation_fraction must be a number, got bool"),
+        ({"validation_fraction": 0.999}, ValueError, "validation_fraction must leave examples to train on"),
+        ({"validation_fraction": 0.1, "validation_data": data()}, ValueError, "not both"),
+    ],
+)
+def test_refusals(options, error, message):
+    net = make()
+    before = net.parameters.copy()
+    with pytest.raises(error) as caught:
+        net.fit(*data(), **options)
+    assert message in str(caught.value)
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"patience": 0}, ValueError, "patience must be at least 1, got 0"),
+        ({"patience": 1.5}, TypeError, "patience must be a whole number, got 1.5"),
+        ({"min_delta": -1}, ValueError, "min_delta must be at least 0"),
+        (
+            {"monitor": "validation"},
+            ValueError,
+            "one of loss, validation_loss, got 'validation'",
+        ),
+        ({"mode": "less"}, ValueError, "mode must be 'min', 'max' or None, got 'less'"),
+        ({"restore_best": 1}, TypeError, "restore_best must be True or False"),
+        ({"warm_up": -1}, ValueError, "warm_up must be at least 0"),
+    ],
+)
+def test_refusals_of_the_rule(options, error, message):
+    with pytest.raises(error) as caught:
+        cbp.EarlyStopping(**options)
+    assert message in str(caught.value)
