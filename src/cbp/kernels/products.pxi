@@ -130,34 +130,6 @@ cdef void pairs_of_strips(Py_ssize_t n, const MicroTiles* of) noexcept nogil:
     multiply_pairs_body(STRIPS_AT_ONCE, 1, STRIP, n, of[0])
 
 
-cdef void last_pairs_of_rows(Py_ssize_t n, const MicroTiles* of) noexcept nogil:
-    multiply_pairs_body(1, of.A.row, 1, n, of[0])
-
-
-cdef void last_pairs_of_strips(Py_ssize_t n, const MicroTiles* of) noexcept nogil:
-    multiply_pairs_body(1, 1, STRIP, n, of[0])
-
-
-# In variables, since GCC would put a function that is called in one place into its caller, and its sums into memory.
-cdef void (*PAIRS[2][2])(Py_ssize_t n, const MicroTiles* of) noexcept nogil
-PAIRS[0][:] = [pairs_of_rows, last_pairs_of_rows]
-PAIRS[1][:] = [pairs_of_strips, last_pairs_of_strips]
-
-
-cdef void multiply_pairs(Py_ssize_t n, MicroTiles of) noexcept nogil:
-    """Compute n strips of rows of a pair of panels: STRIPS_AT_ONCE, and one that is left alone."""
-    cdef Py_ssize_t tiles = n // STRIPS_AT_ONCE, done = tiles * STRIPS_AT_ONCE
-    cdef int strips = of.A.col != 1
-    CHECK(not strips or of.A.row == 1 and of.A.col == STRIP)
-    if tiles > 0:
-        PAIRS[strips][0](tiles, &of)
-        of.n_next = 0                   # has been asked for
-    if done < n:
-        of.C += done * STRIP * of.C_row
-        of.A.at += done * of.A.strip
-        PAIRS[strips][1](n - done, &of)
-
-
 cdef void multiply_strips(int n_rows, int n_vectors, Py_ssize_t n, MicroTiles* of) noexcept nogil:
     """`multiply_strips_body` for any tile up to STRIP rows and 2 vectors."""
     CHECK(1 <= n_rows <= STRIP and 1 <= n_vectors <= 2)
@@ -187,6 +159,27 @@ cdef void multiply_strips(int n_rows, int n_vectors, Py_ssize_t n, MicroTiles* o
             multiply_strips_body(2, 1, n, of[0])
         else:
             multiply_strips_body(1, 1, n, of[0])
+
+
+# In variables, since GCC would put a function that is called in one place into its caller, and its sums into memory.
+cdef void (*PAIRS[2])(Py_ssize_t n, const MicroTiles* of) noexcept nogil
+PAIRS[:] = [pairs_of_rows, pairs_of_strips]
+
+
+cdef void multiply_pairs(Py_ssize_t n, MicroTiles of) noexcept nogil:
+    """Compute n strips of rows of a pair of panels: STRIPS_AT_ONCE, and one that is left alone."""
+    cdef Py_ssize_t tiles = n // STRIPS_AT_ONCE, done = tiles * STRIPS_AT_ONCE, p
+    CHECK(of.A.col == 1 or of.A.row == 1 and of.A.col == STRIP)
+    if tiles > 0:
+        PAIRS[of.A.col != 1](tiles, &of)
+    if done < n:
+        of.C += done * STRIP * of.C_row
+        of.A.at += done * of.A.strip
+        for p in range(of.n_panels):
+            multiply_strips(STRIP, 2, 1, &of)
+            of.C += of.C_panel
+            of.B += of.B_panel
+            of.S += of.S_panel
 
 
 # The initial value of products without bias.
@@ -250,7 +243,7 @@ cdef void multiply_in_pairs(
     cdef Py_ssize_t strips = full_strips(stop - start, &A), end = start + strips * STRIP, p = 0, k
     cdef Py_ssize_t panels = (n + LANES - 1) // (2 * LANES), even = panels * 2 * LANES
     cdef MicroTiles of
-    of.C_panel, of.B_panel, of.C_row = C.panel, B.panel, C.row if C.row else 2 * LANES
+    of.C_panel, of.B_panel, of.C_row, of.B_row = C.panel, B.panel, C.row if C.row else 2 * LANES, 2 * LANES
     while p < panels:
         of.n_panels = min(PANELS_AT_ONCE, panels - p)
         of.C = C.at + p * C.panel + (start - C.first) * of.C_row
