@@ -49,6 +49,10 @@ def load(net: Any, parameters: Parameters) -> None:
 class ScikitLearn(Trainer):
     name, package = "scikit-learn", "sklearn"
 
+    @classmethod
+    def unable(cls, case: Workload) -> str:
+        return "cannot: its networks have one output for two classes" if case.two_classes else ""
+
     def build(self, n_threads: int | None) -> None:
         self.targets = np.ascontiguousarray(targets(self.w, self.Y))
         self.net = estimator(self.w, self.X, self.Y, shuffle=False)
