@@ -74,6 +74,8 @@ def test_refusals():
     X, Y, _ = data()
     with pytest.raises(ValueError, match="^l2_per must be 'training_set' or 'batch', got 'epoch'"):
         make().fit(X, Y, l2_per="epoch")
+    with pytest.raises(ValueError, match="^n_examples must be at least the 50 that are given, got 49"):
+        make().partial_fit(X, Y, n_examples=49)
     for value, error in ((0, ValueError), (-1, ValueError), (np.nan, ValueError), ("50", TypeError)):
         with pytest.raises(error, match="^n_examples must be"):
             make().partial_fit(X, Y, n_examples=value)

@@ -74,8 +74,8 @@ class Network(Structure):
         λ of the penalties λ/(2m) Σ W² and λ/m Σ |W|, one for all layers of weights or one for each, at least
         0; biases are exempt. m is the number of training examples, or the sum of their weights, whatever the
         size of the minibatches. The derivative of |W| is taken to be the sign of W, and 0 for 0 (a
-        subgradient). A λ above 0 must not become 0 or infinite in `dtype`. Notes tell which λ means what
-        other libraries call weight decay.
+        subgradient). A λ above 0 must not become 0 or infinite in `dtype`. Notes has a table of other
+        libraries' penalties.
     bias : bool, default True
         Whether layers have biases b(l). Without them `biases` is empty, and `parameters` holds weights
         alone.
@@ -103,7 +103,8 @@ class Network(Structure):
     (Glorot and Bengio, 2010), before selu in ±√(3 / s(l)) (LeCun et al., 1998), else in ±√(6 / s(l)) (He et
     al., 2015); biases start at 0. They are drawn in double precision, layer by layer.
 
-    The penalty of others as `l2`, for m training examples:
+    The `l2` that stands for the penalty of others, for m training examples, where the other term of their
+    cost is the mean over the examples of the same loss:
 
     =====================================  ==================================================
     in the cost                            `l2`
@@ -112,10 +113,12 @@ class Network(Structure):
     Nielsen: λ/(2n) Σ w², n = m            λ
     scikit-learn: α/(2 batch) Σ W²         α m / batch; or α and ``fit(l2_per="batch")``
     Keras: ``regularizers.l2(c)``, c Σ W²  2 m c
-    PyTorch: ``SGD(weight_decay=w)``       w m (PyTorch decays biases too)
+    PyTorch: ``weight_decay=w`` of SGD     w m (PyTorch decays biases too)
     =====================================  ==================================================
 
-    The weight decay of `AdamW` is no part of the cost: it is that of PyTorch's AdamW as it is.
+    The mean squared error of Keras and PyTorch is 2/K times `squared_error` for K outputs, and their binary
+    cross-entropy 1/K times `cross_entropy`: multiply `l2` by K/2 or K there. The `weight_decay` of `AdamW` is
+    not part of J. It is that of PyTorch's AdamW, but that biases do not decay here.
 
     One thread may train a network while others read it. Results, and `parameters`, are those of the last
     epoch that has ended; while an epoch's end replaces them, they may be a mixture of two. Copies, pickles,
@@ -480,15 +483,18 @@ class Network(Structure):
             What to compute `Epoch.validation_loss` on after each epoch: the loss without the penalty. A data
             frame must have the names of the one that is trained on, in any order.
         validation_fraction : float, optional
-            Share of the examples, above 0 and below 1, to set aside instead, to the nearest whole number of
-            rows: they are chosen by `rng`, and of each class the same share. `History.validation_rows` names
-            them. The others are copied.
+            Share of the examples, above 0 and below 1, to set aside and to use as validation_data. `rng`
+            chooses the rows. If the targets are classes, each class has the same share, to within one row;
+            the only example of a class stays. `History.validation_rows` has the numbers of the rows. Both
+            parts are copies, so that memory-mapped arrays are read into memory. Each call chooses anew: to go
+            on training with the same rows set aside, give them as validation_data.
         early_stopping : EarlyStopping or bool, default False
             Whether to stop when the validation loss does not improve any more, and go back to the best
-            epoch's parameters. True is ``cbp.EarlyStopping()``.
+            epoch's parameters. True is ``cbp.EarlyStopping()``; None is False.
         max_seconds : float, optional
-            Training stops at the first step after so many seconds, within an epoch, too. An incomplete epoch
-            is not recorded; the parameters are those after the last step.
+            Training stops some hundredths of a second after this time, within an epoch, too. An incomplete
+            epoch is not recorded. The parameters are those after the last step, or with early stopping those
+            of the best epoch.
         l2_per : {"training_set", "batch"}, default "training_set"
             What m is in the penalties of a minibatch step, λ/(2m) Σ W² and λ/m Σ |W|. "training_set": all
             training examples, so that `fit` minimises the J of `loss`. "batch": the minibatch's examples, as
@@ -530,19 +536,18 @@ class Network(Structure):
             examples, aside, rows = split.divide(examples, validation_fraction, self._shuffler)
         watch = None
         if early_stopping is not False and early_stopping is not None:
-            from cbp.training.stopping import (
-                watch_of,  # a dataclass, which `import cbp` would take longer for
-            )
+            # Imported only now: its dataclass would add a twentieth to the time of `import cbp`.
+            from cbp.training.stopping import watch_of
 
             watch = watch_of(early_stopping, validated=aside is not None)
         limit = arguments.seconds(max_seconds)
+        whole = examples.weight if arguments.l2_per(l2_per) == "training_set" else 0.0
+        called = arguments.callbacks(callbacks)
+        wanted = arguments.optimizer(optimizer, self._dtype)
         validate = None
         if aside is not None:
             validate = partial(self._data_loss, aside)
             validate()  # a fault in the data is found before the training, not after its first epoch
-        called = arguments.callbacks(callbacks)
-        wanted = arguments.optimizer(optimizer, self._dtype)
-        whole = examples.weight if arguments.l2_per(l2_per) == "training_set" else 0.0
         with self._training(examples, wanted, batch_size, shuffle, going_on=False, whole=whole) as trainer:
             history = self.history = History(validation_rows=rows)
             train(
@@ -583,8 +588,8 @@ class Network(Structure):
         Parameters
         ----------
         n_examples : float, optional
-            m of the penalties λ/(2m) Σ W² and λ/m Σ |W|: of how many examples these are a part, or the sum of
-            the weights of all. Default: in each step those of the minibatch.
+            m in the penalties λ/(2m) Σ W² and λ/m Σ |W|: the number of all training examples, of which these
+            are a part, or the sum of the weights of all. Default: in each step those of the minibatch.
 
         Returns
         -------
@@ -608,7 +613,13 @@ class Network(Structure):
         columns = self._feature_names or frames.names_of(X, "X")
         examples = self._examples(X, Y, sample_weight, columns)
         wanted = arguments.optimizer(optimizer, self._dtype)
-        whole = 0.0 if n_examples is None else scalars.real(n_examples, "n_examples", least=0, above=True)
+        whole = 0.0
+        if n_examples is not None:
+            whole = scalars.real(n_examples, "n_examples", least=0, above=True)
+            if whole < examples.weight * (1 - 1e-6):
+                raise ValueError(
+                    f"n_examples must be at least the {examples.weight:g} that are given, got {n_examples!r}"
+                )
         with self._training(examples, wanted, batch_size, shuffle, going_on=True, whole=whole) as trainer:
             trainer.epoch(1, lambda n: None)
         return self

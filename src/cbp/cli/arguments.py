@@ -227,7 +227,7 @@ def add_training(group: argparse._ArgumentGroup) -> None:
         "--l2",
         metavar="X",
         type=real,
-        help="the weight penalty: λ/(2m) times the sum of squared weights, for m training examples (default: "
+        help="the penalty: X/(2b) times the sum of squared weights, for minibatches of b examples (default: "
         + tried([f"{one.l2:g}" for one in recipe.CANDIDATES]),
     )
     group.add_argument(

@@ -72,7 +72,7 @@ class Candidate:
     activation : tuple of str
         One name for all hidden layers, or one for each.
     l2 : float
-        λ, as in `cbp.Network`, of a minibatch.
+        λ, as in `cbp.Network`, with ``fit(l2_per="batch")``: then folds and all examples want the same.
     """
 
     activation: tuple[str, ...]
@@ -103,8 +103,6 @@ class Recipe:
         is held out; 0: nothing is left out, and the number is ``epochs``.
     refit : bool
         Whether the network is trained anew, on all examples, once the number of epochs is chosen.
-    l2_per : str
-        As for `Network.fit`: the candidates' penalties are for a minibatch, the user's for the training set.
     """
 
     hidden: tuple[int, ...]
@@ -114,7 +112,6 @@ class Recipe:
     epochs: int
     folds: int
     refit: bool
-    l2_per: str = "batch"
 
     @property
     def chooses_activation(self) -> bool:
@@ -140,8 +137,7 @@ class Recipe:
         epochs = max(EPOCHS, math.ceil(STEPS / math.ceil(m / batch_size)))
         epochs = min(epochs, affordable, MOST_EPOCHS) if asked.epochs is None else asked.epochs
         refit = folds > 1 or (folds == 1 and 2 * epochs * work <= WORK)
-        l2_per = "batch" if asked.l2 is None else "training_set"
-        return cls(hidden, candidates, asked.make_optimizer(), batch_size, epochs, folds, refit, l2_per)
+        return cls(hidden, candidates, asked.make_optimizer(), batch_size, epochs, folds, refit)
 
 
 def possible(hidden: tuple[int, ...], asked: Asked) -> tuple[Candidate, ...]:

@@ -182,7 +182,7 @@ class Trainer:
             batch_size=self.recipe.batch_size,
             optimizer=self.recipe.optimizer,
             validation_data=test,
-            l2_per=self.recipe.l2_per,
+            l2_per="batch",
             callbacks=[] if average is None else [average],
             progress=self.progress,
         )

@@ -107,7 +107,7 @@ class Examples:
     feature_names : tuple of str, or None
         The names of the columns of X, in their order.
     numbers : array, (m,), or None
-        The rows of given_X and given_Y that these are, where they are only some.
+        Their rows in given_X and given_Y; None: these are all rows.
     """
 
     X: Array
@@ -144,7 +144,7 @@ class Examples:
         return self.Y is not None and not is_ready(self.Y, self.dtype)
 
     def take(self, numbers: NDArray[Any]) -> Examples:
-        """Return some of the examples, copied. Messages name them by their numbers here."""
+        """Return some of the examples, copied. Messages name the rows that the caller gave."""
         return replace(
             self,
             X=self.X[numbers],

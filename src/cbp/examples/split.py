@@ -19,24 +19,27 @@ def set_aside(groups: Numbers, n_aside: int, rng: np.random.Generator) -> tuple[
 
     Of each group, (m,) numbers from 0 on, its share is set aside, to within one row, and never its only row.
     """
-    m = len(groups)
-    order = rng.permutation(m)
+    order = rng.permutation(len(groups))
     by_group = order[np.argsort(groups[order], kind="stable")]
-    # Rows at equal distances from a random start are set aside.
-    passed = np.floor((np.arange(m + 1) + rng.random()) * n_aside / m)
-    chosen = by_group[np.diff(passed) > 0]
     # The only row of a group stays, so that it can be learnt.
-    is_aside = np.isin(order, chosen[np.bincount(groups)[groups[chosen]] > 1])
+    by_group = by_group[np.bincount(groups)[groups[by_group]] > 1]
+    n = max(1, len(by_group))
+    # Rows at equal distances, from a random start on, are set aside.
+    passed = (np.arange(len(by_group) + 1) * min(n_aside, n) + rng.integers(n)) // n
+    is_aside = np.isin(order, by_group[np.diff(passed) > 0])
     return order[~is_aside], order[is_aside]
 
 
 def classes_of(examples: Examples) -> Numbers:
-    """Return the class of each example: its label, or a single target that is 0 or 1; else 0 for all."""
+    """Return the class of each example: its label, a target of 0 or 1, or where its row has its 1; else 0."""
     if examples.labels is not None:
         return examples.labels
     Y = examples.Y
-    if Y is not None and Y.shape[1] == 1 and ((Y == 0) | (Y == 1)).all():
-        return np.asarray(Y[:, 0], np.int64)
+    if Y is not None and ((Y == 0) | (Y == 1)).all():
+        if Y.shape[1] == 1:
+            return np.asarray(Y[:, 0], np.int64)
+        if (Y.sum(axis=1) == 1).all():
+            return Y.argmax(axis=1)
     return np.zeros(examples.m, np.int64)
 
 
@@ -57,8 +60,12 @@ def divide(examples: Examples, fraction: Any, rng: np.random.Generator) -> tuple
         )
     _, aside = set_aside(classes_of(examples), n_aside, spawn(rng))
     if len(aside) == 0:
-        raise ValueError("validation_fraction needs a class with two examples, every class has one")
+        raise ValueError("validation_fraction needs a class with at least two examples, every class has one")
     is_aside = np.zeros(examples.m, bool)
     is_aside[aside] = True
     rows = np.flatnonzero(is_aside)
-    return examples.take(np.flatnonzero(~is_aside)), examples.take(rows), rows
+    stay, go = examples.take(np.flatnonzero(~is_aside)), examples.take(rows)
+    if not stay.weight or not go.weight:
+        which = "set aside" if stay.weight else "that stay to train on"
+        raise ValueError(f"sample_weight must not be zero for all examples {which} by validation_fraction")
+    return stay, go, rows

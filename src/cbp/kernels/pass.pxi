@@ -107,8 +107,7 @@ cdef void read_gradient(
 
 
 cdef void set_penalties(void* state, const double* l1, const double* l2, double whole) noexcept nogil:
-    """Set the penalties of each layer, and the weight of all examples; a penalty that rounds to 0 in this precision is
-    ignored."""
+    """Set the penalties of each layer, and their m. A penalty that rounds to 0 in this precision is ignored."""
     cdef Pass* run = <Pass*> state
     cdef Py_ssize_t l
     run.penalised, run.whole = False, whole

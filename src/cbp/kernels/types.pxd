@@ -34,8 +34,9 @@ cdef struct MicroTiles:                 # tiles below each other, in one panel o
     Py_ssize_t B_panel
     Py_ssize_t n_k
     Py_ssize_t n_panels
-    const real* next                    # what of B is needed next, in as many panels, B_panel apart …
-    Py_ssize_t n_next                   # … and its reals in each
+    const real* next                    # what of B is needed next, in panels B_panel apart …
+    Py_ssize_t n_next                   # … its reals in each …
+    Py_ssize_t n_next_panels            # … and their number
 
 
 # What a network is made of, in rows: activations.pxi, losses.pxi, updates.pxi

@@ -27,10 +27,10 @@
 #define VBYTES 0
 #endif
 
-/* Strips of rows of a tile in large products. Instruction sets with vectors of 64 bytes have 32 registers for sums. */
+/* Strips of rows in a tile of large products. With vectors of 64 bytes there are 32 registers: two strips take 24. */
 #define STRIPS_AT_ONCE (VBYTES == 64 ? 2 : 1)
 
-/* Ask for a line of memory in the L2 cache. It is safe for any address. */
+/* Ask for a line of memory to be brought into the L2 cache. Any address is safe. */
 #if defined(__GNUC__) || defined(__clang__)
 #define fetch_ahead(p) __builtin_prefetch(p, 0, 2)
 #else

@@ -81,15 +81,21 @@ def run_epochs(
     end: float,
 ) -> str:
     """Train, and return why training has ended."""
+    left = 0  # examples of the epoch that are still to come
 
     def tick(n: int) -> None:
+        nonlocal left
         bar.advance(n)
-        if time.monotonic() >= end:
+        left -= n
+        if left > 0 and time.monotonic() >= end:
             raise OutOfTime
 
     bar = Progress(progress, epochs=epochs, examples=training.examples.m)
     with bar:
         for number in range(1, epochs + 1):
+            if time.monotonic() >= end:
+                return "max_seconds"
+            left = training.examples.m
             try:
                 epoch = training.epoch(number, tick)
             except OutOfTime:

@@ -22,13 +22,15 @@ class EarlyStopping:
     patience : int, default 10
         Epochs without an improvement after which training stops, at least 1.
     min_delta : float, default 0.0
-        An improvement is more than this.
+        The loss must be lower than the best by more than this to count as an improvement.
     monitor : {"validation_loss", "loss"}, default "validation_loss"
         What should improve. "validation_loss" needs ``validation_data`` or ``validation_fraction`` of `fit`.
     mode : {"min", "max"}, optional
         Whether less or more is better. Default: less of a loss.
     restore_best : bool, default True
-        Whether the network gets the parameters of the best epoch at the end; else it keeps the last ones.
+        Whether the network gets the parameters of the best epoch at the end; else it keeps the last ones. The
+        optimiser's state stays that of the last epoch. Nothing is restored after a FloatingPointError, or an
+        error in a callback.
     warm_up : int, default 0
         Epochs at the beginning that are not looked at.
     on_interrupt : bool, default False
@@ -66,7 +68,7 @@ class EarlyStopping:
     def __post_init__(self) -> None:
         scalars.count(self.patience, "patience", least=1)
         scalars.non_negative(self.min_delta, "min_delta")
-        if self.monitor not in MONITORED:
+        if not isinstance(self.monitor, str) or self.monitor not in MONITORED:
             raise ValueError(f"monitor must be one of {', '.join(MONITORED)}, got {short(self.monitor)}")
         if self.mode not in (None, "min", "max"):
             raise ValueError(f"mode must be 'min', 'max' or None, got {short(self.mode)}")
