@@ -39,7 +39,7 @@ def classes_of(examples: Examples) -> Numbers:
         if Y.shape[1] == 1:
             return np.asarray(Y[:, 0], np.int64)
         if (Y.sum(axis=1) == 1).all():
-            return Y.argmax(axis=1)
+            return np.asarray(Y.argmax(axis=1), np.int64)
     return np.zeros(examples.m, np.int64)
 
 

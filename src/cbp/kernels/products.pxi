@@ -69,9 +69,9 @@ cdef inline void multiply_pairs_body(
 
     This is what large products consist of: k is unrolled, and a strip of A stays in the L1 cache while the panels pass.
     Meanwhile the part of B that is needed next is fetched into the L2 cache. It may come from another thread's cache,
-    which takes longest, and prefetchers stop at the end of a panel. Measured on Sapphire Rapids: a step of 256-1024-1024-10 takes 5 % less
-    time, one of 784-512-512-10 on two threads 6 %. With vectors of 64 bytes, tiles of two strips make steps of these
-    and of 784-256-256-10 2 to 7 % faster: they load half as much of B.
+    which takes longest, and prefetchers stop at the end of a panel. Measured on Sapphire Rapids: a step of
+    256-1024-1024-10 takes 5 % less time, one of 784-512-512-10 on two threads 6 %. With vectors of 64 bytes, tiles of
+    two strips make steps of these and of 784-256-256-10 2 to 7 % faster: they load half as much of B.
     """
     cdef vec total[4 * STRIP]           # (n_rows, 2)
     cdef vec a, left, right

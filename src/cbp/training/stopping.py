@@ -68,7 +68,7 @@ class EarlyStopping:
     def __post_init__(self) -> None:
         scalars.count(self.patience, "patience", least=1)
         scalars.non_negative(self.min_delta, "min_delta")
-        if not isinstance(self.monitor, str) or self.monitor not in MONITORED:
+        if self.monitor not in tuple(MONITORED):
             raise ValueError(f"monitor must be one of {', '.join(MONITORED)}, got {short(self.monitor)}")
         if self.mode not in (None, "min", "max"):
             raise ValueError(f"mode must be 'min', 'max' or None, got {short(self.mode)}")
