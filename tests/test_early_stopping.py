@@ -76,6 +76,15 @@ def test_fit_stops_and_goes_back_to_the_best_epoch():
     assert np.isfinite(net.loss(X, Y))
 
 
+@pytest.mark.parametrize("flag", [None, False, np.False_, True, np.True_])
+def test_flags(flag):
+    net = make()
+    history = net.fit(
+        *data(), epochs=60, optimizer=cbp.Adam(0.1), validation_fraction=0.3, early_stopping=flag
+    )
+    assert history.stopped == ("patience" if flag else "epochs")
+
+
 def test_all_epochs_are_trained_as_without():
     """Watching changes no bit of the epochs."""
     X, Y = data()

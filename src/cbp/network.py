@@ -535,11 +535,12 @@ class Network(Structure):
                 raise ValueError("give validation_data or validation_fraction, not both")
             examples, aside, rows = split.divide(examples, validation_fraction, self._shuffler)
         watch = None
-        if early_stopping is not False and early_stopping is not None:
+        asked: object = early_stopping
+        if asked is not None and not (isinstance(asked, (bool, np.bool_)) and not asked):
             # Imported only now: its dataclass would add a twentieth to the time of `import cbp`.
             from cbp.training.stopping import watch_of
 
-            watch = watch_of(early_stopping, validated=aside is not None)
+            watch = watch_of(asked, validated=aside is not None)
         limit = arguments.seconds(max_seconds)
         whole = examples.weight if arguments.l2_per(l2_per) == "training_set" else 0.0
         called = arguments.callbacks(callbacks)

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from cbp import scalars
 from cbp.examples.conversion import Array, short
 from cbp.training.record import Epoch
@@ -126,7 +128,7 @@ class Watch:
 
 def watch_of(value: Any, *, validated: bool) -> Watch:
     """Return the watch over the epochs of a training, which is validated or not, for what `fit` was given."""
-    rule = EarlyStopping() if value is True else value
+    rule = EarlyStopping() if isinstance(value, (bool, np.bool_)) and value else value
     if not isinstance(rule, EarlyStopping):
         hint = "; call it: cbp.EarlyStopping()" if value is EarlyStopping else ""
         raise TypeError(
