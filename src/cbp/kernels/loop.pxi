@@ -62,12 +62,13 @@ cdef inline void complete_batch(
     const Pass* run, Py_ssize_t batch, Cursor* cursor,
 ) noexcept nogil:
     """Add a minibatch to the cursor's totals, and move the cursor to the next minibatch."""
+    cdef double part = part_of(run, cursor.m)
     cdef Py_ssize_t i
     if cursor.m != 0:
         cursor.loss += cursor.batch_loss
         if run.penalised:               # its part of lambda / 2 sum W^2 + lambda_1 sum |W|
             for i in range(run.plan.n_strips):
-                cursor.loss += run.penalties[i] * part_of(run, cursor.m)
+                cursor.loss += run.penalties[i] * part
         cursor.weight += cursor.m
         cursor.updates += 1
     if run.mode == TRAIN and not isfinite(cursor.loss):

@@ -61,11 +61,10 @@ cdef inline void multiply_strips_body(
 
 
 cdef inline void multiply_pairs_body(
-    const int n_strips,                 # of a tile
     const Py_ssize_t row, const Py_ssize_t col,     # A.row and A.col, constant where they are known
     Py_ssize_t n, MicroTiles of,
 ) noexcept nogil:
-    """Compute n tiles of n_strips strips and 2 vectors in each of the panels, of which B is packed.
+    """Compute n tiles of STRIPS_AT_ONCE strips and 2 vectors in each of the panels, of which B is packed.
 
     This is what large products consist of: k is unrolled, and a strip of A stays in the L1 cache while the panels pass.
     Meanwhile the part of B that is needed next is fetched into the L2 cache. It may come from another thread's cache,
@@ -79,16 +78,16 @@ cdef inline void multiply_pairs_body(
     cdef const real* B_k
     cdef real* C
     cdef Py_ssize_t s, p, k, ahead = 0, line = 64 // sizeof(real)
-    cdef int n_rows = n_strips * STRIP, h, i, u
+    cdef int n_rows = STRIPS_AT_ONCE * STRIP, lines = STRIPS_AT_ONCE * LINES_AHEAD, h, i, u
     cdef int each = 3 if STRIPS_AT_ONCE == 2 else 1     # rows that share a pointer: 12 would not fit the registers
     for s in range(n):
         for p in range(of.n_panels):
             if ahead < of.n_next:
-                for i in range(n_strips * LINES_AHEAD):
+                for i in range(lines):
                     fetch_ahead(of.next + ahead + i * line)
                     if of.n_next_panels > 1:
                         fetch_ahead(of.next + of.B_panel + ahead + i * line)
-                ahead += n_strips * LINES_AHEAD * line
+                ahead += lines * line
             for h in range(n_rows // each):
                 A_h[h] = of.A.at + h * each // STRIP * of.A.strip + h * each % STRIP * row
             for i in range(n_rows):
@@ -120,15 +119,15 @@ cdef inline void multiply_pairs_body(
                 store(C + LANES, total[2 * i + 1])
                 C += of.C_row
         of.C += n_rows * of.C_row
-        of.A.at += n_strips * of.A.strip
+        of.A.at += STRIPS_AT_ONCE * of.A.strip
 
 
 cdef void pairs_of_rows(Py_ssize_t n, const MicroTiles* of) noexcept nogil:
-    multiply_pairs_body(STRIPS_AT_ONCE, of.A.row, 1, n, of[0])
+    multiply_pairs_body(of.A.row, 1, n, of[0])
 
 
 cdef void pairs_of_strips(Py_ssize_t n, const MicroTiles* of) noexcept nogil:
-    multiply_pairs_body(STRIPS_AT_ONCE, 1, STRIP, n, of[0])
+    multiply_pairs_body(1, STRIP, n, of[0])
 
 
 cdef void multiply_strips(int n_rows, int n_vectors, Py_ssize_t n, MicroTiles* of) noexcept nogil:
@@ -242,8 +241,7 @@ cdef void multiply_in_pairs(
     """Multiply whole strips of rows in pairs of panels of two vectors, in which B's rows are 2 LANES apart; and the
     rows and the panel that are left, singly."""
     cdef Py_ssize_t strips = full_strips(stop - start, &A), end = start + strips * STRIP, p = 0, k
-    cdef Py_ssize_t panels = (n + LANES - 1) // (2 * LANES), even = panels * 2 * LANES
-    cdef Py_ssize_t left
+    cdef Py_ssize_t panels = (n + LANES - 1) // (2 * LANES), even = panels * 2 * LANES, left
     cdef MicroTiles of
     of.C_panel, of.B_panel, of.C_row, of.B_row = C.panel, B.panel, C.row if C.row else 2 * LANES, 2 * LANES
     while p < panels:
@@ -257,9 +255,10 @@ cdef void multiply_in_pairs(
             of.A.at = A.at + start // STRIP * A.strip + k * A.col
             of.B = B.at + p * B.panel + k * 2 * LANES
             of.n_k, of.add = min(CHAIN, n_k - k), k > 0 or initial == ADD
-            of.next, of.n_next = of.B + CHAIN * 2 * LANES, 2 * LANES * min(CHAIN, n_k - k - CHAIN)
-            of.n_next_panels = of.n_panels
-            if k + CHAIN >= n_k:
+            if k + CHAIN < n_k:         # the next chain of the same panels
+                of.next, of.n_next = of.B + CHAIN * 2 * LANES, 2 * LANES * min(CHAIN, n_k - k - CHAIN)
+                of.n_next_panels = of.n_panels
+            else:                       # the first chain of the panels that follow
                 of.next, left = B.at + (p + of.n_panels) * B.panel, panels - p - of.n_panels
                 of.n_next = 2 * LANES * min(CHAIN, n_k) if left > 0 or B.continued else 0
                 of.n_next_panels = min(PANELS_AT_ONCE, left) if left > 0 else PANELS_AT_ONCE
