@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from statistics import median
 
 import command
@@ -13,8 +14,8 @@ from command import Options
 from harness import Judge, Setting
 from report import Part, figure
 from rivals import in_cbp
-from rivals.training import Trainer
-from workloads import Parameters, Workload
+from rivals.base import Rival
+from workloads import Workload
 
 TITLE = "Shares of the adjacent peak"
 NEAR = 1.05  # a probe within 5 % of its best has found the machine quiet
@@ -27,35 +28,29 @@ NETWORKS = (
 )
 
 
-class Probe(Trainer):
+class Probe(Rival):
     """Does nothing but as many multiply-adds as an epoch has."""
 
     name, package, warm_up = "peak", "cbp", False
 
-    def build(self, n_threads: int | None) -> None:
+    def __init__(self, case: Workload, n_threads: int | None) -> None:
         from cbp import _core, kernels
 
-        self.table, self.n_threads = kernels.table(self.w.dtype), n_threads or 1
+        self.burn = partial(_core.burn, kernels.table(case.dtype), n_threads or 1)
         turns = 1_000
-        per_turn = _core.burn(self.table, self.n_threads, turns) / turns
-        self.turns = round(self.w.flop * self.w.n / per_turn)
+        self.turns = round(case.flop * case.n * turns / self.burn(turns))
 
-    def load(self, parameters: Parameters) -> None:
-        pass
+    def result(self) -> None:
+        """There is none to check."""
 
-    def train(self, epochs: int) -> None:
-        from cbp import _core
-
-        _core.burn(self.table, self.n_threads, self.turns * epochs)
-
-    def parameters(self) -> Parameters:
-        return []
+    def run(self, n: int) -> None:
+        self.burn(self.turns * n)
 
 
 def judges(w: Workload) -> list[Judge]:
-    """Of the parameters, which the probe has none of."""
+    """Of the parameters that a step leads to; the probe has no result."""
     judge = Reference(w).judge
-    return [lambda found: judge(found) if found else ({}, "")]
+    return [lambda found: judge(found) if found is not None else ({}, "")]
 
 
 def by_threads(settings: list[Setting], rival: str) -> dict[int | None, Setting]:

@@ -38,10 +38,6 @@ class Workload:
         return f"{'-'.join(map(str, self.sizes))}, {batch}{how}{', shuffled' * self.shuffle}"
 
     @property
-    def two_classes(self) -> bool:
-        return self.output == "softmax" and self.sizes[-1] == 2
-
-    @property
     def steps(self) -> int:
         return self.n // self.batch
 

@@ -51,7 +51,8 @@ class ScikitLearn(Trainer):
 
     @classmethod
     def unable(cls, case: Workload) -> str:
-        return "cannot: its networks have one output for two classes" if case.two_classes else ""
+        two_classes = case.output == "softmax" and case.sizes[-1] == 2
+        return "cannot: its networks have one output for two classes" if two_classes else ""
 
     def build(self, n_threads: int | None) -> None:
         self.targets = np.ascontiguousarray(targets(self.w, self.Y))

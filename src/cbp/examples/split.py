@@ -58,14 +58,11 @@ def divide(examples: Examples, fraction: Any, rng: np.random.Generator) -> tuple
             f"validation_fraction must leave examples to train on, got {share:g} of {examples.m}, "
             f"which sets {n_aside} aside"
         )
-    _, aside = set_aside(classes_of(examples), n_aside, spawn(rng))
-    if len(aside) == 0:
+    to_train, to_validate = map(np.sort, set_aside(classes_of(examples), n_aside, spawn(rng)))
+    if len(to_validate) == 0:
         raise ValueError("validation_fraction needs a class with at least two examples, every class has one")
-    is_aside = np.zeros(examples.m, bool)
-    is_aside[aside] = True
-    rows = np.flatnonzero(is_aside)
-    stay, go = examples.take(np.flatnonzero(~is_aside)), examples.take(rows)
-    if not stay.weight or not go.weight:
+    stay, aside = examples.take(to_train), examples.take(to_validate)
+    if not stay.weight or not aside.weight:
         which = "set aside" if stay.weight else "that stay to train on"
         raise ValueError(f"sample_weight must not be zero for all examples {which} by validation_fraction")
-    return stay, go, rows
+    return stay, aside, to_validate

@@ -12,7 +12,7 @@ from cbp import scalars
 from cbp.examples.conversion import Array, short
 from cbp.training.record import Epoch
 
-MONITORED = {"loss": "min", "validation_loss": "min"}
+MONITORED = ("loss", "validation_loss")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class EarlyStopping:
     def __post_init__(self) -> None:
         scalars.count(self.patience, "patience", least=1)
         scalars.non_negative(self.min_delta, "min_delta")
-        if self.monitor not in tuple(MONITORED):
+        if self.monitor not in MONITORED:
             raise ValueError(f"monitor must be one of {', '.join(MONITORED)}, got {short(self.monitor)}")
         if self.mode not in (None, "min", "max"):
             raise ValueError(f"mode must be 'min', 'max' or None, got {short(self.mode)}")
@@ -93,7 +93,7 @@ class Watch:
         self.parameters: Array | None = None  # of the best epoch
         self.waited = 0  # epochs since the best
         # Less is better for a value times this.
-        self._sign = -1.0 if (rule.mode or MONITORED[rule.monitor]) == "max" else 1.0
+        self._sign = -1.0 if rule.mode == "max" else 1.0
 
     def value(self, epoch: Epoch) -> float:
         """Return the quantity to minimise."""
