@@ -46,13 +46,13 @@ cdef Py_ssize_t tile_rows(Py_ssize_t packed_size, Py_ssize_t widest) noexcept no
     return TILE if packed_size <= SMALL_NETWORK else max(TILE, min(fit, MOST_TILE))
 
 
-cdef Py_ssize_t tile_count(const Plan* plan, Py_ssize_t n_rows) noexcept nogil:
+cdef inline Py_ssize_t tile_count(const Plan* plan, Py_ssize_t n_rows) noexcept nogil:
     return (n_rows + plan.tile - 1) // plan.tile
 
 
-cdef Py_ssize_t tile_start(Py_ssize_t n_rows, Py_ssize_t tiles, Py_ssize_t t) noexcept nogil:
+cdef inline Py_ssize_t tile_start(Py_ssize_t n_rows, Py_ssize_t tiles, Py_ssize_t t) noexcept nogil:
     """The first row of tile t: whole strips, but for the last tile."""
-    return min(n_rows, strip_count(n_rows) * t // tiles * STRIP)
+    return n_rows if t == tiles else strip_count(n_rows) * t // tiles * STRIP
 
 
 cdef int useful_threads(double work, int n_threads) noexcept nogil:

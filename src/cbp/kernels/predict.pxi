@@ -47,10 +47,13 @@ cdef void forward_share(
     const Plan* plan, real** out, const real* W, bint packed, const real* X, Py_ssize_t m, real* workspaces,
     Py_ssize_t workspace_size, Fault* faults, int me, int team,
 ) noexcept nogil:
-    cdef Py_ssize_t first = m * me // team, n = m * (me + 1) // team - first, tiles = tile_count(plan, n), t
+    cdef Py_ssize_t first = m * me // team, n = m * (me + 1) // team - first, tiles = tile_count(plan, n)
+    cdef Py_ssize_t start = 0, stop, t
     for t in range(tiles):
-        forward_rows(plan, out, W, packed, X, workspaces + me * workspace_size, first + tile_start(n, tiles, t),
-                     tile_start(n, tiles, t + 1) - tile_start(n, tiles, t), &faults[me])
+        stop = tile_start(n, tiles, t + 1)
+        forward_rows(plan, out, W, packed, X, workspaces + me * workspace_size, first + start, stop - start,
+                     &faults[me])
+        start = stop
 
 
 cdef bint forward(
