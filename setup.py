@@ -81,7 +81,7 @@ def kernel(precision, isa):
     vector_bytes, flags = ISAS[isa]
     name = f"{precision}_{isa.replace('-', '_')}"
     if not (DEBUG or SANITIZE or os.name == "nt"):
-        # Tables by which stacks are unwound would be 30 kB of the wheel. No exception passes through a kernel.
+        # Tables by which stacks are unwound would be 30 kB of the wheel. Exceptions pass through no kernel.
         flags = [*flags, "-fno-asynchronous-unwind-tables"]
     macros = [("VBYTES", str(vector_bytes)), ("PyInit_backprop", f"PyInit_{name}")]
     if precision == "f64":

@@ -83,6 +83,7 @@ class Pass:
         m: int,
         *,
         inputs: _Array | None = None,
+        outputs: _Array | None = None,
         check: bool = True,
         X_gathered: bool = False,
         Y_gathered: bool = False,

@@ -97,12 +97,13 @@ cdef class Pass:
         return 0
 
     def bind(self, object X, object Y, object labels, object weights, object order, Py_ssize_t m, *,
-             object inputs=None, bint check=True, bint X_gathered=False, bint Y_gathered=False,
+             object inputs=None, object outputs=None, bint check=True, bint X_gathered=False, bint Y_gathered=False,
              Py_ssize_t offset=0, Py_ssize_t available=-1):
         """Bind the examples to go through; kernels/table.pxd has the shapes, in `Data`."""
         cdef Engine engine = self.engine
         cdef Array x = Array(X, engine.itemsize), y = Array(Y, engine.itemsize)
         cdef Array w = Array(weights, engine.itemsize), dx = Array(inputs, engine.itemsize, True)
+        cdef Array a = Array(outputs, engine.itemsize, True)
         cdef Array c = Array(labels, sizeof(int32_t)), o = Array(order, sizeof(uint32_t))
         cdef Py_ssize_t part = m - offset if available < 0 else available - offset
         x.expect(part * engine.n_in if X_gathered else m * engine.n_in)
@@ -111,7 +112,9 @@ cdef class Pass:
         c.expect(m)
         o.expect(m)
         dx.expect(m * engine.n_in)
-        self.arrays = (x, y, w, dx, c, o)
+        a.expect(m * engine.n_out)
+        self.arrays = (x, y, w, dx, c, o, a)
+        self.data.outputs = a.at
         self.data.X, self.data.Y, self.data.sample_weight, self.data.inputs = x.at, y.at, w.at, dx.at
         self.data.labels, self.data.order = <const int32_t*> c.at, <const uint32_t*> o.at
         self.data.m, self.data.check = m, check

@@ -1,7 +1,34 @@
 # The output error: z(L) of a tile becomes delta(L), and each example's loss is computed.
 #
 # Needs: layouts, math, softmax, losses, data.
-# Gives: output_delta.
+# Gives: activate_rows, output_delta.
+
+cdef inline void activate_rows(
+    const Layer* layer, real* z,        # (n_rows, ld_out)
+    real* workspace,                    # (n_rows,)
+    Py_ssize_t n_rows,
+) noexcept nogil:
+    """Replace z(l+1) by a(l+1) = g(z(l+1))."""
+    if layer.g == SOFTMAX:
+        softmax_rows(z, workspace, layer.ld_out, n_rows, layer.n_out)
+    else:
+        layer.activation.activate(z, z, n_rows * layer.ld_out, layer.number)
+
+
+cdef void write_outputs(
+    const Plan* plan, const real* z,    # (n_rows, ld_out)
+    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile,
+) noexcept nogil:
+    """Write a(L) of a tile's examples to their rows of the outputs, with the same bits as `forward`."""
+    cdef const Layer* last = &plan.layers[plan.n_layers - 1]
+    cdef real* a = tile.delta[0]        # tile.delta is not in use before the recursion
+    cdef Py_ssize_t i
+    memcpy(a, z, n_rows * last.ld_out * sizeof(real))
+    activate_rows(last, a, tile.delta[1], n_rows)
+    for i in range(n_rows):
+        memcpy(<real*> data.outputs + row_of(data, first + i) * last.n_out, a + i * last.ld_out,
+               last.n_out * sizeof(real))
+
 
 cdef inline void output_delta(
     const Plan* plan, real* z,          # (n_rows, ld_out): z(L), which becomes delta(L) with zeros in the padding
@@ -11,6 +38,8 @@ cdef inline void output_delta(
     cdef const Layer* last = &plan.layers[plan.n_layers - 1]
     cdef Py_ssize_t n = last.n_out, i, j
     cdef real weight
+    if data.outputs != NULL:
+        write_outputs(plan, z, data, first, n_rows, tile)
     if last.g == SOFTMAX:
         softmax_delta(plan, z, losses, data, first, n_rows, tile)
     elif n < LANES and n_rows > 1:

@@ -1,6 +1,6 @@
 # Forward propagation without a pass, from the parameters at rest (see rest.pxi).
 #
-# Needs: layouts, products, one_row, softmax, partition, memory, faults, rest.
+# Needs: layouts, products, one_row, partition, memory, faults, output, rest.
 #
 # Each call has its own workspace, so that any number of threads may predict with one network at the same time.
 
@@ -33,10 +33,7 @@ cdef void forward_rows(
         else:
             weights = row_panels(<real*> W + layer.flat, layer.n_out)
             multiply(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS if plan.bias else ZERO)
-        if layer.g == SOFTMAX:
-            softmax_rows(z.at, workspace + (l + 1) % 2 * n_rows * plan.widest, z.row, n_rows, layer.n_out)
-        else:
-            layer.activation.activate(z.at, z.at, n_rows * z.row, layer.number)
+        activate_rows(layer, z.at, workspace + (l + 1) % 2 * n_rows * plan.widest, n_rows)
         if out[l] != NULL:
             for i in range(n_rows):
                 memcpy(out[l] + (first + i) * layer.n_out, z.at + i * z.row, layer.n_out * sizeof(real))

@@ -119,6 +119,7 @@ ctypedef struct Data:                   # the examples of one call, each array C
     Py_ssize_t offset
     Py_ssize_t available                # the examples from this one on cannot be read yet
     void* inputs                        # (m, s(1)) receives dJ/dX in mode GRADIENT, or NULL
+    void* outputs                       # (n_rows, s(L)) receives a(L), or NULL
     bint check                          # look for faults in X and Y
 
 

@@ -53,6 +53,9 @@ class Training:
         As in `Extent`.
     whole : float
         The weight of all examples that the penalties belong to; 0: each minibatch has penalties of its own.
+    wants_outputs : bool, default False
+        Whether `outputs`, (m, s(L)), receives the outputs that each epoch computes, in the order of the
+        examples, not of training. Each is from before the update of its minibatch.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Training:
         shuffler: np.random.Generator | None,
         restorable: bool,
         whole: float,
+        wants_outputs: bool = False,
     ) -> None:
         if shuffler is not None and examples.m > passes.MOST_SHUFFLED:
             raise ValueError(f"shuffle=True is for at most {passes.MOST_SHUFFLED} examples, got {examples.m}")
@@ -77,6 +81,7 @@ class Training:
         self.bound = passes.part_rows(examples)
         self.settings, self.shuffler, self.restorable = settings, shuffler, restorable
         self.keep, self.whole = keep, whole
+        self.outputs = np.zeros((examples.m, engine.n_out), examples.dtype) if wants_outputs else None
         self.penalties, self.n_threads, self.lock = settings()
         self.order = np.arange(examples.m, dtype=np.uint32) if shuffler is not None else None
         self.epochs_before = 0  # epochs that the saved training had completed
@@ -114,6 +119,7 @@ class Training:
                 self.examples,
                 n_threads,
                 order=self.order,
+                outputs=self.outputs,
                 check=self.check,
                 tick=tick,
                 budget=self.budget,

@@ -50,7 +50,12 @@ def new_pass(
 
 
 def bind_part(
-    run: _core.Pass, examples: Examples, order: Array | None, inputs: Array | None, check: bool
+    run: _core.Pass,
+    examples: Examples,
+    order: Array | None,
+    inputs: Array | None,
+    outputs: Array | None,
+    check: bool,
 ) -> None:
     """Bind the examples to the pass (give it their arrays): all, or the next part if converted by parts."""
     start, rows = run.position, part_rows(examples)
@@ -68,6 +73,7 @@ def bind_part(
         order,
         examples.m,
         inputs=inputs,
+        outputs=outputs,
         check=check,
         X_gathered=X_by_parts,
         Y_gathered=Y_by_parts,
@@ -83,11 +89,14 @@ def run_through(
     *,
     order: Array | None = None,
     inputs: Array | None = None,
+    outputs: Array | None = None,
     check: bool = True,
     tick: Callable[[int], object] = lambda n: None,
     budget: float = FIRST_BUDGET,
 ) -> float:
     """Take all examples through a packed pass, in slices, and call `tick` with the number in each slice.
+
+    `inputs` and `outputs`, if given, receive dJ/dX and a(L) of the examples, each in its row.
 
     Return the budget, the multiply-adds of a slice, to start the next pass with.
 
@@ -98,7 +107,7 @@ def run_through(
     FloatingPointError
         If a minibatch's loss is not finite.
     """
-    bind_part(run, examples, order, inputs, check)
+    bind_part(run, examples, order, inputs, outputs, check)
     while True:
         before, started = run.position, time.perf_counter()
         run.advance(budget, n_threads)
@@ -111,17 +120,23 @@ def run_through(
         if run.finished:
             return budget
         if run.needs_data:
-            bind_part(run, examples, order, inputs, check)
+            bind_part(run, examples, order, inputs, outputs, check)
         else:
             budget *= min(2.0, max(0.25, SLICE_SECONDS / max(seconds, 1e-6)))
 
 
-def loss(engine: _core.Engine, examples: Examples, n_threads: int, penalties: Array | None) -> float:
-    """Return J of all the examples."""
+def loss(
+    engine: _core.Engine,
+    examples: Examples,
+    n_threads: int,
+    penalties: Array | None,
+    outputs: Array | None = None,
+) -> float:
+    """Return J of all the examples; write their outputs to `outputs`, if that is given."""
     run = new_pass(engine, "loss", examples, examples.m, n_threads)
     run.set_rule(penalties)
     run.pack(n_threads)
-    run_through(run, examples, n_threads)
+    run_through(run, examples, n_threads, outputs=outputs)
     return float(run.loss)
 
 
