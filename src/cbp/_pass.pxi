@@ -32,6 +32,11 @@ cdef class Pass:
     restorable : bool
         Whether the pass, if it fails, goes back to the settled state of the optimiser. Then the moments take twice the
         memory.
+    clips : bool
+        Whether clip_norm or clip_value will be above 0.
+    averages : bool
+        Whether the last moment is the moving average of the parameters. `unpack` then writes the average to rest, and
+        training goes on from the parameters that were averaged, unless those at rest have been changed since.
     """
 
     cdef Engine engine
@@ -51,7 +56,9 @@ cdef class Pass:
     cdef int64_t version                # the value of engine.version up to which the packed parameters are known
 
     def __cinit__(self, Engine engine, int mode, Py_ssize_t batch, int n_threads, str optimizer="sgd",
-                  int n_moments=0, bint inputs=False, Py_ssize_t bound=0, bint restorable=False):
+                  int n_moments=0, bint inputs=False, Py_ssize_t bound=0, bint restorable=False, bint clips=False,
+                  bint averages=False):
+        cdef t.PassSpec spec
         self.engine = engine
         self.table = engine.table
         self.batch, self.n_threads, self.mode, self.restorable = batch, n_threads, mode, restorable
@@ -60,9 +67,11 @@ cdef class Pass:
             raise ValueError(f"n_moments must be 0 to {t.MOST_MOMENTS}, got {n_moments}")
         self.rule.optimizer, self.n_moments = code, n_moments
         self.rates = Array(None, sizeof(double))
+        spec.mode, spec.optimizer, spec.n_moments = mode, code, n_moments
+        spec.batch, spec.bound, spec.n_threads = batch, bound or batch, n_threads
+        spec.inputs, spec.restorable, spec.clips, spec.averages = inputs, restorable, clips, averages
         with nogil:
-            self.state = engine.table.new_pass(engine.plan, mode, code, n_moments, batch, inputs, bound or batch,
-                                               n_threads, restorable)
+            self.state = engine.table.new_pass(engine.plan, &spec)
         if self.state == NULL:
             raise refusal(self.table.pass_refusal(mode, code), f"mode {mode}, optimizer {optimizer}")
 
@@ -272,12 +281,16 @@ cdef class Pass:
         self.cursor.loss, self.cursor.weight = loss, weight
 
     def write_state(self, int64_t updates, list moments):
-        """Set the settled state of the optimiser: the number of its updates, and its moments, laid out as at rest."""
+        """Set the settled state of the optimiser: the number of its updates, and its moments, laid out as at rest.
+
+        For a new pass, None stands for a moment of zeros, or for an average that begins with the parameters at rest.
+        """
         cdef list arrays = [Array(moment, self.engine.itemsize) for moment in moments]
         cdef int which
         self._check_moments(arrays)
         for which in range(self.n_moments):
-            self.table.write_moment(self.state, which, (<Array> arrays[which]).at)
+            if (<Array> arrays[which]).at != NULL:
+                self.table.write_moment(self.state, which, (<Array> arrays[which]).at)
         self.updates = updates
 
     def _check_moments(self, list arrays):

@@ -8,7 +8,7 @@
     accumulation Delta_W(l) += a(l)^T delta(l+1),                  accumulate_tile      tiles.pxi
                  Delta_b(l) += sum delta(l+1)                      accumulate_Delta     phases.pxi
                                                                    accumulate_columns   columns.pxi
-    gradient     D = (Delta + lambda W) / m                        gradient_at          updates.pxi
+    gradient     D = (Delta + lambda W) / m                        gradient_at          gradient.pxi
     update       the optimiser's step against D                    a row's `update`     updates.pxi
                  … once Delta is complete                          finish_part          finish.pxi
     next batch   rounds of two phases, slices                      advance              loop.pxi
@@ -18,7 +18,7 @@ capsule, a `Table` of C functions. `_core` calls these, and is the interface to 
 """
 from cpython.pycapsule cimport PyCapsule_New
 from cython.parallel cimport parallel, threadid
-from libc.math cimport INFINITY, isfinite
+from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
@@ -55,6 +55,7 @@ include "normal.pxi"
 include "activations.pxi"
 include "softmax.pxi"
 include "losses.pxi"
+include "gradient.pxi"
 include "updates.pxi"
 include "refusals.pxi"
 include "partition.pxi"

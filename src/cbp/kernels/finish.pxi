@@ -1,7 +1,7 @@
 # From a complete Delta to the parameters: sums of segments and partials, the penalty, the update.
 #
-# Needs: layouts, packing, partition, memory, faults.
-# Gives: add_segment, add_segment_of_part, finish_all, finish_part.
+# Needs: layouts, packing, gradient, updates, partition, memory, faults.
+# Gives: add_segment, add_segment_of_part, finish_all, finish_part, limited.
 
 cdef void add_segment(
     const Pass* run, const Cursor* cursor, real* Delta, Py_ssize_t n, bint complete,
@@ -38,53 +38,6 @@ cdef void add_segment_of_part(
                     complete)
 
 
-cdef double sum_of_squares(const real* W, Py_ssize_t n) noexcept nogil:
-    cdef real[64] lane
-    cdef vec total = broadcast(0), W_i
-    cdef double result = 0
-    cdef Py_ssize_t i
-    for i from 0 <= i < n by LANES:
-        W_i = load(W + i)
-        total = mul_add(W_i, W_i, total)
-    store(lane, total)
-    for i in range(LANES):
-        result += lane[i]
-    return result
-
-
-cdef double sum_of_magnitudes(const real* W, Py_ssize_t n) noexcept nogil:
-    cdef real[64] lane
-    cdef vec total = broadcast(0)
-    cdef double result = 0
-    cdef Py_ssize_t i
-    for i from 0 <= i < n by LANES:
-        total = total + magnitude(load(W + i))
-    store(lane, total)
-    for i in range(LANES):
-        result += lane[i]
-    return result
-
-
-cdef inline double penalty_of(const real* W, Py_ssize_t n, double l1, double l2) noexcept nogil:
-    """lambda / 2 sum W^2 + lambda_1 sum |W|"""
-    cdef double total = 0
-    if l2 != 0:
-        total = l2 / 2 * sum_of_squares(W, n)
-    if l1 != 0:
-        total += l1 * sum_of_magnitudes(W, n)
-    return total
-
-
-cdef void add_subgradient(real* Delta, const real* W, real l1, Py_ssize_t n) noexcept nogil:
-    """Delta += lambda_1 sign W, which is 0 for a weight of 0."""
-    cdef Py_ssize_t i
-    cdef vec W_i
-    for i from 0 <= i < n by LANES:
-        W_i = load(W + i)
-        W_i = where_positive(W_i, broadcast(l1), where_less(W_i, broadcast(0), broadcast(-l1)))
-        store(Delta + i, load(Delta + i) + W_i)
-
-
 cdef void reduce_Delta(real* Delta, Py_ssize_t partial, Py_ssize_t n_partials, Py_ssize_t n) noexcept nogil:
     """Add n reals of the partial sums in order, by eights. `partial` is the distance from one sum to the next."""
     cdef Py_ssize_t i, p, q
@@ -101,11 +54,44 @@ cdef void reduce_Delta(real* Delta, Py_ssize_t partial, Py_ssize_t n_partials, P
         store(Delta + i, total)
 
 
+cdef void finish_gradient(
+    const Pass* run, const Step* step, real* D, Py_ssize_t at, real l1, real l2, Py_ssize_t n, Py_ssize_t n_bias,
+    Py_ssize_t width, double* squares,
+) noexcept nogil:
+    """Replace Delta by D for rows of one panel, n weights and n_bias biases, limit its elements, and sum its squares
+    strip by strip, so that the sum does not depend on the threads' shares."""
+    cdef Py_ssize_t i, strip = STRIP * width
+    if l1 != 0:
+        add_subgradient(D, run.W + at, l1, n)
+    gradient_stretch(D, run.W + at, l2, step.inverse_m, n)
+    gradient_stretch(D + n, run.W + at + n, 0, step.inverse_m, n_bias)
+    n += n_bias if run.plan.bias else 0
+    if step.clip_value > 0:
+        limit_stretch(D, step.clip_value, n)
+    for i from 0 <= i < n by strip:
+        squares[i // strip] = scaled_squares(D + i, step.inverse_norm, min(strip, n - i))
+
+
+cdef Step limited(const Pass* run, const Step* of) noexcept nogil:
+    """Return the step to make with D, once all of it is finished: a longer D is shortened to the norm's limit."""
+    cdef Step step = of[0]
+    cdef double total = 0
+    cdef Py_ssize_t i
+    if step.inverse_norm > 0:
+        for i in range(run.plan.n_strips):
+            total += run.squares[i]
+    step.only_gradient = step.penalised = False
+    step.inverse_m = <real> (1 / sqrt(total)) if not total <= 1 else 1      # NaN stays NaN
+    return step
+
+
 cdef inline void update_stretch(
     const Pass* run, const Step* step, const real* Delta, Py_ssize_t at, real l2, bint are_weights, Py_ssize_t n,
 ) noexcept nogil:
     """Update n reals from `at` on: weights alone, or biases alone, where the step treats them differently."""
     step.update(step, run.W + at, run.moments, at, Delta, l2, are_weights, n)
+    if run.average != NULL:
+        average_stretch(run.average + at, run.W + at, step.average_share, n)
     if step.infinite != NULL and not all_finite(run.W + at, n):
         step.infinite[0] = True
 
@@ -114,7 +100,7 @@ cdef void finish_part(
     const Pass* run, Part part, Panels Delta, Py_ssize_t n_partials, const Step* step,
 ) noexcept nogil:
     """Finish a part of W and b after the last round of a minibatch: add the partial sums of its Delta if there are
-    several, compute the penalty and, in training, update the parameters."""
+    several, compute the penalty and, in training, update the parameters, or only compute D (`limited`)."""
     cdef const Layer* layer = part.layer
     cdef Py_ssize_t rows_of_W = min(part.stop, layer.n_in) - part.start
     cdef Py_ssize_t j = part.left, p = 0, s, width, at, n, n_bias
@@ -136,7 +122,10 @@ cdef void finish_part(
                 penalties[s] = penalty_of(run.W + at + s * STRIP * width, min(STRIP, rows_of_W - s * STRIP) * width,
                                           run.l1[l] if l1 != 0 else 0, run.l2[l] if l2 != 0 else 0)
             penalties += strips
-        if run.mode == TRAIN and not step.by_part:
+        if run.mode == TRAIN and step.only_gradient:
+            finish_gradient(run, step, D, at, l1, l2, n, n_bias, width,
+                            run.squares + layer.first_strip + j // (2 * LANES) * strips + part.start // STRIP)
+        elif run.mode == TRAIN and not step.by_part:
             update_stretch(run, step, D, at, 0, True, n + n_bias)
         elif run.mode == TRAIN:
             if l1 != 0:
@@ -146,7 +135,7 @@ cdef void finish_part(
                 update_stretch(run, step, D + n, at + n, 0, False, n_bias)
         j += 2 * LANES
         p += 1
-    if run.mode == TRAIN and layer.flat > 0:    # the transpose of the first layer is not needed
+    if run.mode == TRAIN and layer.flat > 0 and not step.only_gradient:     # the transpose of the first layer is not needed
         transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, part.start,
                           min(part.stop, layer.n_in), part.left, part.right)
 
@@ -155,11 +144,12 @@ cdef inline void finish_all(const Pass* run, const Step* step) noexcept nogil:
     """All of W and b, from one Delta that is complete."""
     cdef const Layer* layer
     cdef Py_ssize_t l
-    if not step.by_part:                # all layers are one vector
+    cdef bint by_part = step.by_part or step.only_gradient
+    if not by_part:                     # all layers are one vector
         update_stretch(run, step, run.Delta, 0, 0, True, run.plan.packed_size)
     for l in range(run.plan.n_layers):
         layer = &run.plan.layers[l]
-        if step.by_part:
+        if by_part:
             finish_part(run, whole_part(layer), Delta_in(run.Delta, layer), 0, step)
         elif l > 0:
             transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, 0, layer.n_in, 0,

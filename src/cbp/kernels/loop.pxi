@@ -119,6 +119,10 @@ cdef void run_rounds(
         # accumulation: Delta(l) of the round; after the last round gradient and update: D, the optimiser's step
         if cursor.m != 0:               # else all weights are 0: the minibatch is checked, but no step is made
             weights_phase(run, &cursor, batch, &step, me, team)
+            if run.clips and is_last_round(run, &cursor, batch):
+                waited += wait_for_team(run.barrier, team, &stop)
+                step = limited(run, &step)
+                update_phase(run, &step, me, team)
             if columns:
                 finish_columns(run, batch_rows(run, data, cursor.first, cursor.step), batch, &step, me, team)
         # forward: z(2) of the next minibatch; each thread uses the columns of W(1) that it has just updated
@@ -148,7 +152,7 @@ cdef void run_small(
     cdef Step step
     cdef Py_ssize_t n_rows
     cdef double m = 0, rate = 0         # those for which `step` was computed
-    cdef bint by_time = optimizer_row(rule.optimizer).prepare != NULL
+    cdef bint by_time = optimizer_row(rule.optimizer).prepare != NULL or run.average != NULL or run.clips
     cursor.needs_data = False
     cursor.team = max(cursor.team, 1)
     while cursor.first < data.m and budget > 0:
@@ -171,6 +175,9 @@ cdef void run_small(
             make_restorable(run, &step, cursor, 0)
             # gradient and update: D, the optimiser's step
             finish_all(run, &step)
+            if run.clips:
+                step = limited(run, &step)
+                finish_all(run, &step)
         budget -= run.multiply_adds * n_rows + ROUND_WORK
         complete_batch(run, n_rows, cursor)
         if cursor.fault.kind != NONE:

@@ -19,7 +19,7 @@ cdef void* take(Arena* arena, Py_ssize_t n_bytes) noexcept nogil:
     return arena.memory + here if arena.memory != NULL else NULL
 
 
-cdef void lay_out(Pass* run, Arena* arena, int n_moments, bint restorable) noexcept nogil:
+cdef void lay_out(Pass* run, Arena* arena, const PassSpec* spec) noexcept nogil:
     """Place the arrays of a pass."""
     cdef const Plan* plan = run.plan
     cdef Py_ssize_t w_bytes = plan.packed_size * sizeof(real)
@@ -29,13 +29,15 @@ cdef void lay_out(Pass* run, Arena* arena, int n_moments, bint restorable) noexc
         t_size += plan.layers[0].n_out * padded(plan.layers[0].n_in)
     run.W = <real*> take(arena, w_bytes)
     run.W_T = <real*> take(arena, t_size * sizeof(real))
-    lay_out_moments(run.moments, arena, w_bytes, n_moments)
-    lay_out_moments(run.kept, arena, w_bytes, n_moments if restorable else 0)
+    lay_out_moments(run.moments, arena, w_bytes, spec.n_moments)
+    lay_out_moments(run.kept, arena, w_bytes, spec.n_moments if spec.restorable else 0)
+    run.average = run.moments[spec.n_moments - 1] if spec.averages else NULL
     run.tiles = <real*> take(arena, run.most_threads * run.tile_size * sizeof(real))
     run.losses = <double*> take(arena, max(run.round, run.n_partials) * sizeof(double))
     run.l1 = <double*> take(arena, plan.n_layers * sizeof(double))
     run.l2 = <double*> take(arena, plan.n_layers * sizeof(double))
     run.penalties = <double*> take(arena, plan.n_strips * sizeof(double))
+    run.squares = <double*> take(arena, plan.n_strips * sizeof(double)) if run.clips else NULL
     run.reports = <Report*> take(arena, run.most_threads * sizeof(Report))
     run.barrier = <Barrier*> take(arena, sizeof(Barrier))
     if run.mode != LOSS:

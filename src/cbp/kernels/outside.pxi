@@ -1,6 +1,6 @@
 # The optimiser's step with a gradient from outside, which means that the caller has computed it.
 #
-# Needs: layouts, updates, partition, memory, rest, pass, finish.
+# Needs: layouts, updates, partition, memory, rest, pass, finish, phases.
 
 cdef void update_share(
     const Pass* run, const real* D,     # (n_parameters,), at rest
@@ -38,8 +38,13 @@ cdef inline void update_noted(
     const Pass* run, const real* D, const Step* constants, const Cursor* cursor, int me, int team,
 ) noexcept nogil:
     cdef Step step = constants[0]
+    cdef int stop = False
     make_restorable(run, &step, cursor, me)
     update_share(run, D, &step, me, team)
+    if run.clips:
+        wait_for_team(run.barrier, team, &stop)
+        step = limited(run, &step)
+        update_phase(run, &step, me, team)
 
 
 cdef void update_outside(

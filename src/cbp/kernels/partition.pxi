@@ -2,9 +2,9 @@
 #
 # Needs: layouts, products.
 # Gives: COLUMNS_AT_ONCE, COLUMNS_BYTES, COLUMNS_FROM, COPY_WORK, GROUP_BYTES, LEAST_GROUP, PIECE_BYTES, ROUND_WORK,
-# SMALL_NETWORK, TILE, UNIT_WORK, by_columns, columns_of, initial_of_round, is_last_round, next_piece, partials_of,
-# plan_rounds, round_end, round_of_segment, rows_of_round, share_of, tile_count, tile_rows, tile_start, useful_threads,
-# whole_part, work_of_round.
+# SMALL_NETWORK, TILE, UNIT_WORK, by_columns, columns_of, initial_of_round, is_last_round, next_piece, part_of_thread,
+# partials_of, plan_rounds, round_end, round_of_segment, rows_of_round, tile_count, tile_rows, tile_start,
+# useful_threads, whole_part, work_of_round.
 #
 # Everything but the number of threads depends on shapes alone, and so do the bits.
 #
@@ -189,3 +189,11 @@ cdef inline Py_ssize_t share_of(const Pass* run, const Layer* layer, int thread,
         work = rest_before(plan, thread, team)
     work = (work - before) / padded(layer.n_out)
     return max(0, min(strip_count(layer.n_in + 1), <Py_ssize_t> (work + 0.5)))
+
+
+cdef inline Part part_of_thread(const Pass* run, Py_ssize_t l, int me, int team) noexcept nogil:
+    """This thread's rows of a layer's W."""
+    cdef Part part = whole_part(&run.plan.layers[l])
+    part.start = share_of(run, part.layer, me, team) * STRIP
+    part.stop = min(share_of(run, part.layer, me + 1, team) * STRIP, part.stop)
+    return part

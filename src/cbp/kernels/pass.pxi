@@ -1,53 +1,45 @@
 # A pass over examples: how its workspace is made and freed, and how its gradient is read.
 #
-# Needs: layouts, updates, refusals, partition, memory, rest.
+# Needs: layouts, gradient, refusals, partition, memory, rest.
 # Gives: make_restorable.
 #
 # `partial_fit`, and calls for the loss or the gradient of few examples, keep the workspace for the next call.
 
-cdef void* new_pass(
-    void* plan, int mode, int optimizer, int n_moments, Py_ssize_t batch, bint inputs, Py_ssize_t bound,
-    int n_threads, bint restorable,
-) noexcept nogil:
-    """Make a pass with minibatches of `batch` examples; its parameters are not packed yet. Return NULL if it is refused
-    (see `pass_refusal`) or memory is short.
-
-    bound: the number of examples, in the order of training, that the caller makes available at a time.
-    """
+cdef void* new_pass(void* plan, const PassSpec* spec) noexcept nogil:
+    """Make a pass, whose parameters are not packed yet. Return NULL if it is refused (see `pass_refusal`) or memory is
+    short."""
     cdef Pass* run
     cdef Arena arena = arena_in(NULL)
-    cdef Py_ssize_t l, ld_last, tile = (<const Plan*> plan).tile
-    cdef int panels
-    if pass_refusal(mode, optimizer) != ACCEPTED:
+    cdef Py_ssize_t l, ld_last, tile = (<const Plan*> plan).tile, batch = spec.batch
+    cdef int panels, mode = spec.mode
+    if pass_refusal(mode, spec.optimizer) != ACCEPTED:
         return NULL
-    CHECK(0 <= n_moments <= MOST_MOMENTS)
+    CHECK(0 <= spec.n_moments <= MOST_MOMENTS and not (spec.averages and (spec.restorable or spec.n_moments == 0)))
     run = <Pass*> calloc(1, sizeof(Pass))
     if run == NULL:
         return NULL
     run.plan = <const Plan*> plan
-    run.mode = mode
-    run.inputs = inputs
-    run.restorable = restorable
-    run.batch = batch
+    run.mode, run.batch = mode, batch
+    run.inputs, run.restorable, run.clips = spec.inputs, spec.restorable, spec.clips
     run.multiply_adds = UNIT_WORK * run.plan.layers[0].n_in
     for l in range(run.plan.n_layers):
         run.multiply_adds += (
             (1 if mode == LOSS else 3) * <double> run.plan.layers[l].n_in * run.plan.layers[l].n_out
             + UNIT_WORK * run.plan.layers[l].n_out
         )
-    run.most_threads = useful_threads(run.multiply_adds * batch, n_threads)
+    run.most_threads = useful_threads(run.multiply_adds * batch, spec.n_threads)
     ld_last = run.plan.layers[run.plan.n_layers - 1].ld_out
     # The arrays that `tile_of` places, rounded up to whole cache lines.
     run.tile_size = (
         tile * (run.plan.x_size + run.plan.a_size + 2 * run.plan.widest) + max(tile * LANES, ld_last) + ld_last
         + 2 * tile * <Py_ssize_t> (sizeof(double) // sizeof(real)) + 15
     ) // 16 * 16
-    plan_rounds(run, bound)
+    plan_rounds(run, spec.bound)
     if run.n_partials > 0:              # a thread without a partial sum would only wait
         run.most_threads = min(run.most_threads, <int> run.n_partials)
-    run.small = mode == TRAIN and run.n_partials == 0 and batch <= min(tile, bound) and (
+    run.small = mode == TRAIN and run.n_partials == 0 and batch <= min(tile, spec.bound) and (
         run.plan.packed_size <= SMALL_NETWORK)
-    run.direct = mode == TRAIN and run.n_partials == 0 and run.round >= batch
+    run.direct = mode == TRAIN and run.n_partials == 0 and run.round >= batch and not run.clips
     panels = <int> panel_count(run.plan.layers[0].n_out)
     run.columns = run.direct and min(run.most_threads, panels) > 1 and (
         COLUMNS_FROM * batch <= run.plan.layers[0].n_in <= COLUMNS_BYTES // (batch * <Py_ssize_t> sizeof(real)))
@@ -56,13 +48,13 @@ cdef void* new_pass(
     run.group = max(LEAST_GROUP, min(GROUP_BYTES // run.round, PIECE_BYTES // COLUMNS_AT_ONCE) // (
         STRIP * <Py_ssize_t> sizeof(real)))
     run.group_size = run.group * STRIP * COLUMNS_AT_ONCE
-    lay_out(run, &arena, n_moments, restorable)
+    lay_out(run, &arena, spec)
     run.memory = calloc(arena.used + 64, 1)
     if run.memory == NULL:
         free(run)
         return NULL
     arena = arena_in(run.memory)
-    lay_out(run, &arena, n_moments, restorable)
+    lay_out(run, &arena, spec)
     open_barrier(run.barrier)
     return run
 

@@ -1,7 +1,7 @@
 # The two phases of a round, each as one thread of the team sees it.
 #
 # Needs: layouts, products, partition, memory, data, tiles, finish, columns.
-# Gives: examples_phase, weights_phase.
+# Gives: examples_phase, update_phase, weights_phase.
 
 cdef void accumulate_Delta(Panels Delta, const Pass* run, Part part, Py_ssize_t n_rows, Initial initial) noexcept nogil:
     """Delta(l) = initial + a(l)^T delta(l+1) over the round's examples, for rows of W(l) and b(l)."""
@@ -81,9 +81,7 @@ cdef void weights_phase(
     cdef Panels Delta
     cdef Part part, piece
     for l in range(by_columns(run, team), plan.n_layers):
-        part = whole_part(&plan.layers[l])
-        part.start = share_of(run, part.layer, me, team) * STRIP
-        part.stop = min(share_of(run, part.layer, me + 1, team) * STRIP, part.stop)
+        part = part_of_thread(run, l, me, team)
         piece = part
         piece.stop = part.start
         while next_piece(run, &part, &piece):
@@ -94,3 +92,15 @@ cdef void weights_phase(
                     add_segment_of_part(run, cursor, piece, Delta, last_round)
             if last_round:
                 finish_part(run, piece, Delta, n_partials, step)
+
+
+cdef void update_phase(const Pass* run, const Step* step, int me, int team) noexcept nogil:
+    """The step of this thread's rows of all W, from a D that is finished."""
+    cdef Py_ssize_t l
+    cdef Part part, piece
+    for l in range(run.plan.n_layers):
+        part = part_of_thread(run, l, me, team)
+        piece = part
+        piece.stop = part.start
+        while next_piece(run, &part, &piece):
+            finish_part(run, piece, Delta_of_part(run, piece, me), 0, step)

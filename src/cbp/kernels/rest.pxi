@@ -104,6 +104,11 @@ cdef void unpack_vector(const Plan* plan, real* flat, const real* packed) noexce
         unpack_rows(layer, flat + layer.flat, packed + layer.packed, 0, layer.n_rows)
 
 
+cdef inline real* shown(const Pass* run) noexcept nogil:
+    """Return the packed parameters that users see: the moving average, where there is one, else W."""
+    return run.average if run.average != NULL else run.W
+
+
 cdef void pack_share(Pass* run, const real* parameters, bint only_changed, int me, int team) noexcept nogil:
     """Pack this thread's rows of each W and b, and transpose those of W; with `only_changed`, skip a layer whose rows
     already equal those at rest."""
@@ -112,9 +117,11 @@ cdef void pack_share(Pass* run, const real* parameters, bint only_changed, int m
     for l in range(run.plan.n_layers):
         layer = &run.plan.layers[l]
         start, stop = layer.n_rows * me // team, layer.n_rows * (me + 1) // team
-        if only_changed and not rows_differ(layer, run.W + layer.packed, parameters + layer.flat, start, stop):
+        if only_changed and not rows_differ(layer, shown(run) + layer.packed, parameters + layer.flat, start, stop):
             continue
         pack_rows(layer, run.W + layer.packed, parameters + layer.flat, start, stop)
+        if run.average != NULL and not (run.is_averaged and not only_changed):
+            pack_rows(layer, run.average + layer.packed, parameters + layer.flat, start, stop)
         if run.mode != LOSS and (l > 0 or run.inputs):
             transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, start, min(stop, layer.n_in), 0,
                               layer.n_out)
@@ -126,7 +133,7 @@ cdef void unpack_share(const Pass* run, real* parameters, int me, int team) noex
     cdef Py_ssize_t l
     for l in range(run.plan.n_layers):
         layer = &run.plan.layers[l]
-        unpack_rows(layer, parameters + layer.flat, run.W + layer.packed,
+        unpack_rows(layer, parameters + layer.flat, shown(run) + layer.packed,
                     layer.n_rows * me // team, layer.n_rows * (me + 1) // team)
 
 
@@ -211,7 +218,8 @@ cdef void read_moment(void* state, int which, bint settled, void* moment) noexce
 cdef void write_moment(void* state, int which, const void* moment) noexcept nogil:
     """Set one of the optimiser's moments, from the layout at rest. It is written to both places that it may be read
     from: `kept` by the first step of a pass, `moments` by later steps."""
-    cdef const Pass* run = <const Pass*> state
+    cdef Pass* run = <Pass*> state
+    run.is_averaged = run.is_averaged or run.moments[which] == run.average
     pack_vector(run.plan, run.moments[which], <const real*> moment)
     if run.kept[which] != NULL:
         pack_vector(run.plan, run.kept[which], <const real*> moment)

@@ -91,7 +91,7 @@ ctypedef struct Spec:                   # the network
 
 
 cdef enum:
-    MOST_MOMENTS = 3                    # vectors of an optimiser's state, each as long as the parameters
+    MOST_MOMENTS = 4                    # vectors of an optimiser's state, each as long as the parameters
 
 
 ctypedef struct Hyperparameters:        # of the optimiser; learning rates and penalties are passed separately
@@ -105,6 +105,22 @@ ctypedef struct Hyperparameters:        # of the optimiser; learning rates and p
     double decay                        # RMSprop
     bint centered
     double momentum_decay               # Nadam
+    double clip_norm                    # the most that the norm of D, of all layers, may be; 0: no limit
+    double clip_value                   # … and each element of D; 0: no limit
+    double ema                          # decay rate of the parameters' moving average
+
+
+ctypedef struct PassSpec:               # what a pass is made for
+    int mode
+    int optimizer
+    int n_moments
+    Py_ssize_t batch                    # examples of a minibatch
+    Py_ssize_t bound                    # examples, in the order of training, that are made available at a time
+    int n_threads                       # the most
+    bint inputs                         # whether the gradient with respect to the inputs is wanted
+    bint restorable                     # whether the moments from before are kept until the pass has succeeded
+    bint clips                          # whether D is limited
+    bint averages                       # whether the last moment is the moving average of the parameters
 
 
 ctypedef struct Data:                   # the examples of one call, each array C-contiguous
@@ -218,7 +234,7 @@ ctypedef struct Update:                 # a step for n reals, n a multiple of LA
     bint are_weights                    # else they are biases, to which penalty and weight decay do not apply
     Py_ssize_t back                     # distance, in reals, from where a moment is written to where it is read
     void* W
-    void* moments[3]                    # MOST_MOMENTS
+    void* moments[4]                    # MOST_MOMENTS
     const void* Delta
     Py_ssize_t n
 
@@ -259,8 +275,7 @@ ctypedef struct Table:
                     int n_threads, Fault* fault) noexcept nogil
 
     int (*pass_refusal)(int mode, int optimizer) noexcept nogil
-    void* (*new_pass)(void* plan, int mode, int optimizer, int n_moments, Py_ssize_t batch, bint inputs,
-                      Py_ssize_t bound, int n_threads, bint restorable) noexcept nogil
+    void* (*new_pass)(void* plan, const PassSpec* spec) noexcept nogil
     void (*free_pass)(void* state) noexcept nogil
     Py_ssize_t (*stride)(void* state) noexcept nogil
     void (*pack)(void* state, const void* parameters, bint unchanged, int n_threads) noexcept nogil

@@ -81,6 +81,10 @@ cdef struct Step:                       # one update's constants, the bias corre
     real moment_rate
     real shrink                         # AdamW's 1 - eta times the weight decay
     real inverse_m                      # 1 / m, or 1 / (the sum of the weights)
+    bint only_gradient                  # Delta becomes D, which is limited, and no step is made
+    real clip_value                     # of |D|; 0: no limit
+    real inverse_norm                   # 1 / the most that the norm of D may be; 0: no limit
+    real average_share                  # of the new parameters in their moving average
     Py_ssize_t back                     # the distance, in reals, from where a moment is written to where it is read
     bint* infinite                      # set where a parameter is no longer finite; or NULL
 
@@ -156,6 +160,7 @@ cdef struct Pass:
     int mode
     bint inputs
     bint restorable                     # see `kept`
+    bint clips                          # D is limited, so all of it is computed before the first step
     int most_threads
     Py_ssize_t batch
     Py_ssize_t n_partials               # 0: by rows of W
@@ -176,7 +181,9 @@ cdef struct Pass:
     real* moments[MOST_MOMENTS]         # of the optimiser; NULL for those that it does not have
     real* kept[MOST_MOMENTS]            # those to go back to if the pass fails, each at the same distance
     #                                     from its moment; NULL in a pass that is not restorable
-    bint is_at_rest                     # W equals the parameters at rest when they were last read
+    real* average                       # moving average of the parameters, one of the moments; or NULL
+    bint is_averaged                    # `average` has been set
+    bint is_at_rest                     # what `shown` returns equals the parameters at rest when they were last read
     real* W_T                           # packed
     real* tiles                         # (most_threads, tile_size)
     real* block                         # by rows: (round, block_size)
@@ -188,6 +195,7 @@ cdef struct Pass:
     bint penalised                      # whether any is not 0
     double whole                        # of all examples whose J they belong to, the weight; 0: a minibatch's own
     double* penalties                   # (n_strips,), of a strip of a panel
+    double* squares                     # (n_strips,), likewise: the sum of (D / most norm)^2; NULL unless D is limited
     Report* reports                     # (most_threads,)
     Barrier* barrier
     void* memory

@@ -1,6 +1,7 @@
-# From Delta to the parameters: the gradient D = (Delta + lambda W) / m, and the step that each optimiser makes with it.
+# The step that each optimiser makes with the gradient D.
 #
-# Gives: gradient_stretch, kept, optimizer_row, step_constants.
+# Needs: gradient.
+# Gives: average_stretch, kept, optimizer_row, step_constants.
 #
 # Gradients and moments are stored in the same packed order as the weights. So a step works element by element on any
 # contiguous piece of n numbers, where n must be a multiple of LANES.
@@ -22,24 +23,11 @@ cdef double power(double base, int64_t n) noexcept nogil:
     return result
 
 
-cdef inline vec gradient_at(const real* Delta, const real* W, vec decay, vec inverse_m) noexcept nogil:
-    """Return D = (Delta + lambda W) / m."""
-    return mul_add(decay, load(W), load(Delta)) * inverse_m
-
-
-cdef void gradient_stretch(real* D, const real* W, real decay, real inverse_m, Py_ssize_t n) noexcept nogil:
-    """Replace Delta by D for n weights, with the same bits as in the updates. n need not be a multiple of LANES."""
-    cdef real[64] D_left
-    cdef real[64] W_left
-    cdef Py_ssize_t whole = n // LANES * LANES, i
-    for i from 0 <= i < whole by LANES:
-        store(D + i, gradient_at(D + i, W + i, broadcast(decay), broadcast(inverse_m)))
-    memset(D_left, 0, sizeof(D_left))
-    memset(W_left, 0, sizeof(W_left))
-    memcpy(D_left, D + whole, (n - whole) * sizeof(real))
-    memcpy(W_left, W + whole, (n - whole) * sizeof(real))
-    store(D_left, gradient_at(D_left, W_left, broadcast(decay), broadcast(inverse_m)))
-    memcpy(D + whole, D_left, (n - whole) * sizeof(real))
+cdef void average_stretch(real* average, const real* W, real share, Py_ssize_t n) noexcept nogil:
+    """average += share (W - average)"""
+    cdef Py_ssize_t i
+    for i from 0 <= i < n by LANES:
+        store(average + i, mul_add(broadcast(share), load(W + i) - load(average + i), load(average + i)))
 
 
 cdef inline vec kept(vec moment) noexcept nogil:
@@ -291,6 +279,12 @@ cdef Step step_constants(
     step.v_correction = step.gradient_rate = step.moment_rate = 1
     step.shrink = <real> (1 - rate * rule.weight_decay)
     step.inverse_m, step.part = <real> (1 / m), 1
+    step.only_gradient = rule.clip_norm > 0 or rule.clip_value > 0
+    step.clip_value, step.inverse_norm = <real> rule.clip_value, 0
+    if rule.clip_norm > 0:
+        step.inverse_norm = <real> (1 / rule.clip_norm)
+    # The average forgets its start sooner than by ema alone (TensorFlow's num_updates).
+    step.average_share = <real> (1 - min(rule.ema, (2.0 + cursor.updates) / (11.0 + cursor.updates)))
     step.back, step.infinite = 0, NULL
     if row.prepare != NULL:
         row.prepare(&step, rule, rate, cursor)
