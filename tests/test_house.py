@@ -17,7 +17,7 @@ LONGER = {"network": "what users call, of which three quarters are docstrings"}
 ROOMS = {
     "what needs nothing": "examples examples.conversion figures files files.metadata files.whole flops "
     "machine machine.cgroups machine.forks machine.installation machine.runtimes rng scalars",
-    "the algorithm in NumPy": "reference reference.functions reference.updates",
+    "the algorithm in NumPy": "reference reference.functions reference.noise reference.updates",
     "rows: activations, losses, optimisers": "functions optimizers optimizers.adam optimizers.base "
     "optimizers.kin optimizers.scaled optimizers.sgd",
     "the machine": "kernels machine.threads machine.versions",
@@ -26,7 +26,7 @@ ROOMS = {
     "what a network is, and where it lies": "architecture files.npz initialization layers layout",
     "training": "training training.epochs training.history training.passes training.progress training.record "
     "training.state training.runs training.steps training.stopping training.table",
-    "a network": "derivatives network scores structure",
+    "a network": "copies derivatives network scores structure",
     "the package": "__init__ benchmark datasets",
     "tables": "tabular tabular.choices tabular.examples tabular.forms tabular.inputs tabular.readers "
     "tabular.targets",

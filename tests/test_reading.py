@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import cbp
-from cbp import structure
+from cbp import copies
 
 figure = importlib.import_module("matplotlib.figure") if importlib.util.find_spec("matplotlib") else None
 pandas = importlib.import_module("pandas") if importlib.util.find_spec("pandas") else None
@@ -149,7 +149,7 @@ def test_a_copy_of_a_network_that_gets_an_attribute_meanwhile(monkeypatch):
             net.mark = True
             return super().__contains__(name)
 
-    monkeypatch.setattr(structure, "BUILT", Adding(structure.BUILT))
+    monkeypatch.setattr(copies, "BUILT", Adding(copies.BUILT))
     np.testing.assert_array_equal(copy.copy(net).parameters, net.parameters)
 
 

@@ -18,6 +18,10 @@ cdef class Engine:
         The name of the loss and its number, likewise.
     bias : bool
         Whether layers have biases.
+    dropout : tuple of float
+        Shares of the layers' inputs that training drops, one for each layer of weights; empty: none.
+    input_noise : float
+        Standard deviation of what training adds to the inputs.
     parameters : array
         The flat vector at rest, followed by at least 128 bytes more. The kernels read these, and ignore their values.
     """
@@ -32,7 +36,7 @@ cdef class Engine:
     cdef readonly Py_ssize_t n_layers, n_in, n_out, n_parameters
 
     def __cinit__(self, object capsule, Py_ssize_t itemsize, tuple sizes, tuple activations, tuple loss,
-                  bint bias, object parameters):
+                  bint bias, object parameters, tuple dropout=(), double input_noise=0):
         cdef t.Spec spec
         cdef Py_ssize_t l
         self.capsule = capsule
@@ -43,8 +47,9 @@ cdef class Engine:
         cdef Py_ssize_t* c_sizes = <Py_ssize_t*> calloc(self.n_layers + 1, sizeof(Py_ssize_t))
         cdef int* c_activations = <int*> calloc(self.n_layers, sizeof(int))
         cdef double* c_numbers = <double*> calloc(self.n_layers, sizeof(double))
+        cdef double* c_dropout = <double*> calloc(self.n_layers, sizeof(double))
         try:
-            if c_sizes == NULL or c_activations == NULL or c_numbers == NULL:
+            if c_sizes == NULL or c_activations == NULL or c_numbers == NULL or c_dropout == NULL:
                 raise MemoryError
             for l in range(self.n_layers + 1):
                 c_sizes[l] = sizes[l]
@@ -55,6 +60,9 @@ cdef class Engine:
             spec.n_layers, spec.sizes, spec.activations, spec.numbers = self.n_layers, c_sizes, c_activations, c_numbers
             name, spec.loss_number = loss
             spec.bias = bias
+            for l in range(len(dropout)):
+                c_dropout[l] = dropout[l]
+            spec.dropout, spec.input_noise = c_dropout if dropout else NULL, input_noise
             spec.loss = code_of(self.table.loss_name, name, "loss")
             self.parameters = Array(parameters, itemsize, True)
             self.parameters.expect(self.n_parameters + 128 // itemsize)
@@ -65,6 +73,7 @@ cdef class Engine:
             free(c_sizes)
             free(c_activations)
             free(c_numbers)
+            free(c_dropout)
 
     def __dealloc__(self):
         if self.table != NULL:

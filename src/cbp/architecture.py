@@ -14,14 +14,17 @@ import numpy as np
 from cbp import arguments, layout
 from cbp.examples.conversion import Array
 from cbp.functions import ACTIVATIONS, LOSSES, Named, check_number, name_of, with_number
-from cbp.scalars import flag
+from cbp.scalars import flag, non_negative
 
 # Entries that `to_dict` leaves out where they have these values.
-OPTIONAL = {"l1": 0.0, "bias": True}
+OPTIONAL = {"l1": 0.0, "bias": True, "dropout": 0.0, "input_noise": 0.0}
 
 
 class Architecture(
-    namedtuple("Architecture", ("sizes", "hidden", "output", "loss", "l2", "dtype", "l1", "bias"))
+    namedtuple(
+        "Architecture",
+        ("sizes", "hidden", "output", "loss", "l2", "dtype", "l1", "bias", "dropout", "input_noise"),
+    )
 ):
     """The shapes, functions and numbers of a network, checked. Equal records make equal networks.
 
@@ -40,6 +43,11 @@ class Architecture(
     dtype : dtype-like
     bias : bool
         Whether layers have biases.
+    dropout : float or sequence of float
+        Share of the units that training drops: one for all hidden layers, or one for the inputs and one for
+        each hidden layer.
+    input_noise : float
+        Standard deviation of the noise that training adds to the inputs.
 
     Raises
     ------
@@ -57,6 +65,8 @@ class Architecture(
     dtype: np.dtype[Any]
     l1: float | tuple[float, ...]
     bias: bool
+    dropout: float | tuple[float, ...]
+    input_noise: float
 
     def __new__(  # noqa: D102
         cls,
@@ -69,6 +79,8 @@ class Architecture(
         dtype: Any = "float32",
         l1: Any = 0.0,
         bias: Any = True,
+        dropout: Any = 0.0,
+        input_noise: Any = 0.0,
     ) -> Self:
         found = arguments.sizes(sizes)
         inner, g = arguments.hidden(hidden, len(found) - 2), arguments.output(output, found[-1])
@@ -78,7 +90,11 @@ class Architecture(
         check_number(named, LOSSES, precision)
         n = len(found) - 1
         ridge, lasso = arguments.penalty(l2, "l2", n), arguments.penalty(l1, "l1", n)
-        return super().__new__(cls, found, inner, g, named, ridge, precision, lasso, flag(bias, "bias"))
+        drop = arguments.dropout(dropout, n)
+        noise = non_negative(input_noise, "input_noise")
+        return super().__new__(
+            cls, found, inner, g, named, ridge, precision, lasso, flag(bias, "bias"), drop, noise
+        )
 
     def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments from which `copy` and `pickle` make an equal record."""
@@ -110,6 +126,18 @@ class Architecture(
         """l1 and l2 of each layer of weights: float64, (2, L - 1)."""
         n = len(self.sizes) - 1
         return np.array([value if isinstance(value, tuple) else [value] * n for value in (self.l1, self.l2)])
+
+    @property
+    def dropped(self) -> tuple[float, ...]:
+        """The shares of the inputs of each layer of weights that training drops; empty if it drops none."""
+        if not isinstance(self.dropout, tuple):
+            return (0.0, *[self.dropout] * len(self.hidden)) if self.dropout else ()
+        return self.dropout if any(self.dropout) else ()
+
+    @property
+    def is_random(self) -> bool:
+        """Whether training draws random numbers besides the order of the examples."""
+        return bool(self.dropped) or self.input_noise > 0
 
     @property
     def for_kernels(self) -> tuple[tuple[tuple[str, float], ...], tuple[str, float]]:
@@ -145,7 +173,8 @@ class Architecture(
         parts = [str(list(self.sizes))]
         parts += [f"hidden={(self.hidden[0] if alike else list(self.hidden))!r}"] if self.hidden else []
         parts += [f"output={self.output!r}", f"loss={self.loss!r}"]
-        for name, value in (("l2", self.l2), ("l1", self.l1)):
+        numbers = ("l2", "l1", "dropout", "input_noise")
+        for name, value in ((name, getattr(self, name)) for name in numbers):
             parts += [f"{name}={list(value) if isinstance(value, tuple) else f'{value:g}'}"] if value else []
         parts += [] if self.bias else ["bias=False"]
         parts += [f"dtype={self.dtype.name!r}"]

@@ -95,6 +95,19 @@ def penalty(value: Any, name: str, n_layers: int) -> float | tuple[float, ...]:
     return found[0] if len(set(found)) == 1 else found
 
 
+def dropout(value: Any, n_layers: int) -> float | tuple[float, ...]:
+    """Return one share for all hidden layers, or a tuple, of one for the inputs and one for each of them."""
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        return non_negative(value, "dropout", below=1)
+    found = tuple(non_negative(each, f"dropout[{i}]", below=1) for i, each in enumerate(value))
+    if len(found) != n_layers:
+        raise ValueError(
+            f"dropout must be one number for all hidden layers, or {n_layers}, for the inputs and for each "
+            f"hidden layer, got {len(found)}"
+        )
+    return found
+
+
 def dtype(value: Any) -> np.dtype[Any]:
     """Return float32 or float64, in native byte order."""
     try:

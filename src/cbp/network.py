@@ -79,6 +79,13 @@ class Network(Structure):
     bias : bool, default True
         Whether layers have biases b(l). Without them `biases` is empty, and `parameters` holds weights
         alone.
+    dropout : float or sequence of float, default 0.0
+        Share p of the units that training drops, from 0 to less than 1: one for all hidden layers, or one for
+        the inputs and one for each hidden layer. In each step, each unit of each example becomes 0 with
+        probability p, and is divided by 1 − p otherwise (Srivastava et al., 2014, inverted). `predict`,
+        `loss`, `gradient` and validation drop nothing.
+    input_noise : float, default 0.0
+        Standard deviation of the normal numbers that training adds to the inputs, at least 0; before dropout.
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and computations.
     init : str or callable, optional
@@ -86,8 +93,8 @@ class Network(Structure):
         "lecun_normal" or "zeros", or a function that takes a Generator and a shape (s(l), s(l+1)) and returns
         an array of that shape. Default: see Notes. Biases start at 0.
     rng : int or numpy.random.Generator, optional
-        Seed or source of the initial weights and of shuffling. A Generator is used, not copied. Default:
-        entropy from the operating system.
+        Seed or source of the initial weights, of shuffling, dropout and noise. A Generator is used, not
+        copied. Default: entropy from the operating system.
     n_threads : int, optional
         The most threads that a call of this network uses, at least 1. Default: see `cbp.get_num_threads`.
         Results have the same bits for any number.
@@ -667,6 +674,7 @@ class Network(Structure):
                 shuffler=self._shuffler if shuffle else None,
                 restorable=going_on,
                 whole=whole,
+                seed=int(self._shuffler.integers(1 << 63)) if self._architecture.is_random else 0,
             )
             try:
                 yield trainer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Sequence
 from typing import Any, Self
@@ -10,11 +9,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from cbp import _core, kernels, layout
+from cbp import _core, copies, kernels, layout
 from cbp.architecture import Architecture
 from cbp.examples import frames
 from cbp.examples.conversion import Array, numeric
-from cbp.files import npz
 from cbp.functions import Named, known
 from cbp.initialization import SCHEMES, Init, draw_weights
 from cbp.layers import Layers
@@ -23,13 +21,7 @@ from cbp.optimizers.base import OptimizerState
 from cbp.rng import generator, spawn
 from cbp.scalars import check_precision, count_or_none
 from cbp.training.history import History
-from cbp.training.steps import Steps, at_rest
-
-# The attributes that `Structure._build` makes. Copies make their own.
-BUILT = frozenset((
-    "_sizes", "_bias", "_dtype", "_penalties", "_parameters", "_weights", "_biases", "_table", "_engine",
-    "_state", "_passes", "_locks", "_rests",
-))  # fmt: skip
+from cbp.training.steps import Steps
 
 
 class Structure:
@@ -47,14 +39,16 @@ class Structure:
         l2: float | Sequence[float] = 0.0,
         l1: float | Sequence[float] = 0.0,
         bias: bool = True,
+        dropout: float | Sequence[float] = 0.0,
+        input_noise: float = 0.0,
         dtype: DTypeLike = "float32",
         init: str | Init | None = None,
         rng: int | np.random.Generator | None = None,
         n_threads: int | None = None,
     ) -> None:
-        self._start(
-            Architecture(sizes, hidden=hidden, output=output, loss=loss, bias=bias, dtype=dtype), n_threads
-        )
+        functions = {"hidden": hidden, "output": output, "loss": loss, "bias": bias}
+        noise = {"dropout": dropout, "input_noise": input_noise}
+        self._start(Architecture(sizes, **functions, **noise, dtype=dtype), n_threads)
         self.l2, self.l1 = l2, l1
         source = generator(rng)
         scheme = init if init is None or callable(init) else known(init, SCHEMES, "init")
@@ -90,7 +84,14 @@ class Structure:
         self._weights, self._biases = layout.views(self._parameters, what.sizes, what.bias)
         self._table = kernels.table(what.dtype.name)
         self._engine = _core.Engine(
-            self._table, what.dtype.itemsize, what.sizes, *what.for_kernels, what.bias, storage
+            self._table,
+            what.dtype.itemsize,
+            what.sizes,
+            *what.for_kernels,
+            what.bias,
+            storage,
+            what.dropped,
+            what.input_noise,
         )
         self._state: OptimizerState | Steps | None = None
         self._passes: dict[str, _core.Pass] = {}  # kept by loss and gradient for their next calls
@@ -162,6 +163,16 @@ class Structure:
     def bias(self) -> bool:
         """Whether layers have biases."""
         return self._bias
+
+    @property
+    def dropout(self) -> float | tuple[float, ...]:
+        """Share of the units that training drops: of all hidden layers, or of the inputs and each of them."""
+        return self._architecture.dropout
+
+    @property
+    def input_noise(self) -> float:
+        """Standard deviation of the noise that training adds to the inputs."""
+        return self._architecture.input_noise
 
     @property
     def n_threads(self) -> int | None:
@@ -266,31 +277,7 @@ class Structure:
     # Copies
 
     def __getstate__(self) -> Any:
-        """Return what `copy` and `pickle` keep: parameters, and attributes other than those of `_build`.
-
-        The attributes of subclasses are among them. For a subclass with slots, return (attributes, slots).
-        """
-        given: Any = super().__getstate__()
-        attributes, slots = given if isinstance(given, tuple) else (given, None)
-        # dict() makes a copy, since another thread that trains may add an attribute.
-        state = {name: value for name, value in dict(attributes).items() if name not in BUILT}
-        with self._rest_lock():
-            state["parameters"] = self._parameters.copy()
-            state["_state"] = at_rest(self._state)
-            # Copies: after `copy.copy`, both networks would else draw from one stream, add to one history.
-            state["_shuffler"] = copy.deepcopy(self._shuffler)
-            state["history"] = copy.copy(self.history)
-        return state if slots is None else (state, slots)
+        return copies.state_of(self, super().__getstate__())
 
     def __setstate__(self, state: Any) -> None:
-        attributes, slots = state if isinstance(state, tuple) else (state, {})
-        attributes = dict(attributes)
-        parameters, optimizer_state = attributes.pop("parameters"), attributes.pop("_state")
-        if "_architecture" not in attributes:
-            attributes, optimizer_state = npz.of_earlier_version(attributes, optimizer_state)
-        self.__dict__.update(attributes)
-        for name, value in slots.items():
-            setattr(self, name, value)
-        self._build()
-        self._parameters[:] = parameters
-        self._state = optimizer_state
+        copies.restore(self, state)

@@ -19,7 +19,7 @@ capsule, a `Table` of C functions. `_core` calls these, and is the interface to 
 from cpython.pycapsule cimport PyCapsule_New
 from cython.parallel cimport parallel, threadid
 from libc.math cimport INFINITY, isfinite, sqrt
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
@@ -66,6 +66,7 @@ include "faults.pxi"
 include "output.pxi"
 include "rest.pxi"
 include "pass.pxi"
+include "noise.pxi"
 include "tiles.pxi"
 include "finish.pxi"
 include "columns.pxi"

@@ -37,10 +37,12 @@ cdef double weight_of(const Data* data, Py_ssize_t first, Py_ssize_t n) noexcept
 cdef inline Rows gather(
     const Data* data, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n,
     real* to, Py_ssize_t ld,            # (n_rows, ld)
+    bint copy,
 ) noexcept nogil:
-    """Return the inputs of n_rows examples: where they are in X, if they are in order there, else copied to `to`."""
+    """Return the inputs of n_rows examples: where they are in X, if they are in order there, else copied to `to`;
+    with `copy`, always copied."""
     cdef Py_ssize_t i
-    if data.X_gathered or data.order == NULL:
+    if not copy and (data.X_gathered or data.order == NULL):
         return rows_of(example_of(data, first, n), n)
     for i in range(n_rows):
         memcpy(to + i * ld, example_of(data, first + i, n), n * sizeof(real))

@@ -135,7 +135,8 @@ cdef void finish_part(
                 update_stretch(run, step, D + n, at + n, 0, False, n_bias)
         j += 2 * LANES
         p += 1
-    if run.mode == TRAIN and layer.flat > 0 and not step.only_gradient:     # the transpose of the first layer is not needed
+    # The transpose of the first layer is not needed.
+    if run.mode == TRAIN and layer.flat > 0 and not step.only_gradient:
         transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, part.start,
                           min(part.stop, layer.n_in), part.left, part.right)
 

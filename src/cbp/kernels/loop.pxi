@@ -1,6 +1,6 @@
 # The loop over minibatches, by a team of threads or by one.
 #
-# Needs: updates, partition, memory, data, faults, pass, tiles, finish, columns, phases.
+# Needs: updates, partition, memory, data, faults, pass, noise, tiles, finish, columns, phases.
 #
 # Python calls `advance` again and again; each call does a slice of the pass. A long minibatch is cut into rounds. Each
 # round has two phases, with a barrier after each:
@@ -35,6 +35,7 @@ cdef inline Step constants_of(const Pass* run, const Hyperparameters* rule, doub
     """Return the constants of the minibatch's update."""
     cdef Step step = step_constants(rule, run.penalised, run.plan.bias, rate, cursor.m, cursor)
     step.part = part_of(run, cursor.m)
+    step.key = key_of_step(rule.seed, cursor.updates) if run.plan.drops else 0
     return step
 
 
@@ -109,7 +110,7 @@ cdef void run_rounds(
         step = constants_of(run, rule, rate_of(rates, &cursor), &cursor)
         make_restorable(run, &step, &cursor, me)
         # forward, output, recursion: z(l), a(l), the losses and delta(l); with partial sums also accumulation: Delta(l)
-        examples_phase(run, data, &cursor, batch, me, team)
+        examples_phase(run, data, &cursor, batch, step.key, me, team)
         waited += wait_for_team(run.barrier, team, &stop)
         if data.check:
             for i in range(team):
@@ -161,6 +162,8 @@ cdef void run_small(
             cursor.needs_data = True
             return
         cursor.m = weight_of(data, cursor.first, n_rows)
+        if tile.drops:
+            tile.key = key_of_step(rule.seed, cursor.updates)
         x = gather_tile(run, data, &tile, cursor.first, n_rows)
         # forward and output: z(l), a(l), the losses and delta(L)
         forward_examples(run, data, &tile, x, cursor.first, n_rows, run.losses, &cursor.fault)

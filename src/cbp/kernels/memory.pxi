@@ -65,7 +65,8 @@ cdef Tile tile_of(const Pass* run, int thread) noexcept nogil:
     cdef Tile tile
     cdef const Plan* plan = run.plan
     cdef char* at = <char*> (run.tiles + thread * run.tile_size)
-    tile.z_2 = NULL
+    tile.z_2, tile.first, tile.key = NULL, 0, 0
+    tile.drops = plan.drops and run.mode == TRAIN
     tile.losses = <double*> at
     tile.sums = tile.losses + plan.tile
     tile.x = <real*> (tile.sums + plan.tile)

@@ -41,7 +41,7 @@ cdef void* new_pass(void* plan, const PassSpec* spec) noexcept nogil:
         run.plan.packed_size <= SMALL_NETWORK)
     run.direct = mode == TRAIN and run.n_partials == 0 and run.round >= batch and not run.clips
     panels = <int> panel_count(run.plan.layers[0].n_out)
-    run.columns = run.direct and min(run.most_threads, panels) > 1 and (
+    run.columns = run.direct and not run.plan.alters_inputs and min(run.most_threads, panels) > 1 and (
         COLUMNS_FROM * batch <= run.plan.layers[0].n_in <= COLUMNS_BYTES // (batch * <Py_ssize_t> sizeof(real)))
     if run.columns:                     # a thread without a panel would have nothing to do there
         run.most_threads = min(run.most_threads, panels)

@@ -12,13 +12,14 @@ cdef void accumulate_Delta(Panels Delta, const Pass* run, Part part, Py_ssize_t 
 
 
 cdef void examples_phase(
-    const Pass* run, const Data* data, const Cursor* cursor, Py_ssize_t batch, int me, int team,
+    const Pass* run, const Data* data, const Cursor* cursor, Py_ssize_t batch, uint64_t key, int me, int team,
 ) noexcept nogil:
     """This thread's examples of the round."""
     cdef Tile tile = tile_of(run, me)
     cdef Rows rows
     cdef Py_ssize_t n, start, stop, i, next, at, t, tiles, p
     cdef Fault* fault = &run.reports[me].fault
+    tile.key = key
     if run.n_partials == 0:
         n = rows_of_round(run, cursor, batch)
         start, stop = n * me // team, n * (me + 1) // team
@@ -27,7 +28,7 @@ cdef void examples_phase(
             i, next = start + tile_start(stop - start, tiles, t), start + tile_start(stop - start, tiles, t + 1)
             at = cursor.first + cursor.done + i
             if by_columns(run, team):
-                tile.z_2 = run.z + i * run.plan.layers[0].ld_out
+                tile.z_2, tile.first = run.z + i * run.plan.layers[0].ld_out, at
                 rows = batch_rows(run, data, cursor.first, cursor.step)
                 rows.at += i * rows.row
             else:
@@ -43,7 +44,7 @@ cdef void examples_phase(
 
 
 cdef void sum_partial(
-    const Pass* run, const Data* data, const Tile* tile, Py_ssize_t p, const Cursor* cursor, Py_ssize_t batch,
+    const Pass* run, const Data* data, Tile* tile, Py_ssize_t p, const Cursor* cursor, Py_ssize_t batch,
     Fault* fault,
 ) noexcept nogil:
     """The round's examples of partial sum p, into its Delta and its loss."""

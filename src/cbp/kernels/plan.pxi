@@ -41,7 +41,13 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
         layer.flat = plan.n_parameters
         layer.transposed = plan.transposed_size
         layer.z_tile = plan.tile * plan.a_size
-        if layer.activation.from_z and l < spec.n_layers - 1:
+        layer.drops = spec.dropout != NULL and spec.dropout[l] > 0
+        if layer.drops:
+            layer.drop_below = <uint64_t> (spec.dropout[l] * 4294967296.0 + 0.5)
+            layer.kept_scale = <real> (1 / (1 - layer.drop_below / 4294967296.0))
+            plan.drops = True
+        if l < spec.n_layers - 1 and (
+                layer.activation.from_z or spec.dropout != NULL and spec.dropout[l + 1] > 0):
             plan.a_size += layer.ld_out
         layer.a_tile = plan.tile * plan.a_size
         layer.slope_tile = layer.z_tile
@@ -57,6 +63,9 @@ cdef void* new_plan(const Spec* spec) noexcept nogil:
         plan.n_strips += strip_count(layer.n_in + 1) * panel_count(layer.n_out)
         plan.packed_strips += strip_count(layer.n_in + 1) * padded(layer.n_out)
     plan.layers[0].transposed = plan.transposed_size
+    plan.input_noise = spec.input_noise
+    plan.alters_inputs = plan.layers[0].drops or plan.input_noise > 0
+    plan.drops = plan.drops or plan.alters_inputs
     return plan
 
 

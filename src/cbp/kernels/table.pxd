@@ -4,7 +4,7 @@ A kernel module is compiled for one precision and one instruction set, `_core` f
 of `real` are `void*` here, since only a kernel module knows what `real` is. Vectors "at rest" have the flat layout that
 users see: for each layer W row by row, then b.
 """
-from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 
 cdef enum Activation:
@@ -88,6 +88,8 @@ ctypedef struct Spec:                   # the network
     int loss
     double loss_number                  # the loss's parameter, such as the delta of huber
     bint bias                           # whether layers have biases
+    const double* dropout               # (n_layers,) shares of the layers' inputs that training drops; NULL: none
+    double input_noise                  # standard deviation of what training adds to the inputs
 
 
 cdef enum:
@@ -108,6 +110,7 @@ ctypedef struct Hyperparameters:        # of the optimiser; learning rates and p
     double clip_norm                    # the most that the norm of D, of all layers, may be; 0: no limit
     double clip_value                   # … and each element of D; 0: no limit
     double ema                          # decay rate of the parameters' moving average
+    uint64_t seed                       # of dropout and noise
 
 
 ctypedef struct PassSpec:               # what a pass is made for

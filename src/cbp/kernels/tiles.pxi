@@ -1,29 +1,44 @@
 # A tile: up to plan.tile examples that one thread takes through the layers and back.
 #
-# Needs: layouts, products, one_row, packing, memory, data, faults, output.
+# Needs: layouts, products, one_row, packing, memory, data, faults, output, noise.
 # Gives: accumulate_tile, backward_tile, forward_examples, gather_tile.
 
+cdef void activate_and_drop(const Plan* plan, const Tile* tile, Py_ssize_t l, Py_ssize_t n_rows) noexcept nogil:
+    """a(l+1) of a layer of weights whose outputs training drops. What it drops does not fall out of g'."""
+    cdef const Layer* layer = &plan.layers[l]
+    cdef real* a = tile.a + layer.a_tile
+    cdef real* whole = a if layer.activation.from_z else tile.a + layer.z_tile
+    layer.activation.activate(whole, tile.a + layer.z_tile, n_rows * layer.ld_out, layer.number)
+    if tile.drops:
+        drop_rows(a, whole, layer.ld_out, layer + 1, l + 1, tile.key, tile.first, n_rows)
+    elif whole != a:
+        memcpy(a, whole, n_rows * layer.ld_out * sizeof(real))
+
+
 cdef inline void forward_tile(
-    const Plan* plan, real* a,          # layer after layer, (tile, ld_out): the activations, of the last layer z
-    Rows x, const real* W,              # packed
-    Py_ssize_t n_rows, const real* z_2,     # z(2), where columns have computed it; or NULL
+    const Plan* plan, const Tile* tile, Rows x, const real* W,      # packed
+    Py_ssize_t n_rows,
 ) noexcept nogil:
+    """z(l) and a(l) of all layers, of the last z alone."""
     cdef const Layer* layer
     cdef Panels z, weights
     cdef Rows inputs = x
+    cdef real* a = tile.a
     cdef Py_ssize_t l
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
         z = row_panels(a + layer.z_tile, layer.ld_out)
         # z(l+1) = a(l) W(l) + b(l)
         weights = packed_panels(<real*> W + layer.packed, layer.n_in + 1)
-        if l == 0 and z_2 != NULL:
-            memcpy(z.at, z_2, n_rows * layer.ld_out * sizeof(real))
+        if l == 0 and tile.z_2 != NULL:
+            memcpy(z.at, tile.z_2, n_rows * layer.ld_out * sizeof(real))
         elif n_rows == 1:
             multiply_row(z.at, inputs.at, weights, layer.n_out, layer.n_in, BIAS)
         else:
             multiply_inline(z, inputs, weights, 0, n_rows, layer.n_out, layer.n_in, BIAS)
-        if l < plan.n_layers - 1:
+        if l < plan.n_layers - 1 and plan.layers[l + 1].drops:
+            activate_and_drop(plan, tile, l, n_rows)
+        elif l < plan.n_layers - 1:
             layer.activation.activate(a + layer.a_tile, z.at, n_rows * layer.ld_out, layer.number)
         inputs = rows_of(a + layer.a_tile, layer.ld_out)
 
@@ -43,6 +58,8 @@ cdef inline Panels recur(
     else:
         multiply_inline(below, rows_of(delta.at, delta.row), W_T, 0, n_rows, layer.n_in, layer.n_out, ZERO)
     before.activation.times_derivative(to, tile.a + before.slope_tile, n_rows * layer.ld_in, before.number)
+    if layer.drops and tile.drops:
+        drop_rows(to, to, layer.ld_in, layer, l, tile.key, tile.first, n_rows)
     return below
 
 
@@ -85,9 +102,18 @@ cdef void backward_tile(
 
 
 cdef inline Rows gather_tile(
-    const Pass* run, const Data* data, const Tile* tile, Py_ssize_t first, Py_ssize_t n_rows,
+    const Pass* run, const Data* data, Tile* tile, Py_ssize_t first, Py_ssize_t n_rows,
 ) noexcept nogil:
-    return gather(data, first, n_rows, run.plan.layers[0].n_in, tile.x, run.plan.x_size)
+    """The inputs of the tile's examples, which begin with `first`."""
+    cdef const Plan* plan = run.plan
+    cdef bint alters = plan.alters_inputs and tile.drops
+    cdef Rows x = gather(data, first, n_rows, plan.layers[0].n_in, tile.x, plan.x_size, alters)
+    tile.first = first
+    if alters and plan.input_noise > 0:
+        add_noise(tile.x, plan.x_size, plan, tile.key, first, n_rows)
+    if alters and plan.layers[0].drops:
+        drop_rows(tile.x, tile.x, plan.x_size, plan.layers, 0, tile.key, first, n_rows)
+    return x
 
 
 cdef inline void forward_examples(
@@ -99,7 +125,7 @@ cdef inline void forward_examples(
     if data.check:
         check_rows(x.at, x.row, n_rows, plan.layers[0].n_in, X_NOT_FINITE, data, first, fault)
         check_targets(plan, data, first, n_rows, fault)
-    forward_tile(plan, tile.a, x, run.W, n_rows, tile.z_2)
+    forward_tile(plan, tile, x, run.W, n_rows)
     output_delta(plan, tile.a + plan.layers[plan.n_layers - 1].a_tile, losses, data, first, n_rows,
                  tile)
 

@@ -1,4 +1,6 @@
 """The structs of the kernels, which no file outside of them sees. Shapes are in reals."""
+from libc.stdint cimport uint64_t
+
 from cbp.kernels.table cimport Cursor, Fault, Hyperparameters, MOST_MOMENTS
 from cbp.kernels.team cimport Barrier
 from cbp.kernels.vec cimport real
@@ -81,6 +83,7 @@ cdef struct Step:                       # one update's constants, the bias corre
     real moment_rate
     real shrink                         # AdamW's 1 - eta times the weight decay
     real inverse_m                      # 1 / m, or 1 / (the sum of the weights)
+    uint64_t key                        # of what is random in the minibatch
     bint only_gradient                  # Delta becomes D, which is limited, and no step is made
     real clip_value                     # of |D|; 0: no limit
     real inverse_norm                   # 1 / the most that the norm of D may be; 0: no limit
@@ -108,6 +111,9 @@ cdef struct Layer:                      # of weights, from a(l) to a(l+1)
     int g                               # activation of the outputs
     ActivationRow activation            # its row …
     real number                         # … and its number
+    bint drops                          # training drops inputs, …
+    uint64_t drop_below                 # … those whose 32 random bits are below this, …
+    real kept_scale                     # … and multiplies the others by this
     Py_ssize_t ld_in                    # row length of a(l) in a tile, in reals
     Py_ssize_t ld_out                   # … and of z(l+1), a(l+1), delta(l+1)
     # Offsets, in reals:
@@ -115,8 +121,8 @@ cdef struct Layer:                      # of weights, from a(l) to a(l+1)
     Py_ssize_t packed                   # of W, then b, in panels: (n_in + 1, n_out); 0 for a b that is not there
     Py_ssize_t transposed               # of W^T in panels: (n_out, n_in)
     Py_ssize_t z_tile                   # of z(l+1) in a tile, …
-    Py_ssize_t a_tile                   # … and of a(l+1): the same unless z is kept
-    Py_ssize_t slope_tile               # … and of what g' is computed from: z(l+1) if it is kept, else a(l+1)
+    Py_ssize_t a_tile                   # … and of a(l+1): the same unless z, or a before dropout, is kept
+    Py_ssize_t slope_tile               # … and of what g' is computed from: z(l+1), or a(l+1) before dropout
     Py_ssize_t strips                   # of a(l), then 1, in strips, in one example's share of a block
     Py_ssize_t panels                   # of delta(l+1) in panels, likewise
     Py_ssize_t first_strip              # number of W's first strip of rows among all layers' and panels'
@@ -126,6 +132,9 @@ cdef struct Layer:                      # of weights, from a(l) to a(l+1)
 cdef struct Plan:
     Py_ssize_t n_layers
     bint bias                           # whether layers have biases
+    bint drops                          # training is random: some layer drops inputs, or there is noise on them
+    bint alters_inputs                  # … and changes the inputs of the network
+    double input_noise                  # its standard deviation
     int loss
     bint probabilities                  # whether targets sum to 1
     LossRow loss_row                    # the loss's row, …
@@ -218,6 +227,9 @@ cdef struct Tile:                       # a thread's workspace, for up to plan.t
     real* a_row                         # (ld_out of the last layer,)
     double* losses                      # (tile,)
     double* sums                        # (tile,) of each example's targets
+    Py_ssize_t first                    # of its examples
+    bint drops                          # training is random, …
+    uint64_t key                        # … with this key of the step
 
 
 cdef struct Panelled:                   # a layer's W, with b as its last row, here and there

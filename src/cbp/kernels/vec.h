@@ -30,6 +30,18 @@
 /* Strips of rows in a tile of large products. With vectors of 64 bytes there are 32 registers: two strips take 24. */
 #define STRIPS_AT_ONCE (VBYTES == 64 ? 2 : 1)
 
+/* Return the number of bits that are 1. */
+#if defined(__GNUC__) || defined(__clang__)
+#define count_ones(bits) __builtin_popcountll(bits)
+#else
+static int count_ones(uint64_t bits)
+{
+    int n = 0;
+    for (; bits; bits &= bits - 1) n++;
+    return n;
+}
+#endif
+
 /* Ask for a line of memory to be brought into the L2 cache. Any address is safe. */
 #if defined(__GNUC__) || defined(__clang__)
 #define fetch_ahead(p) __builtin_prefetch(p, 0, 2)

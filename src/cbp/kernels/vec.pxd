@@ -39,5 +39,6 @@ cdef extern from "vec.h" nogil:
     vec with_exponent_of_1(vec x)
     vec exponent(vec x)
     vec scale(vec x, wordvec n)
+    int count_ones(unsigned long long bits)
     void fetch_ahead(const real* p)
     void CHECK(bint condition)

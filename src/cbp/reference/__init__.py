@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cbp.reference.functions import Array, Named, activate, losses, output_delta, times_derivative
+from cbp.reference.noise import Noise
 from cbp.reference.updates import adam_step, sgd_step, step
 
 __all__ = [
     "Array",
+    "Noise",
     "Training",
     "activate",
     "adam_step",
@@ -41,12 +43,22 @@ def one_hot(Y: NDArray[np.integer], n: int) -> Array:
 
 
 def forward(
-    weights: Sequence[Array], biases: Sequence[Array], activations: Sequence[Named], X: Array
+    weights: Sequence[Array],
+    biases: Sequence[Array],
+    activations: Sequence[Named],
+    X: Array,
+    noise: Noise | None = None,
 ) -> tuple[list[Array], list[Array]]:
-    """Return [z(2), …, z(L)] and [a(1), …, a(L)], the inputs and outputs of the activations."""
+    """Return [z(2), …, z(L)] and [a(1), …, a(L)], the inputs and outputs of the activations.
+
+    With noise, a(l) is what the next layer gets.
+    """
     zs: list[Array] = []
-    a = [X]
-    for W, b, g in zip(weights, biases or [np.zeros(1)] * len(weights), activations, strict=True):
+    a = [X if noise is None else noise.inputs(X)]
+    layers = zip(weights, biases or [np.zeros(1)] * len(weights), activations, strict=True)
+    for layer, (W, b, g) in enumerate(layers):
+        if noise is not None:
+            a[-1] = a[-1] * noise.factors(layer, len(W))
         zs.append(a[-1] @ W + b)
         a.append(activate(g, zs[-1]))
     return zs, a
@@ -64,10 +76,12 @@ def gradient(
     l1: float | Sequence[float] = 0.0,
     sample_weight: ArrayLike | None = None,
     whole: float | None = None,
+    noise: Noise | None = None,
 ) -> tuple[float, list[Array], list[Array], Array]:
     """Return the cost J, its gradients [D_W(1), …] and [D_b(1), …], and dJ/dX, by backpropagation.
 
     ``whole``, if given, is the m of the penalties: the weight of all examples that these are a part of.
+    ``noise``, if given, is what is random in the step; dJ/dX is then not defined.
 
     Examples
     --------
@@ -88,7 +102,7 @@ def gradient(
     w = np.ones(len(inputs)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     m = w.sum()
 
-    zs, a = forward(weights, biases, activations, inputs)
+    zs, a = forward(weights, biases, activations, inputs, noise)
     part = 1 if whole is None else m / whole
     ridge, lasso = (np.broadcast_to(value, len(weights)) * part for value in (l2, l1))
     penalty = sum(
@@ -105,7 +119,10 @@ def gradient(
         D_b[:0] = [delta.sum(axis=0) / m] if biases else []
         delta = delta @ W.T
         if layer > 0:
-            delta = times_derivative(activations[layer - 1], delta, zs[layer - 1], a[layer])
+            g, z = activations[layer - 1], zs[layer - 1]
+            delta = times_derivative(g, delta, z, activate(g, z))
+            if noise is not None:
+                delta = delta * noise.factors(layer, len(W))
     return float(J), D_W, D_b, delta / m
 
 
@@ -159,11 +176,15 @@ class Training:
         order: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         whole: float | None = None,
+        seed: int = 0,
+        dropout: Sequence[float] = (),
+        input_noise: float = 0.0,
     ) -> float:
         """Take a step for each minibatch; return the weighted mean of J, computed before each step.
 
         A minibatch whose sample weights are all 0 is skipped. If ``batch_size`` is None, all examples are one
-        batch. ``order``, if given, is the order of the examples; ``whole`` is as for `gradient`.
+        batch. ``order``, if given, is the order of the examples; ``whole`` is as for `gradient`. ``seed``,
+        ``dropout`` and ``input_noise`` are as for `Noise`.
         """
         X, Y = np.asarray(X), np.asarray(Y)
         w = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
@@ -173,12 +194,17 @@ class Training:
             batch = rows[start : start + size]
             if not w[batch].any():
                 continue
+            noise = None
+            if dropout or input_noise:
+                shares = dropout or [0.0] * len(self.weights)
+                noise = Noise(seed, self.t, range(start, start + len(batch)), shares, input_noise)
             J, D_W, D_b, _ = gradient(
                 *(self.weights, self.biases, self.activations, self.loss, X[batch], Y[batch]),
                 l2=self.l2,
                 l1=self.l1,
                 sample_weight=w[batch],
                 whole=whole,
+                noise=noise,
             )
             total += J * float(w[batch].sum())
             self.t += 1

@@ -53,6 +53,8 @@ class Training:
         As in `Extent`.
     whole : float
         The weight of all examples that the penalties belong to; 0: each minibatch has penalties of its own.
+    seed : int, default 0
+        Of dropout and noise. From a `TrainingState`, its seed is taken.
     wants_outputs : bool, default False
         Whether `outputs`, (m, s(L)), receives the outputs that each epoch computes, in the order of the
         examples, not of training. Each is from before the update of its minibatch.
@@ -72,6 +74,7 @@ class Training:
         shuffler: np.random.Generator | None,
         restorable: bool,
         whole: float,
+        seed: int = 0,
         wants_outputs: bool = False,
     ) -> None:
         if shuffler is not None and examples.m > passes.MOST_SHUFFLED:
@@ -80,7 +83,7 @@ class Training:
         self.batch = examples.m if batch_size is None else min(batch_size, examples.m)
         self.bound = passes.part_rows(examples)
         self.settings, self.shuffler, self.restorable = settings, shuffler, restorable
-        self.keep, self.whole = keep, whole
+        self.keep, self.whole, self.seed = keep, whole, seed
         self.outputs = np.zeros((examples.m, engine.n_out), examples.dtype) if wants_outputs else None
         self.penalties, self.n_threads, self.lock = settings()
         self.order = np.arange(examples.m, dtype=np.uint32) if shuffler is not None else None
@@ -111,7 +114,8 @@ class Training:
             self.penalties, self.n_threads, self.lock = self.settings()
             self.steps = self.steps_from(self.steps)
         run, n_threads = self.steps.run, self.n_threads
-        self.steps.set_rule(self.optimizer, self.penalties, -(-self.examples.m // self.batch), self.whole)
+        n_steps = -(-self.examples.m // self.batch)
+        self.steps.set_rule(self.optimizer, self.penalties, n_steps, self.whole, self.seed)
         try:
             self.begin()
             self.budget = passes.run_through(
@@ -191,6 +195,7 @@ class Training:
             place=found[2],
             batch=self.batch,
             epochs=self.epochs_before + self.epochs_done,
+            seed=self.seed,
             order=None if self.order is None else self.order.copy(),
             generator=None if self.shuffler is None else copy.deepcopy(self.shuffler.bit_generator.state),
         )
@@ -215,7 +220,7 @@ class Training:
             if self.shuffler is not None and state.generator is not None:
                 self.shuffler.bit_generator.state = copy.deepcopy(state.generator)
         self.order = None if state.order is None else state.order.copy()
-        self.place, self.epochs_before = state.place, state.epochs
+        self.place, self.epochs_before, self.seed = state.place, state.epochs, state.seed
 
     @property
     def undone(self) -> bool:

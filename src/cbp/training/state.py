@@ -34,13 +34,15 @@ class TrainingState:
         Epochs completed.
     place : Place or None
         How far the next epoch has come; None: it has not begun.
+    seed : int
+        Of dropout and noise.
     order : ndarray of uint32, (m,), or None
         The order of the examples; None where they are not shuffled.
     generator : mapping or None
         The state of the bit generator that the next shuffle draws from.
     """
 
-    __slots__ = ("batch", "epochs", "generator", "optimizer", "order", "parameters", "place")
+    __slots__ = ("batch", "epochs", "generator", "optimizer", "order", "parameters", "place", "seed")
 
     def __init__(
         self,
@@ -49,9 +51,10 @@ class TrainingState:
         *,
         batch: int,
         epochs: int,
+        seed: int,
         place: Place | None,
         order: Array | None,
         generator: Mapping[str, Any] | None,
     ) -> None:
         self.parameters, self.optimizer, self.batch, self.epochs = parameters, optimizer, batch, epochs
-        self.place, self.order, self.generator = place, order, generator
+        self.seed, self.place, self.order, self.generator = seed, place, order, generator

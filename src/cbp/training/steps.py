@@ -56,7 +56,7 @@ class Steps:
         self._process = forks.depth
         self._rates = np.empty(0)
         # The last that `set_rule` was given.
-        self._rule: tuple[Optimizer, Array | None, int, float] | None = None
+        self._rule: tuple[Optimizer, Array | None, tuple[int, float, int]] | None = None
         self.run = _core.Pass(
             engine,
             _core.MODES["train"],
@@ -72,23 +72,28 @@ class Steps:
         )
 
     def set_rule(
-        self, optimizer: Optimizer, penalties: Array | None, n_steps: int, whole: float = 0.0
+        self,
+        optimizer: Optimizer,
+        penalties: Array | None,
+        n_steps: int,
+        whole: float = 0.0,
+        seed: int = 0,
     ) -> None:
         """Set hyper-parameters, penalties and the learning rate of each step, for a pass of n_steps steps.
 
         `whole` is the weight of all examples that the penalties belong to, or 0, as in `Pass.set_rule`.
+        `seed` is that of dropout and noise.
         """
-        last = self._rule
-        sizes = n_steps, whole
-        if last is not None and last[0] is optimizer and last[1] is penalties and last[2:] == sizes:
+        last, numbers = self._rule, (n_steps, whole, seed)
+        if last is not None and last[0] is optimizer and last[1] is penalties and last[2] == numbers:
             return
-        self._rule = optimizer, penalties, n_steps, whole
+        self._rule = optimizer, penalties, numbers
         rule = optimizer.rule()
         rate = rule.pop("learning_rate")
         if len(self._rates) < n_steps or self._rates[0] != rate:
             self._rates = np.empty(n_steps)
             self._rates.fill(rate)
-        self.run.set_rule(penalties, self._rates, whole, **rule)
+        self.run.set_rule(penalties, self._rates, whole, seed=seed, **rule)
 
     def serves(self, optimizer: Optimizer, extent: Extent) -> bool:
         """Return whether an epoch may use this pass, and gives the same bits as with a new one."""
