@@ -241,7 +241,8 @@ cdef class Pass:
             self.engine.table.read_gradient(self.state, D.at, self.engine.parameters.at, self.cursor.weight)
 
     def read_state(self, list moments):
-        """Write the settled moments, laid out as at rest, and return the number of updates that led to them.
+        """Write the settled moments, but those for which None is given, laid out as at rest. Return how many updates
+        led to them.
 
         Return None between `pack` and `unpack` of a pass that is not restorable, which keeps no settled state. No other
         thread may call `pack` or `unpack` at the same time: the steps after them may overwrite the moments that this
@@ -253,7 +254,8 @@ cdef class Pass:
         if self.moving and not self.restorable:
             return None
         for which in range(self.n_moments):
-            self.table.read_moment(self.state, which, True, (<Array> arrays[which]).at)
+            if (<Array> arrays[which]).at != NULL:
+                self.table.read_moment(self.state, which, True, (<Array> arrays[which]).at)
         return self.updates
 
     def read_place(self, object parameters, list moments):

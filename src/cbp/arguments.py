@@ -19,7 +19,7 @@ from cbp.functions import (
     named,
 )
 from cbp.optimizers.base import Optimizer
-from cbp.scalars import count, non_negative, real
+from cbp.scalars import check_precision, count, non_negative, real
 
 # What to use instead of a method that needs classes, where the outputs are numbers.
 INSTEAD = {
@@ -139,6 +139,15 @@ def l2_per(value: Any) -> str:
     if value not in ("training_set", "batch"):
         raise ValueError(f"l2_per must be 'training_set' or 'batch', got {short(value)}")
     return str(value)
+
+
+def ema(value: Any, dtype: np.dtype[Any]) -> float:
+    """Return the decay rate of the moving average, 0 for None."""
+    if value is None:
+        return 0.0
+    found = real(value, "ema", least=0, below=1, above=True)
+    check_precision(found, "ema", dtype, below_1=True, may_be_0=False)
+    return found
 
 
 def seconds(value: Any) -> float:

@@ -454,6 +454,7 @@ class Network(Structure):
         validation_fraction: float | None = None,
         early_stopping: EarlyStopping | bool = False,
         max_seconds: float | None = None,
+        ema: float | None = None,
         l2_per: str = "training_set",
         callbacks: Iterable[Callable[[Epoch], object]] = (),
         progress: bool | None = None,
@@ -506,6 +507,11 @@ class Network(Structure):
             What m is in the penalties of a minibatch step, λ/(2m) Σ W² and λ/m Σ |W|. "training_set": all
             training examples, so that `fit` minimises the J of `loss`. "batch": the minibatch's examples, as
             in scikit-learn: λ then weighs more the smaller the minibatches are.
+        ema : float, optional
+            Decay rate d, above 0 and below 1, such as 0.999, of an exponential moving average of the
+            parameters. After each step t = 1, 2, … it becomes d θ̄ + (1 − d) θ, with (1 + t) / (10 + t) in
+            place of a larger d. The network's parameters are then the average: after each epoch, in
+            validation and callbacks, and at the end. Training itself goes on from θ. Default: none.
         callbacks : iterable of callables
             Each is called after an epoch, with its `Epoch`. Training stops when one returns True, and goes on
             after False or None. Anything else is a TypeError; the epoch is in the history by then.
@@ -556,7 +562,10 @@ class Network(Structure):
         if aside is not None:
             validate = partial(self._data_loss, aside)
             validate()  # a fault in the data is found before the training, not after its first epoch
-        with self._training(examples, wanted, batch_size, shuffle, going_on=False, whole=whole) as trainer:
+        average = arguments.ema(ema, self._dtype)
+        with self._training(
+            examples, wanted, batch_size, shuffle, going_on=False, whole=whole, ema=average
+        ) as trainer:
             history = self.history = History(validation_rows=rows)
             train(
                 trainer,
@@ -649,6 +658,7 @@ class Network(Structure):
         *,
         going_on: bool,
         whole: float = 0.0,
+        ema: float = 0.0,
         state: TrainingState | None = None,
     ) -> Iterator[Training]:
         """Enter a training, of which a network can be in one at a time: fresh, going on, or from `state`.
@@ -674,6 +684,7 @@ class Network(Structure):
                 shuffler=self._shuffler if shuffle else None,
                 restorable=going_on,
                 whole=whole,
+                ema=ema,
                 seed=int(self._shuffler.integers(1 << 63)) if self._architecture.is_random else 0,
             )
             try:

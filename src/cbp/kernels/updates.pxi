@@ -66,7 +66,7 @@ cdef void sgd_step(
     const Step* step, real* W, real* const* moments, Py_ssize_t at, const real* Delta, real l2, bint are_weights,
     Py_ssize_t n,
 ) noexcept nogil:
-    if moments[0] == NULL:
+    if step.momentum == 0:              # then there is no velocity, but perhaps a moving average
         plain_step(step, W, Delta, l2, n)
     else:
         momentum_step(step, W, moments[0] + at, Delta, l2, n)

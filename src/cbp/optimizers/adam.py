@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +11,7 @@ from cbp.optimizers.base import Optimizer
 from cbp.scalars import check_precision
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Adam(Optimizer):
     """Adam (D. P. Kingma and J. Ba, 2015, arXiv:1412.6980, algorithm 1).
 
@@ -29,6 +29,8 @@ class Adam(Optimizer):
     epsilon : float, default 1e-8
         ε, above 0: keeps the step finite where the gradient has always been 0. In float32 an ε below 1e-16
         makes little difference, because v, and so √v̂, has a least value.
+    clip_norm, clip_value, accumulate
+        As for every optimiser: see `SGD`.
 
     Raises
     ------
@@ -48,6 +50,10 @@ class Adam(Optimizer):
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    _: KW_ONLY
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    accumulate: int = 1
 
     @property
     def moments(self) -> tuple[str, ...]:

@@ -9,11 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cbp.scalars import check_precision, flag, kind, non_negative
+from cbp.scalars import check_precision, count, flag, kind, non_negative
 
 # Hyper-parameters that must be at least 0 and less than 1.
 SHARES = ("momentum", "beta1", "beta2", "decay")
 FLAGS = ("nesterov", "centered")
+# What every optimiser has besides, with the values that stand for nothing.
+LIMITS = ("clip_norm", "clip_value")
+COMMON: dict[str, Any] = {"clip_norm": None, "clip_value": None, "accumulate": 1}
 
 
 class Optimizer:
@@ -27,6 +30,9 @@ class Optimizer:
 
     kernel: ClassVar[str]  # the name of the optimiser in the kernels
     learning_rate: float
+    clip_norm: float | None
+    clip_value: float | None
+    accumulate: int
 
     @property
     def moments(self) -> tuple[str, ...]:
@@ -35,7 +41,23 @@ class Optimizer:
 
     def rule(self) -> dict[str, Any]:
         """Return the hyper-parameters by name, as the kernels and the reference take them."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        rule = {name: getattr(self, name) for name in self.__slots__ if name not in COMMON}
+        return rule | {name: getattr(self, name) for name in LIMITS if getattr(self, name) is not None}
+
+    @property
+    def clips(self) -> bool:
+        """Whether the gradient is limited."""
+        return any(getattr(self, name) is not None for name in LIMITS)
+
+    def __getattr__(self, name: str) -> Any:
+        # Optimisers in pickles of earlier versions lack what came later.
+        if name in COMMON:
+            return COMMON[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        shown = [name for name in self.__slots__ if getattr(self, name) != COMMON.get(name, ...)]
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     def __post_init__(self) -> None:
         for name, value in self.rule().items():
@@ -43,14 +65,16 @@ class Optimizer:
                 flag(value, name)
                 continue
             number = non_negative(value, name, got=kind, **({"below": 1} if name in SHARES else {}))
-            if name == "epsilon" and number == 0:
-                raise ValueError("epsilon must be above 0, got 0")
+            if name in ("epsilon", *LIMITS) and number == 0:
+                raise ValueError(f"{name} must be above 0, got 0")
+        count(self.accumulate, "accumulate", least=1)
 
     def check_precision(self, dtype: np.dtype[Any]) -> None:
         """Refuse numbers that become 0, 1 or infinite in this dtype."""
         for name, value in self.rule().items():
             if name not in FLAGS:
-                check_precision(value, name, dtype, below_1=name in SHARES, may_be_0=name != "epsilon")
+                may_be_0 = name not in ("epsilon", *LIMITS)
+                check_precision(value, name, dtype, below_1=name in SHARES, may_be_0=may_be_0)
 
 
 @dataclass

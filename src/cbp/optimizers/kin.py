@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +11,7 @@ from cbp.optimizers.adam import check_first_rate
 from cbp.optimizers.base import Optimizer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class AdamW(Optimizer):
     """Adam with decoupled weight decay (I. Loshchilov and F. Hutter, 2019, arXiv:1711.05101).
 
@@ -24,6 +24,8 @@ class AdamW(Optimizer):
         As for `Adam`.
     weight_decay : float, default 0.01
         w, at least 0.
+    clip_norm, clip_value, accumulate
+        As for every optimiser: see `SGD`.
 
     Raises
     ------
@@ -44,6 +46,10 @@ class AdamW(Optimizer):
     beta2: float = 0.999
     epsilon: float = 1e-8
     weight_decay: float = 0.01
+    _: KW_ONLY
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    accumulate: int = 1
 
     @property
     def moments(self) -> tuple[str, ...]:
@@ -56,7 +62,7 @@ class AdamW(Optimizer):
         check_first_rate(self, self.beta1, dtype)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Nadam(Optimizer):
     """Adam with Nesterov's momentum (T. Dozat, 2016), in PyTorch's form.
 
@@ -72,6 +78,8 @@ class Nadam(Optimizer):
         As for `Adam`.
     momentum_decay : float, default 4e-3
         d, at least 0: how fast μₜ rises from β₁ / 2 to β₁.
+    clip_norm, clip_value, accumulate
+        As for every optimiser: see `SGD`.
 
     Raises
     ------
@@ -92,6 +100,10 @@ class Nadam(Optimizer):
     beta2: float = 0.999
     epsilon: float = 1e-8
     momentum_decay: float = 4e-3
+    _: KW_ONLY
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    accumulate: int = 1
 
     @property
     def moments(self) -> tuple[str, ...]:

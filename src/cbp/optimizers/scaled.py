@@ -1,12 +1,12 @@
 """Optimisers whose steps are divided by the size of past gradients: RMSprop and Adagrad."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from cbp.optimizers.base import Optimizer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RMSprop(Optimizer):
     """RMSprop (T. Tieleman and G. Hinton, 2012, lecture 6.5), in PyTorch's form.
 
@@ -27,6 +27,8 @@ class RMSprop(Optimizer):
         μ, from 0 to less than 1.
     centered : bool, default False
         Whether to divide by the standard deviation of the gradient instead of its root mean square.
+    clip_norm, clip_value, accumulate
+        As for every optimiser: see `SGD`.
 
     Raises
     ------
@@ -47,6 +49,10 @@ class RMSprop(Optimizer):
     epsilon: float = 1e-8
     momentum: float = 0.0
     centered: bool = False
+    _: KW_ONLY
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    accumulate: int = 1
 
     @property
     def moments(self) -> tuple[str, ...]:
@@ -55,7 +61,7 @@ class RMSprop(Optimizer):
         return ("square", *mean, "velocity") if self.momentum > 0 else ("square", *mean)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Adagrad(Optimizer):
     """Adagrad (J. Duchi, E. Hazan and Y. Singer, 2011), in PyTorch's form.
 
@@ -67,6 +73,8 @@ class Adagrad(Optimizer):
         η, at least 0.
     epsilon : float, default 1e-10
         ε, above 0.
+    clip_norm, clip_value, accumulate
+        As for every optimiser: see `SGD`.
 
     Raises
     ------
@@ -84,6 +92,10 @@ class Adagrad(Optimizer):
 
     learning_rate: float = 0.01
     epsilon: float = 1e-10
+    _: KW_ONLY
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    accumulate: int = 1
 
     @property
     def moments(self) -> tuple[str, ...]:

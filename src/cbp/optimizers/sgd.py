@@ -1,12 +1,12 @@
 """Stochastic gradient descent."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from cbp.optimizers.base import Optimizer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SGD(Optimizer):
     """Stochastic gradient descent, with or without momentum.
 
@@ -22,6 +22,15 @@ class SGD(Optimizer):
         μ, from 0 to less than 1.
     nesterov : bool, default False
         Whether to use Nesterov's momentum (Sutskever et al., 2013, in the form of Bengio et al., 2013).
+    clip_norm : float, optional
+        The most that the Euclidean norm of D, over all parameters, may be, above 0: a longer D is scaled down
+        to it (Pascanu et al., 2013). D includes the penalty. Default: no limit.
+    clip_value : float, optional
+        The most that the magnitude of an element of D may be, above 0; applied before `clip_norm`. Default:
+        no limit.
+    accumulate : int, default 1
+        Minibatches whose gradients are summed before each step, at least 1. The step is that of one minibatch
+        of all their examples, and is computed as one: its memory is bounded all the same.
 
     Raises
     ------
@@ -41,6 +50,10 @@ class SGD(Optimizer):
     learning_rate: float = 0.1
     momentum: float = 0.0
     nesterov: bool = False
+    _: KW_ONLY
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    accumulate: int = 1
 
     @property
     def moments(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cbp.reference.functions import Array, Named, activate, losses, output_delta, times_derivative
 from cbp.reference.noise import Noise
-from cbp.reference.updates import adam_step, sgd_step, step
+from cbp.reference.updates import adam_step, averaged, limited, sgd_step, step
 
 __all__ = [
     "Array",
@@ -152,6 +152,7 @@ class Training:
         self.weights = [np.array(W, dtype=np.float64) for W in weights]
         self.biases = [np.array(b, dtype=np.float64) for b in biases]
         self.activations, self.loss, self.l2, self.l1 = activations, loss, l2, l1
+        self.averages = [theta.copy() for theta in self._layers]  # moving, of the parameters
         self.moments = [[np.zeros_like(theta) for _ in range(3)] for theta in self._layers]
         self.t = 0  # number of updates so far
 
@@ -179,17 +180,19 @@ class Training:
         seed: int = 0,
         dropout: Sequence[float] = (),
         input_noise: float = 0.0,
+        ema: float = 0.0,
     ) -> float:
         """Take a step for each minibatch; return the weighted mean of J, computed before each step.
 
         A minibatch whose sample weights are all 0 is skipped. If ``batch_size`` is None, all examples are one
         batch. ``order``, if given, is the order of the examples; ``whole`` is as for `gradient`. ``seed``,
-        ``dropout`` and ``input_noise`` are as for `Noise`.
+        ``dropout`` and ``input_noise`` are as for `Noise`; ``ema`` is the decay rate of ``averages``.
         """
         X, Y = np.asarray(X), np.asarray(Y)
         w = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         rows = np.arange(len(X)) if order is None else np.asarray(order)
         total, size = 0.0, batch_size or len(X)
+        numbers = {name: value for name, value in rule.items() if not name.startswith("clip_")}
         for start in range(0, len(X), size):
             batch = rows[start : start + size]
             if not w[batch].any():
@@ -208,7 +211,10 @@ class Training:
             )
             total += J * float(w[batch].sum())
             self.t += 1
-            for theta, D, moments in zip(self._layers, [*D_W, *D_b], self.moments, strict=True):
+            D_W_b = limited([*D_W, *D_b], rule.get("clip_norm"), rule.get("clip_value"))
+            for theta, D, moments in zip(self._layers, D_W_b, self.moments, strict=True):
                 exempt = {"weight_decay": 0.0} if "weight_decay" in rule and theta.ndim == 1 else {}
-                step(optimizer, theta, D, moments, self.t, **{**rule, **exempt})
+                step(optimizer, theta, D, moments, self.t, **{**numbers, **exempt})
+            for average, theta in zip(self.averages, self._layers, strict=True):
+                averaged(average, theta, self.t, ema)
         return total / float(w.sum())

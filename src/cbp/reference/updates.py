@@ -14,6 +14,24 @@ def kept(moment: Array, floor: float) -> None:
     moment[np.abs(moment) < floor] = 0
 
 
+def limited(D: Sequence[Array], clip_norm: float | None, clip_value: float | None) -> list[Array]:
+    """Return a gradient with elements limited to ± clip_value, and then shortened to the norm clip_norm.
+
+    The norm is that of all arrays together (Pascanu, Mikolov and Bengio, 2013).
+    """
+    if clip_value is not None:
+        D = [np.clip(part, -clip_value, clip_value) for part in D]
+    norm = np.sqrt(sum(float((part**2).sum()) for part in D))
+    scale = clip_norm / norm if clip_norm is not None and norm > clip_norm else 1.0
+    return [part * scale for part in D]
+
+
+def averaged(average: Array, theta: Array, t: int, ema: float) -> None:
+    """Take step t = 1, 2, … of a moving average of the parameters, in place."""
+    d = min(ema, (1 + t) / (10 + t))
+    average += (1 - d) * (theta - average)
+
+
 def sgd_step(
     theta: Array,
     D: Array,

@@ -53,6 +53,8 @@ class Training:
         As in `Extent`.
     whole : float
         The weight of all examples that the penalties belong to; 0: each minibatch has penalties of its own.
+    ema : float, default 0.0
+        Decay rate of the moving average of the parameters, which the parameters at rest then are; 0: none.
     seed : int, default 0
         Of dropout and noise. From a `TrainingState`, its seed is taken.
     wants_outputs : bool, default False
@@ -74,16 +76,17 @@ class Training:
         shuffler: np.random.Generator | None,
         restorable: bool,
         whole: float,
+        ema: float = 0.0,
         seed: int = 0,
         wants_outputs: bool = False,
     ) -> None:
         if shuffler is not None and examples.m > passes.MOST_SHUFFLED:
             raise ValueError(f"shuffle=True is for at most {passes.MOST_SHUFFLED} examples, got {examples.m}")
         self.engine, self.parameters, self.examples, self.optimizer = engine, parameters, examples, optimizer
-        self.batch = examples.m if batch_size is None else min(batch_size, examples.m)
+        self.batch = examples.m if batch_size is None else min(batch_size * optimizer.accumulate, examples.m)
         self.bound = passes.part_rows(examples)
         self.settings, self.shuffler, self.restorable = settings, shuffler, restorable
-        self.keep, self.whole, self.seed = keep, whole, seed
+        self.keep, self.whole, self.ema, self.seed = keep, whole, ema, seed
         self.outputs = np.zeros((examples.m, engine.n_out), examples.dtype) if wants_outputs else None
         self.penalties, self.n_threads, self.lock = settings()
         self.order = np.arange(examples.m, dtype=np.uint32) if shuffler is not None else None
@@ -101,7 +104,7 @@ class Training:
 
     def steps_from(self, state: OptimizerState | Steps) -> Steps:
         """Return the steps that hold the state, if they fit this training; else new ones with this state."""
-        extent = Extent(self.batch, self.bound, self.n_threads, self.restorable)
+        extent = Extent(self.batch, self.bound, self.n_threads, self.restorable, self.ema > 0)
         if isinstance(state, Steps) and state.serves(self.optimizer, extent):
             return state
         rest = at_rest(state) or OptimizerState(self.optimizer)
@@ -112,10 +115,12 @@ class Training:
         started = time.perf_counter()
         if self.epochs_done > 0:  # a callback may have changed them, or forked the process
             self.penalties, self.n_threads, self.lock = self.settings()
+            if self.ema:  # the pass has the parameters that are trained
+                self.n_threads = min(self.n_threads, self.steps.extent.n_threads)
             self.steps = self.steps_from(self.steps)
         run, n_threads = self.steps.run, self.n_threads
         n_steps = -(-self.examples.m // self.batch)
-        self.steps.set_rule(self.optimizer, self.penalties, n_steps, self.whole, self.seed)
+        self.steps.set_rule(self.optimizer, self.penalties, n_steps, self.whole, self.seed, self.ema)
         try:
             self.begin()
             self.budget = passes.run_through(
@@ -182,17 +187,19 @@ class Training:
         """
         if self.failed:
             return None
-        found = (
-            self.steps.place()
-            if self.under_way
-            else (self.parameters.copy(), self.steps.at_rest(), self.place)
-        )
-        if found is None or found[1] is None:
+        parameters, state, place = self.parameters, None, self.place
+        if self.under_way or (self.ema and self.epochs_done):
+            found = self.steps.place()
+            if found is not None:
+                parameters, state, place = found if self.under_way else (*found[:2], None)
+        else:
+            parameters, state = self.parameters.copy(), self.steps.at_rest()
+        if state is None:
             return None
         return TrainingState(
-            found[0],
-            found[1],
-            place=found[2],
+            parameters,
+            state,
+            place=place,
             batch=self.batch,
             epochs=self.epochs_before + self.epochs_done,
             seed=self.seed,

@@ -12,6 +12,8 @@ from cbp.machine import forks
 from cbp.optimizers.base import Optimizer, OptimizerState
 from cbp.training.state import Place
 
+AVERAGE = "average"  # the name of the moving average of the parameters, among the moments
+
 
 class Extent(NamedTuple):
     """The sizes that a pass is made for, and whether it can be restored."""
@@ -20,6 +22,7 @@ class Extent(NamedTuple):
     bound: int  # the most examples whose arrays the pass is given at a time
     n_threads: int
     restorable: bool  # whether the state from before an epoch is kept until the epoch has succeeded
+    averages: bool = False  # whether the parameters at rest are a moving average of those that are trained
 
 
 class Steps:
@@ -63,13 +66,14 @@ class Steps:
             extent.batch,
             extent.n_threads,
             optimizer=optimizer.kernel,
-            n_moments=len(optimizer.moments),
+            n_moments=len(optimizer.moments) + extent.averages,
             bound=extent.bound,
             restorable=extent.restorable,
+            clips=optimizer.clips,
+            averages=extent.averages,
         )
-        self.run.write_state(
-            state.updates, [state.moments.get(name, self._zeros()) for name in optimizer.moments]
-        )
+        self._names = (*optimizer.moments, *([AVERAGE] if extent.averages else []))
+        self.run.write_state(state.updates, [state.moments.get(name) for name in self._names])
 
     def set_rule(
         self,
@@ -78,11 +82,12 @@ class Steps:
         n_steps: int,
         whole: float = 0.0,
         seed: int = 0,
+        ema: float = 0.0,
     ) -> None:
         """Set hyper-parameters, penalties and the learning rate of each step, for a pass of n_steps steps.
 
         `whole` is the weight of all examples that the penalties belong to, or 0, as in `Pass.set_rule`.
-        `seed` is that of dropout and noise.
+        `seed` is that of dropout and noise, `ema` the decay rate of the moving average.
         """
         last, numbers = self._rule, (n_steps, whole, seed)
         if last is not None and last[0] is optimizer and last[1] is penalties and last[2] == numbers:
@@ -93,7 +98,7 @@ class Steps:
         if len(self._rates) < n_steps or self._rates[0] != rate:
             self._rates = np.empty(n_steps)
             self._rates.fill(rate)
-        self.run.set_rule(penalties, self._rates, whole, seed=seed, **rule)
+        self.run.set_rule(penalties, self._rates, whole, seed=seed, ema=ema, **rule)
 
     def serves(self, optimizer: Optimizer, extent: Extent) -> bool:
         """Return whether an epoch may use this pass, and gives the same bits as with a new one."""
@@ -101,27 +106,31 @@ class Steps:
         return (
             type(optimizer) is type(self.optimizer)
             and optimizer.moments == self.optimizer.moments
+            and optimizer.clips == self.optimizer.clips
             and extent.batch == mine.batch
             # A pass divides its work by `bound` only where that is less than a minibatch.
             and min(extent.bound, extent.batch) == min(mine.bound, mine.batch)
             and extent.n_threads <= mine.n_threads
-            and extent.restorable == mine.restorable
+            and (extent.restorable, extent.averages) == (mine.restorable, mine.averages)
             # In a child of fork, the pass may be in the middle of a step of the parent.
             and forks.depth == self._process
         )
 
     def at_rest(self) -> OptimizerState | None:
-        """Return a copy of the state, not packed; None within an epoch of a pass that is not restorable."""
+        """Return a copy of the optimiser's state, not packed, without the moving average.
+
+        Return None within an epoch of a pass that is not restorable.
+        """
         moments = {name: self._zeros() for name in self.optimizer.moments}
-        updates = self.run.read_state(list(moments.values()))
+        updates = self.run.read_state([moments.get(name) for name in self._names])
         return None if updates is None else OptimizerState(self.optimizer, updates, moments)
 
     def place(self) -> tuple[Array, OptimizerState, Place] | None:
         """Return copies of the parameters and the state after the last step of an epoch, and the place.
 
-        Return None inside a minibatch.
+        The parameters are those that are trained. Return None inside a minibatch.
         """
-        parameters, moments = self._zeros(), {name: self._zeros() for name in self.optimizer.moments}
+        parameters, moments = self._zeros(), {name: self._zeros() for name in self._names}
         place = self.run.read_place(parameters, list(moments.values()))
         if place is None:
             return None
