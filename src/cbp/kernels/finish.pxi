@@ -145,12 +145,11 @@ cdef inline void finish_all(const Pass* run, const Step* step) noexcept nogil:
     """All of W and b, from one Delta that is complete."""
     cdef const Layer* layer
     cdef Py_ssize_t l
-    cdef bint by_part = step.by_part or step.only_gradient
-    if not by_part:                     # all layers are one vector
+    if not step.by_part:                # all layers are one vector
         update_stretch(run, step, run.Delta, 0, 0, True, run.plan.packed_size)
     for l in range(run.plan.n_layers):
         layer = &run.plan.layers[l]
-        if by_part:
+        if step.by_part:
             finish_part(run, whole_part(layer), Delta_in(run.Delta, layer), 0, step)
         elif l > 0:
             transpose_weights(layer, run.W_T + layer.transposed, run.W + layer.packed, 0, layer.n_in, 0,

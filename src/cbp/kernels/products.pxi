@@ -9,8 +9,8 @@
 #
 # A chain also bounds what has to stay in an L1 cache: CHAIN rows of two panels of B, while the strips of A pass.
 #
-# Measured on Sapphire Rapids (f32, AVX2, square matrices of 96 to 256): 108-112 GFLOP/s of 115 from rows and panels,
-# 97-105 from strips and panels, with their packing. On Zen 3, panels of delta that are left unpacked cost a third.
+# Measured on Sapphire Rapids (f32, AVX2, squares of 96 to 256): 108-112 GFLOP/s of 115 from rows, 97-105 from strips with
+# their packing. On Zen 3, panels of delta that are left unpacked cost a third.
 
 cdef enum:
     UNROLLED = 2                        # of k, in the tiles of large products: with 4, GCC 12 keeps sums in memory
@@ -130,35 +130,39 @@ cdef void pairs_of_strips(Py_ssize_t n, const MicroTiles* of) noexcept nogil:
     multiply_pairs_body(1, STRIP, n, of[0])
 
 
-cdef void multiply_strips(int n_rows, int n_vectors, Py_ssize_t n, MicroTiles* of) noexcept nogil:
-    """`multiply_strips_body` for any tile up to STRIP rows and 2 vectors."""
-    CHECK(1 <= n_rows <= STRIP and 1 <= n_vectors <= 2)
+cdef void multiply_strips(int n_vectors, Py_ssize_t n, MicroTiles* of) noexcept nogil:
+    """`multiply_strips_body` for tiles of STRIP rows and 1 or 2 vectors."""
     if n_vectors == 2:
-        if n_rows == 6:
-            multiply_strips_body(6, 2, n, of[0])
-        elif n_rows == 5:
-            multiply_strips_body(5, 2, n, of[0])
-        elif n_rows == 4:
-            multiply_strips_body(4, 2, n, of[0])
-        elif n_rows == 3:
-            multiply_strips_body(3, 2, n, of[0])
-        elif n_rows == 2:
-            multiply_strips_body(2, 2, n, of[0])
-        else:
-            multiply_strips_body(1, 2, n, of[0])
+        multiply_strips_body(STRIP, 2, n, of[0])
     else:
-        if n_rows == 6:
-            multiply_strips_body(6, 1, n, of[0])
-        elif n_rows == 5:
-            multiply_strips_body(5, 1, n, of[0])
+        multiply_strips_body(STRIP, 1, n, of[0])
+
+
+cdef void multiply_lower_tile(int n_rows, int n_vectors, MicroTiles* of) noexcept nogil:
+    """The same for one tile of fewer rows. In one function of both, each call would pass more tests."""
+    CHECK(1 <= n_rows < STRIP and 1 <= n_vectors <= 2)
+    if n_vectors == 2:
+        if n_rows == 5:
+            multiply_strips_body(5, 2, 1, of[0])
         elif n_rows == 4:
-            multiply_strips_body(4, 1, n, of[0])
+            multiply_strips_body(4, 2, 1, of[0])
         elif n_rows == 3:
-            multiply_strips_body(3, 1, n, of[0])
+            multiply_strips_body(3, 2, 1, of[0])
         elif n_rows == 2:
-            multiply_strips_body(2, 1, n, of[0])
+            multiply_strips_body(2, 2, 1, of[0])
         else:
-            multiply_strips_body(1, 1, n, of[0])
+            multiply_strips_body(1, 2, 1, of[0])
+    else:
+        if n_rows == 5:
+            multiply_strips_body(5, 1, 1, of[0])
+        elif n_rows == 4:
+            multiply_strips_body(4, 1, 1, of[0])
+        elif n_rows == 3:
+            multiply_strips_body(3, 1, 1, of[0])
+        elif n_rows == 2:
+            multiply_strips_body(2, 1, 1, of[0])
+        else:
+            multiply_strips_body(1, 1, 1, of[0])
 
 
 # In variables, since GCC would put a function that is called in one place into its caller, and its sums into memory.
@@ -176,7 +180,7 @@ cdef void multiply_pairs(Py_ssize_t n, MicroTiles of) noexcept nogil:
         of.C += done * STRIP * of.C_row
         of.A.at += done * of.A.strip
         for p in range(of.n_panels):
-            multiply_strips(STRIP, 2, 1, &of)
+            multiply_strips(2, 1, &of)
             of.C += of.C_panel
             of.B += of.B_panel
             of.S += of.S_panel
@@ -190,12 +194,12 @@ cdef inline void multiply_panel(Py_ssize_t n_rows, int n_vectors, MicroTiles of)
     """Compute all rows of a panel, one chain for each element."""
     cdef Py_ssize_t whole = full_strips(n_rows, &of.A), left = n_rows - whole * STRIP, height
     if whole > 0:
-        multiply_strips(STRIP, n_vectors, whole, &of)
+        multiply_strips(n_vectors, whole, &of)
     of.C += whole * STRIP * of.C_row
     of.A.at += whole * of.A.strip
     while left > 0:
-        height = left if left <= STRIP else (left + 1) // 2
-        multiply_strips(<int> height, n_vectors, 1, &of)
+        height = left if left < STRIP else (left + 1) // 2
+        multiply_lower_tile(<int> height, n_vectors, &of)
         of.C += height * of.C_row
         of.A.at += height * of.A.row
         left -= height
@@ -240,8 +244,8 @@ cdef void multiply_in_pairs(
 ) noexcept nogil:
     """Multiply whole strips of rows in pairs of panels of two vectors, in which B's rows are 2 LANES apart; and the
     rows and the panel that are left, singly."""
-    cdef Py_ssize_t strips = full_strips(stop - start, &A), end = start + strips * STRIP, p = 0, k
-    cdef Py_ssize_t panels = (n + LANES - 1) // (2 * LANES), even = panels * 2 * LANES, left
+    cdef Py_ssize_t strips = full_strips(stop - start, &A), end = start + strips * STRIP, p = 0, k, left
+    cdef Py_ssize_t panels = (n + LANES - 1) // (2 * LANES), even = panels * 2 * LANES
     cdef MicroTiles of
     of.C_panel, of.B_panel, of.C_row, of.B_row = C.panel, B.panel, C.row if C.row else 2 * LANES, 2 * LANES
     while p < panels:

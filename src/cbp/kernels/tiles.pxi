@@ -101,19 +101,26 @@ cdef void backward_tile(
             recur_to_inputs(run, delta, n_rows, <real*> tile.delta[0], inputs, inverse_m)
 
 
+cdef Rows altered_inputs(
+    const Plan* plan, const Data* data, const Tile* tile, Py_ssize_t n_rows,
+) noexcept nogil:
+    """The inputs of the tile's examples, copied, with noise and dropout."""
+    cdef Rows x = gather(data, tile.first, n_rows, plan.layers[0].n_in, tile.x, plan.x_size, True)
+    if plan.input_noise > 0:
+        add_noise(tile.x, plan.x_size, plan, tile.key, tile.first, n_rows)
+    if plan.layers[0].drops:
+        drop_rows(tile.x, tile.x, plan.x_size, plan.layers, 0, tile.key, tile.first, n_rows)
+    return x
+
+
 cdef inline Rows gather_tile(
     const Pass* run, const Data* data, Tile* tile, Py_ssize_t first, Py_ssize_t n_rows,
 ) noexcept nogil:
     """The inputs of the tile's examples, which begin with `first`."""
-    cdef const Plan* plan = run.plan
-    cdef bint alters = plan.alters_inputs and tile.drops
-    cdef Rows x = gather(data, first, n_rows, plan.layers[0].n_in, tile.x, plan.x_size, alters)
     tile.first = first
-    if alters and plan.input_noise > 0:
-        add_noise(tile.x, plan.x_size, plan, tile.key, first, n_rows)
-    if alters and plan.layers[0].drops:
-        drop_rows(tile.x, tile.x, plan.x_size, plan.layers, 0, tile.key, first, n_rows)
-    return x
+    if tile.drops and run.plan.alters_inputs:
+        return altered_inputs(run.plan, data, tile, n_rows)
+    return gather(data, first, n_rows, run.plan.layers[0].n_in, tile.x, run.plan.x_size, False)
 
 
 cdef inline void forward_examples(

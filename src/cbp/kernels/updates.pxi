@@ -268,7 +268,8 @@ cdef Step step_constants(
     step.update = row.update
     step.nesterov, step.centered = rule.nesterov, rule.centered
     step.penalised = penalised
-    step.by_part = penalised or rule.weight_decay != 0 or not bias
+    step.only_gradient = rule.clip_norm > 0 or rule.clip_value > 0
+    step.by_part = penalised or rule.weight_decay != 0 or not bias or step.only_gradient
     step.learning_rate = <real> rate
     step.momentum = <real> rule.momentum
     step.beta1 = <real> rule.beta1
@@ -279,7 +280,6 @@ cdef Step step_constants(
     step.v_correction = step.gradient_rate = step.moment_rate = 1
     step.shrink = <real> (1 - rate * rule.weight_decay)
     step.inverse_m, step.part = <real> (1 / m), 1
-    step.only_gradient = rule.clip_norm > 0 or rule.clip_value > 0
     step.clip_value, step.inverse_norm = <real> rule.clip_value, 0
     if rule.clip_norm > 0:
         step.inverse_norm = <real> (1 / rule.clip_norm)
