@@ -93,6 +93,9 @@ class Pass:
         Y_gathered: bool = False,
         offset: int = 0,
         available: int = -1,
+        base: int = 0,
+        losses: _Array | None = None,
+        missing: bool = False,
     ) -> None: ...
     def release(self) -> None: ...
     def pack(self, n_threads: int) -> None: ...

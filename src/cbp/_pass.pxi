@@ -107,26 +107,30 @@ cdef class Pass:
 
     def bind(self, object X, object Y, object labels, object weights, object order, Py_ssize_t m, *,
              object inputs=None, object outputs=None, bint check=True, bint X_gathered=False, bint Y_gathered=False,
-             Py_ssize_t offset=0, Py_ssize_t available=-1):
-        """Bind the examples to go through; kernels/table.pxd has the shapes, in `Data`."""
+             Py_ssize_t offset=0, Py_ssize_t available=-1, Py_ssize_t base=0, object losses=None, bint missing=False):
+        """Bind the examples to go through; kernels/table.pxd has the shapes, in `Data`.
+
+        base: the number of the first example in all arrays, if these have none of those before.
+        """
         cdef Engine engine = self.engine
         cdef Array x = Array(X, engine.itemsize), y = Array(Y, engine.itemsize)
         cdef Array w = Array(weights, engine.itemsize), dx = Array(inputs, engine.itemsize, True)
-        cdef Array a = Array(outputs, engine.itemsize, True)
+        cdef Array a = Array(outputs, engine.itemsize, True), j = Array(losses, sizeof(double))
         cdef Array c = Array(labels, sizeof(int32_t)), o = Array(order, sizeof(uint32_t))
-        cdef Py_ssize_t part = m - offset if available < 0 else available - offset
-        x.expect(part * engine.n_in if X_gathered else m * engine.n_in)
-        y.expect(part * engine.n_out if Y_gathered else m * engine.n_out)
-        w.expect(m)
-        c.expect(m)
+        cdef Py_ssize_t part = m - offset if available < 0 else available - offset, rows = m - base
+        x.expect(part * engine.n_in if X_gathered else rows * engine.n_in)
+        y.expect(part * engine.n_out if Y_gathered else rows * engine.n_out)
+        w.expect(rows)
+        c.expect(rows)
         o.expect(m)
         dx.expect(m * engine.n_in)
-        a.expect(m * engine.n_out)
-        self.arrays = (x, y, w, dx, c, o, a)
-        self.data.outputs = a.at
+        a.expect(rows * engine.n_out)
+        j.expect(rows)
+        self.arrays = (x, y, w, dx, c, o, a, j)
         self.data.X, self.data.Y, self.data.sample_weight, self.data.inputs = x.at, y.at, w.at, dx.at
         self.data.labels, self.data.order = <const int32_t*> c.at, <const uint32_t*> o.at
-        self.data.m, self.data.check = m, check
+        self.data.outputs, self.data.losses = a.at, <const double*> j.at
+        self.data.m, self.data.check, self.data.base, self.data.missing = m, check, base, missing
         self.data.X_gathered, self.data.Y_gathered = X_gathered, Y_gathered
         self.data.offset, self.data.available = offset, m if available < 0 else available
 

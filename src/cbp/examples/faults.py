@@ -32,12 +32,15 @@ class Limits:
         Whether a target must be above the least.
     sums_to_one : bool
         Whether the targets of an example are probabilities that sum to 1.
+    missing : bool, default False
+        Whether a target that is NaN is missing, not a fault.
     """
 
     least: float
     most: float
     above: bool
     sums_to_one: bool
+    missing: bool = False
 
     def __str__(self) -> str:
         """Return what a target must do, in words after "must"."""
@@ -81,7 +84,7 @@ def fault_of_Y(y: Array, allowed: Limits) -> Fault | None:
     # A sum of NaN counts as off. But for a row with NaN, Y_NOT_FINITE comes first below.
     off = ~(np.abs(total - 1) <= 1e-3) if allowed.sums_to_one else np.zeros(len(y), bool)
     found = [
-        first_of("Y_NOT_FINITE", ~np.isfinite(y)),
+        first_of("Y_NOT_FINITE", np.isinf(y) if allowed.missing else ~np.isfinite(y)),
         first_of("Y_OUT_OF_RANGE", out_of_range(y, allowed)),
         first_of("Y_NOT_SUMMING_TO_ONE", off[:, None]),
     ]

@@ -6,7 +6,7 @@
 # Examples are numbered in the order of training, rows in the order of the arrays X and Y.
 
 cdef inline Py_ssize_t row_of(const Data* data, Py_ssize_t example) noexcept nogil:
-    return <Py_ssize_t> data.order[example] if data.order != NULL else example
+    return <Py_ssize_t> data.order[example] if data.order != NULL else example - data.base
 
 
 cdef inline const real* example_of(const Data* data, Py_ssize_t example, Py_ssize_t n) noexcept nogil:

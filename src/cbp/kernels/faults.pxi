@@ -63,6 +63,15 @@ cdef void check_range(const Plan* plan, const real* y, Py_ssize_t n, Py_ssize_t 
         report(fault, Y_NOT_SUMMING_TO_ONE, row, 0)
 
 
+cdef void check_given(const real* y, Py_ssize_t n, Py_ssize_t row, Fault* fault) noexcept nogil:
+    """Report a target that is infinite, where one that is NaN is missing."""
+    cdef Py_ssize_t j
+    for j in range(n):
+        if not isfinite(y[j]) and y[j] == y[j]:
+            report(fault, Y_NOT_FINITE, row, j)
+            return
+
+
 cdef void check_targets(
     const Plan* plan, const Data* data, Py_ssize_t first, Py_ssize_t n_rows, Fault* fault,
 ) noexcept nogil:
@@ -70,7 +79,10 @@ cdef void check_targets(
     cdef Py_ssize_t n = last.n_out, i
     if data.labels != NULL:
         return
-    if data.order == NULL or data.Y_gathered:
+    if data.missing:
+        for i in range(n_rows):
+            check_given(targets_of(data, first + i, n), n, row_of(data, first + i), fault)
+    elif data.order == NULL or data.Y_gathered:
         check_rows(targets_of(data, first, n), n, n_rows, n, Y_NOT_FINITE, data, first, fault)
     else:
         for i in range(n_rows):

@@ -46,6 +46,9 @@ cdef inline void output_delta(
         narrow_delta(plan, z, losses, data, first, n_rows, tile)
     else:
         wide_delta(plan, z, losses, data, first, n_rows, tile)
+    if data.losses != NULL:
+        for i in range(n_rows):
+            losses[i] = data.losses[row_of(data, first + i)]
     if data.sample_weight != NULL:
         for i in range(n_rows):
             weight = weight_at(data, first + i)
@@ -189,6 +192,20 @@ cdef void write_targets(
             y[j] = targets[j]
 
 
+cdef void leave_out_missing(
+    real* delta, real* y,               # (n_rows, n): each output's delta and loss
+    const Data* data, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n,
+) noexcept nogil:
+    """Set both to 0 where the target is NaN."""
+    cdef const real* targets
+    cdef Py_ssize_t i, j
+    for i in range(n_rows):
+        targets = targets_of(data, first + i, n)
+        for j in range(n):
+            if targets[j] != targets[j]:
+                delta[i * n + j] = y[i * n + j] = 0
+
+
 cdef inline void wide_delta(
     const Plan* plan, real* z, double* losses,
     const Data* data, Py_ssize_t first, Py_ssize_t n_rows, const Tile* tile,
@@ -202,6 +219,8 @@ cdef inline void wide_delta(
         else:
             write_targets(tile.y, data, first + i, n)
         elementwise_delta(plan, z, tile.y, tile.a_row, n)
+        if data.missing:
+            leave_out_missing(z, tile.y, data, first + i, 1, n)
         store(z + end, first_lanes(load(z + end), n - end, 0))
         row_losses(plan.loss_row.squared, losses + i, tile.y, 1, n)
         z += last.ld_out
@@ -222,6 +241,8 @@ cdef void narrow_delta(
         for j in range(n):
             dense[i * n + j] = z[i * ld + j]
     elementwise_delta(plan, dense, tile.y, tile.delta[1], n_rows * n)
+    if data.missing:
+        leave_out_missing(dense, tile.y, data, first, n_rows, n)
     row_losses(plan.loss_row.squared, losses, tile.y, n_rows, n)
     for i in range(n_rows):
         for j in range(n):

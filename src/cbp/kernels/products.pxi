@@ -9,8 +9,8 @@
 #
 # A chain also bounds what has to stay in an L1 cache: CHAIN rows of two panels of B, while the strips of A pass.
 #
-# Measured on Sapphire Rapids (f32, AVX2, squares of 96 to 256): 108-112 GFLOP/s of 115 from rows, 97-105 from strips with
-# their packing. On Zen 3, panels of delta that are left unpacked cost a third.
+# Measured on Sapphire Rapids (f32, AVX2, squares of 96 to 256): 108-112 GFLOP/s of 115 from rows, 97-105 from strips
+# with their packing. On Zen 3, panels of delta that are left unpacked cost a third.
 
 cdef enum:
     UNROLLED = 2                        # of k, in the tiles of large products: with 4, GCC 12 keeps sums in memory

@@ -139,6 +139,9 @@ ctypedef struct Data:                   # the examples of one call, each array C
     Py_ssize_t available                # the examples from this one on cannot be read yet
     void* inputs                        # (m, s(1)) receives dJ/dX in mode GRADIENT, or NULL
     void* outputs                       # (n_rows, s(L)) receives a(L), or NULL
+    const double* losses                # (n_rows,) each example's loss, where it is not the plan's; or NULL
+    Py_ssize_t base                     # without `order`, the number of the example in the first row of all arrays
+    bint missing                        # a target that is NaN has no part in its example's loss
     bint check                          # look for faults in X and Y
 
 

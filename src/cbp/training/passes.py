@@ -79,6 +79,7 @@ def bind_part(
         Y_gathered=Y_by_parts,
         offset=start,
         available=stop,
+        missing=examples.limits.missing,
     )
 
 
