@@ -21,8 +21,8 @@ ROOMS = {
     "rows: activations, losses, optimisers": "functions optimizers optimizers.adam optimizers.base "
     "optimizers.kin optimizers.scaled optimizers.sgd",
     "the machine": "kernels machine.threads machine.versions",
-    "what users give": "arguments examples.arrays examples.faults examples.frames examples.split "
-    "examples.targets",
+    "what users give": "arguments examples.arrays examples.classes examples.faults examples.frames "
+    "examples.split examples.targets",
     "what a network is, and where it lies": "architecture files.npz initialization layers layout",
     "training": "training training.epochs training.history training.passes training.progress training.record "
     "training.state training.runs training.steps training.stopping training.table",

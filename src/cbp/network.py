@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from cbp import _core, arguments, layout, scalars, scores
 from cbp.architecture import Architecture
 from cbp.derivatives import Gradient, relative_difference
-from cbp.examples import arrays, frames, split
+from cbp.examples import arrays, classes, frames, split
 from cbp.examples.arrays import Examples
 from cbp.examples.conversion import Array, convert, numeric
 from cbp.examples.faults import refusal
@@ -450,6 +450,7 @@ class Network(Structure):
         optimizer: Optimizer | None = None,
         shuffle: bool = True,
         sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
         validation_data: tuple[ArrayLike, ...] | None = None,
         validation_fraction: float | None = None,
         early_stopping: EarlyStopping | bool = False,
@@ -487,6 +488,12 @@ class Network(Structure):
             Go through the examples in a new order each epoch, drawn from `rng`; for up to 2³² − 1 examples.
         sample_weight : array-like, (m,), optional
             Weights of the examples: at least 0, not all 0.
+        class_weight : mapping or "balanced", optional
+            Weight of each class, at least 0, by which those of its examples are multiplied; classes that are
+            missing have 1. "balanced" is m / (classes present × examples of the class), or with sample_weight
+            Σ w / (classes present × Σ w of the class), as in scikit-learn's ``compute_class_weight``, for the
+            rows that are trained on. Y must name classes: labels, rows with a single 1, or 0 and 1 for one
+            sigmoid output, whose classes are 0 and 1. As in Keras, validation is not weighted by it.
         validation_data : (X, Y) or (X, Y, sample_weight), optional
             What to compute `Epoch.validation_loss` on after each epoch: the loss without the penalty. A data
             frame must have the names of the one that is trained on, in any order.
@@ -547,6 +554,7 @@ class Network(Structure):
             if aside is not None:
                 raise ValueError("give validation_data or validation_fraction, not both")
             examples, aside, rows = split.divide(examples, validation_fraction, self._shuffler)
+        examples = classes.weighted(examples, class_weight, sample_weight, self._sizes[-1], self.output)
         watch = None
         asked: object = early_stopping
         if asked is not None and not (isinstance(asked, (bool, np.bool_)) and not asked):
@@ -585,6 +593,7 @@ class Network(Structure):
         Y: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | None = None,
         optimizer: Optimizer | None = None,
         batch_size: int | None = 32,
         shuffle: bool = True,
@@ -604,6 +613,8 @@ class Network(Structure):
 
         Parameters
         ----------
+        class_weight : mapping, optional
+            As for `fit`, but for "balanced": these examples may be a part, of other shares than all.
         n_examples : float, optional
             m in the penalties λ/(2m) Σ W² and λ/m Σ |W|: the number of all training examples, of which these
             are a part, or the sum of the weights of all. Default: in each step those of the minibatch.
@@ -629,6 +640,8 @@ class Network(Structure):
         """
         columns = self._feature_names or frames.names_of(X, "X")
         examples = self._examples(X, Y, sample_weight, columns)
+        classes.refuse_balanced(class_weight, "partial_fit")
+        examples = classes.weighted(examples, class_weight, sample_weight, self._sizes[-1], self.output)
         wanted = arguments.optimizer(optimizer, self._dtype)
         whole = 0.0
         if n_examples is not None:

@@ -49,8 +49,13 @@ def finite(array: Array, name: str) -> Array:
     return array
 
 
-def weights(values: Any, m: int, dtype: DTypeLike, name: str = "sample_weight") -> Array | None:
-    """Return weights of m examples: finite, at least 0, not all 0, with a sum that the dtype holds."""
+def weights(
+    values: Any, m: int, dtype: DTypeLike, name: str = "sample_weight", numbers: NDArray[Any] | None = None
+) -> Array | None:
+    """Return weights of m examples: finite, at least 0, not all 0, with a sum that the dtype holds.
+
+    `numbers` are the rows that messages name; None: 0, 1, 2, ….
+    """
     if values is None:
         return None
     array = numeric(values, name)
@@ -62,7 +67,8 @@ def weights(values: Any, m: int, dtype: DTypeLike, name: str = "sample_weight") 
     if not good.all():
         row = int(good.argmin())
         wanted = wanted_weight(array[row].item(), converted[row].item(), least, np.dtype(dtype))
-        raise ValueError(f"{name} must {wanted}, got {array[row].item()!r} in row {row}")
+        where = f"in row {row if numbers is None else int(numbers[row])}"
+        raise ValueError(f"{name} must {wanted}, got {array[row].item()!r} {where}")
     if not converted.any():
         raise ValueError(f"{name} must not be zero for all {m} examples")
     with np.errstate(over="ignore"):
@@ -71,7 +77,7 @@ def weights(values: Any, m: int, dtype: DTypeLike, name: str = "sample_weight") 
     if total > most:
         raise ValueError(
             f"{name} must have a sum of at most {most:.2g}, which {np.dtype(dtype)} holds, got {total:.2g}; "
-            f"divide by sample_weight.max()"
+            f"divide by the largest"
         )
     return converted
 

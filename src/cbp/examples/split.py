@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cbp import scalars
 from cbp.examples.arrays import Examples
+from cbp.examples.classes import Numbers, classes_of
 from cbp.rng import spawn
-
-Numbers = NDArray[np.integer[Any]]
 
 
 def set_aside(groups: Numbers, n_aside: int, rng: np.random.Generator) -> tuple[Numbers, Numbers]:
@@ -30,19 +28,6 @@ def set_aside(groups: Numbers, n_aside: int, rng: np.random.Generator) -> tuple[
     return order[~is_aside], order[is_aside]
 
 
-def classes_of(examples: Examples) -> Numbers:
-    """Return the class of each example: its label, a target of 0 or 1, or where its row has its 1; else 0."""
-    if examples.labels is not None:
-        return examples.labels
-    Y = examples.Y
-    if Y is not None and ((Y == 0) | (Y == 1)).all():
-        if Y.shape[1] == 1:
-            return np.asarray(Y[:, 0], np.int64)
-        if (Y.sum(axis=1) == 1).all():
-            return np.asarray(Y.argmax(axis=1), np.int64)
-    return np.zeros(examples.m, np.int64)
-
-
 def divide(examples: Examples, fraction: Any, rng: np.random.Generator) -> tuple[Examples, Examples, Numbers]:
     """Return the examples to train on, those to validate on, and the rows of these, by a child of `rng`.
 
@@ -58,7 +43,9 @@ def divide(examples: Examples, fraction: Any, rng: np.random.Generator) -> tuple
             f"validation_fraction must leave examples to train on, got {share:g} of {examples.m}, "
             f"which sets {n_aside} aside"
         )
-    to_train, to_validate = map(np.sort, set_aside(classes_of(examples), n_aside, spawn(rng)))
+    classes = classes_of(examples)
+    groups = np.zeros(examples.m, np.int64) if classes is None else classes
+    to_train, to_validate = map(np.sort, set_aside(groups, n_aside, spawn(rng)))
     if len(to_validate) == 0:
         raise ValueError("validation_fraction needs a class with at least two examples, every class has one")
     stay, aside = examples.take(to_train), examples.take(to_validate)
