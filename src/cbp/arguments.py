@@ -134,6 +134,15 @@ def optimizer(value: Any, dtype: np.dtype[Any]) -> Optimizer | None:
     return value
 
 
+def missing(value: Any, output: Named) -> bool:
+    """Return whether targets that are NaN are missing, and not faults."""
+    if not isinstance(value, str) or value not in ("raise", "ignore"):
+        raise ValueError(f"missing must be 'raise' or 'ignore', got {short(value)}")
+    if value == "ignore" and output == "softmax":
+        raise ValueError("missing='ignore' is for outputs other than softmax, whose targets belong together")
+    return value == "ignore"
+
+
 def l2_per(value: Any) -> str:
     """Return "training_set" or "batch"."""
     if value not in ("training_set", "batch"):

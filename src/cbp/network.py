@@ -362,25 +362,38 @@ class Network(Structure):
 
     # Loss and gradient
 
-    def loss(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def loss(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        missing: str = "raise",
+    ) -> float:
         """Compute J = (1/m) Σ loss(a(L), y) + λ/(2m) Σ W² + λ'/m Σ |W|, where λ is `l2` and λ' is `l1`.
 
-        With weights w, the first sum is Σ w loss(a(L), y), and m = Σ w. X, Y, sample_weight and the errors
-        are as for `fit`. A J that is not finite is returned as it is.
+        With weights w, the first sum is Σ w loss(a(L), y), and m = Σ w. X, Y, sample_weight, missing and the
+        errors are as for `fit`. A J that is not finite is returned as it is.
         """
         if sample_weight is None and (J := self._at_once("loss", X, Y, None)) is not None:
             return J
-        examples = self._examples(X, Y, sample_weight, self._feature_names)
+        examples = self._examples(X, Y, sample_weight, self._feature_names, missing=missing)
         return passes.loss(self._engine, examples, self._thread_count(), self._penalties)
 
     def gradient(
-        self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None, *, inputs: bool = False
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        inputs: bool = False,
+        missing: str = "raise",
     ) -> Gradient:
         """Compute D, the gradient of J (see `loss`), by backpropagation.
 
         Parameters
         ----------
-        X, Y, sample_weight
+        X, Y, sample_weight, missing
             As for `fit`.
         inputs : bool, default False
             Whether to compute dJ/dX too.
@@ -394,7 +407,7 @@ class Network(Structure):
         D = np.empty(len(self._parameters), self._dtype)
         if sample_weight is None and not inputs and (J := self._at_once("gradient", X, Y, D)) is not None:
             return Gradient(D, J, None, self._sizes, self._bias)
-        examples = self._examples(X, Y, sample_weight, self._feature_names)
+        examples = self._examples(X, Y, sample_weight, self._feature_names, missing=missing)
         to_inputs = np.empty((examples.m, self._sizes[0]), dtype=self._dtype) if inputs else None
         J = passes.gradient(self._engine, examples, self._thread_count(), self._penalties, D, to_inputs)
         return Gradient(D, J, to_inputs, self._sizes, self._bias)
@@ -451,6 +464,7 @@ class Network(Structure):
         shuffle: bool = True,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
+        missing: str = "raise",
         validation_data: tuple[ArrayLike, ...] | None = None,
         validation_fraction: float | None = None,
         early_stopping: EarlyStopping | bool = False,
@@ -494,6 +508,10 @@ class Network(Structure):
             Σ w / (classes present × Σ w of the class), as in scikit-learn's ``compute_class_weight``, for the
             rows that are trained on. Y must name classes: labels, rows with a single 1, or 0 and 1 for one
             sigmoid output, whose classes are 0 and 1. As in Keras, validation is not weighted by it.
+        missing : {"raise", "ignore"}, default "raise"
+            What NaN among the targets means: an error, or, where the output is not softmax, that this target
+            is missing: its output has no part in the loss of its example, as if it had a weight of 0. m
+            remains the number of examples. It holds for validation_data, too.
         validation_data : (X, Y) or (X, Y, sample_weight), optional
             What to compute `Epoch.validation_loss` on after each epoch: the loss without the penalty. A data
             frame must have the names of the one that is trained on, in any order.
@@ -547,9 +565,9 @@ class Network(Structure):
             completed.
         """
         columns = frames.adopted(X, self._feature_names, "X")
-        examples = self._examples(X, Y, sample_weight, columns)
+        examples = self._examples(X, Y, sample_weight, columns, missing=missing)
         epochs = scalars.count(epochs, "epochs", least=0)
-        aside, rows = self._validation_examples(validation_data, columns), None
+        aside, rows = self._validation_examples(validation_data, columns, missing), None
         if validation_fraction is not None:
             if aside is not None:
                 raise ValueError("give validation_data or validation_fraction, not both")
@@ -594,6 +612,7 @@ class Network(Structure):
         *,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | None = None,
+        missing: str = "raise",
         optimizer: Optimizer | None = None,
         batch_size: int | None = 32,
         shuffle: bool = True,
@@ -639,7 +658,7 @@ class Network(Structure):
         compares the parameters with its own copy of them.
         """
         columns = self._feature_names or frames.names_of(X, "X")
-        examples = self._examples(X, Y, sample_weight, columns)
+        examples = self._examples(X, Y, sample_weight, columns, missing=missing)
         classes.refuse_balanced(class_weight, "partial_fit")
         examples = classes.weighted(examples, class_weight, sample_weight, self._sizes[-1], self.output)
         wanted = arguments.optimizer(optimizer, self._dtype)
@@ -713,14 +732,14 @@ class Network(Structure):
         self._state = state
 
     def _validation_examples(
-        self, data: tuple[ArrayLike, ...] | None, columns: frames.Names | None
+        self, data: tuple[ArrayLike, ...] | None, columns: frames.Names | None, missing: str
     ) -> Examples | None:
         """Check and convert validation_data."""
         if data is None:
             return None
         X, Y, sample_weight = arguments.validation_data(data)
         names = ("X of validation_data", "Y of validation_data", "sample_weight of validation_data")
-        return self._examples(X, Y, sample_weight, columns, names)
+        return self._examples(X, Y, sample_weight, columns, names, missing)
 
     def _data_loss(self, examples: Examples) -> float:
         """Compute the loss of examples, without the penalty."""
@@ -733,6 +752,7 @@ class Network(Structure):
         sample_weight: Any,
         columns: frames.Names | None,
         names: tuple[str, str, str] = ("X", "Y", "sample_weight"),
+        missing: str = "raise",
     ) -> Examples:
         """Check and convert the examples of a call; `columns` are the names that a data frame must have."""
         return arrays.examples(
@@ -746,6 +766,7 @@ class Network(Structure):
             loss=self.loss_name,
             feature_names=columns,
             names=names,
+            missing=arguments.missing(missing, self.output),
         )
 
     def _thread_count(self) -> int:

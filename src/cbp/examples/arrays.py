@@ -189,8 +189,11 @@ def examples(
     loss: Named,
     feature_names: Names | None = None,
     names: tuple[str, str, str] = ("X", "Y", "sample_weight"),
+    missing: bool = False,
 ) -> Examples:
     """Check and convert what a call was given; `feature_names` are the columns that a data frame must have.
+
+    `missing` says that targets which are NaN are missing, and not faults.
 
     Raises
     ------
@@ -214,6 +217,6 @@ def examples(
         given_Y=given_Y,
         name_X=names[0],
         name_Y=names[1],
-        limits=limits(output, loss),
+        limits=limits(output, loss, missing),
         feature_names=feature_names,
     )

@@ -50,12 +50,12 @@ class Limits:
 
 
 @cache
-def limits(output: Named, loss: Named) -> Limits:
+def limits(output: Named, loss: Named, missing: bool = False) -> Limits:
     """Return the limits of the targets for an output and a loss, as the kernels check them."""
     if output == "softmax":
         return Limits(0.0, np.inf, False, True)
     row = LOSSES[name_of(loss)]
-    return Limits(row.least, row.most, row.above, False)
+    return Limits(row.least, row.most, row.above, False, missing)
 
 
 def first_fault(X: Array, Y: Array | None, stop: int, allowed: Limits, dtype: DTypeLike) -> Fault | None:
