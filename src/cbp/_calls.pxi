@@ -35,6 +35,15 @@ cdef struct AdvanceCall:
     int n_threads
 
 
+cdef struct AheadCall:
+    const t.Table* table
+    void* state
+    const t.Data* data
+    const t.Hyperparameters* rule
+    t.Cursor* cursor
+    int n_threads
+
+
 cdef struct BurnCall:
     const t.Table* table
     int n_threads
@@ -50,6 +59,11 @@ cdef void forward_here(void* call_) noexcept nogil:
 cdef void advance_here(void* call_) noexcept nogil:
     cdef AdvanceCall* call = <AdvanceCall*> call_
     call.table.advance(call.state, call.data, call.rule, call.rates, call.cursor, call.budget, call.n_threads)
+
+
+cdef void ahead_here(void* call_) noexcept nogil:
+    cdef AheadCall* call = <AheadCall*> call_
+    call.table.outputs_ahead(call.state, call.data, call.rule, call.cursor, call.n_threads)
 
 
 cdef void burn_here(void* call_) noexcept nogil:

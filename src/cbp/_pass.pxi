@@ -177,6 +177,25 @@ cdef class Pass:
         with nogil:
             self.go_on(budget, n_threads)
 
+    def outputs_ahead(self, object outputs, int n_threads):
+        """Write the outputs of the minibatch that comes next to `outputs`, (n_rows, s(L)), each to its example's row.
+
+        Its dropout and noise are those of its step. All of the minibatch must be bound.
+        """
+        cdef Array a = Array(outputs, self.engine.itemsize, True)
+        cdef AheadCall call
+        cdef double work = <double> min(self.batch, self.data.m) * self.engine.n_parameters
+        a.expect((self.data.m - self.data.base) * self.engine.n_out)
+        if a.at == NULL or self.cursor.first + min(self.batch, self.data.m - self.cursor.first) > self.data.available:
+            raise ValueError("outputs_ahead needs an array for the outputs, and all of the minibatch")
+        cdef void* kept = self.data.outputs
+        self.data.outputs = a.at
+        call.table, call.state, call.data, call.rule = self.table, self.state, &self.data, &self.rule
+        call.cursor, call.n_threads = &self.cursor, n_threads
+        with nogil:
+            dispatch(ahead_here, &call, &call.n_threads, work)
+        self.data.outputs = kept
+
     def update(self, object D, double rate, int n_threads):
         """Make one step of the optimiser with a gradient D that the caller has computed, between `pack` and `unpack`.
 

@@ -13,11 +13,37 @@ import numpy as np
 
 from cbp import arguments, layout
 from cbp.examples.conversion import Array
-from cbp.functions import ACTIVATIONS, LOSSES, Named, check_number, name_of, with_number
+from cbp.functions import (
+    ACTIVATIONS,
+    LOSSES,
+    Named,
+    OwnLoss,
+    check_number,
+    is_own,
+    loss_in_words,
+    name_of,
+    with_number,
+)
 from cbp.scalars import flag, non_negative
 
 # Entries that `to_dict` leaves out where they have these values.
 OPTIONAL = {"l1": 0.0, "bias": True, "dropout": 0.0, "input_noise": 0.0}
+
+
+class LostLoss:
+    """Stands for a loss of the user's in a network from a file, which holds no code."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def loss(self, a: Array, y: Array) -> Array:
+        """Refuse."""
+        raise RuntimeError(
+            f"the network was saved with the loss {self.name}, which its file does not hold: "
+            f"give it to cbp.load(path, loss=...)"
+        )
+
+    error = loss
 
 
 class Architecture(
@@ -36,7 +62,7 @@ class Architecture(
         Activations of the hidden layers, or one for all: names, or names with numbers.
     output : Named
         Activation of the outputs.
-    loss : Named, optional
+    loss : Named or OwnLoss, optional
         Default: the first of `functions.LOSSES` that fits the output.
     l2, l1 : float or sequence of float
         λ of Σ W² / 2 and of Σ |W|: one for all layers of weights, or one for each.
@@ -60,7 +86,7 @@ class Architecture(
     sizes: tuple[int, ...]
     hidden: tuple[Named, ...]
     output: Named
-    loss: Named
+    loss: Named | OwnLoss
     l2: float | tuple[float, ...]
     dtype: np.dtype[Any]
     l1: float | tuple[float, ...]
@@ -87,7 +113,8 @@ class Architecture(
         named, precision = arguments.loss(loss, g), arguments.dtype(dtype)
         for each in (*inner, g):
             check_number(each, ACTIVATIONS, precision)
-        check_number(named, LOSSES, precision)
+        if isinstance(named, (str, tuple)):
+            check_number(named, LOSSES, precision)
         n = len(found) - 1
         ridge, lasso = arguments.penalty(l2, "l2", n), arguments.penalty(l1, "l1", n)
         drop = arguments.dropout(dropout, n)
@@ -119,7 +146,8 @@ class Architecture(
     def smooth(self) -> bool:
         """Whether J is smooth, since neither an activation, nor the loss, nor the penalty has a kink."""
         rows = [ACTIVATIONS[name_of(g)] for g in self.activations]
-        return all(row.smooth for row in rows) and LOSSES[name_of(self.loss)].smooth and not self.l1
+        smooth = not isinstance(self.loss, (str, tuple)) or LOSSES[name_of(self.loss)].smooth
+        return smooth and all(row.smooth for row in rows) and not self.l1
 
     @property
     def penalties(self) -> Array:
@@ -142,11 +170,17 @@ class Architecture(
     @property
     def for_kernels(self) -> tuple[tuple[tuple[str, float], ...], tuple[str, float]]:
         """The activations and the loss, each as (name, number), with 0 for a name that has no number."""
-        return tuple(with_number(g, ACTIVATIONS) for g in self.activations), with_number(self.loss, LOSSES)
+        # The gradient of the inner product with a user's dloss/da is that of the user's loss.
+        loss = ("inner_product", 0.0)
+        if isinstance(self.loss, (str, tuple)):
+            loss = with_number(self.loss, LOSSES)
+        return tuple(with_number(g, ACTIVATIONS) for g in self.activations), loss
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments that make an equal record, as values that JSON can hold."""
         values = {**self._asdict(), "dtype": self.dtype.name}
+        if is_own(self.loss):
+            values["loss"] = {"own": loss_in_words(self.loss)}
         # Earlier versions of cbp do not know the optional entries.
         return {
             name: value for name, value in values.items() if name not in OPTIONAL or value != OPTIONAL[name]
@@ -165,6 +199,8 @@ class Architecture(
             raise ValueError(f"there is no {missing[0]}")
         if unknown := [name for name in values if name not in cls._fields]:
             raise ValueError(f"{unknown[0]!r} is unknown; there are {', '.join(cls._fields)}")
+        if isinstance(values["loss"], Mapping):
+            values = {**values, "loss": LostLoss(str(values["loss"]["own"]))}
         return cls(**values)
 
     def __str__(self) -> str:
@@ -172,7 +208,10 @@ class Architecture(
         alike = len(set(self.hidden)) == 1
         parts = [str(list(self.sizes))]
         parts += [f"hidden={(self.hidden[0] if alike else list(self.hidden))!r}"] if self.hidden else []
-        parts += [f"output={self.output!r}", f"loss={self.loss!r}"]
+        parts += [
+            f"output={self.output!r}",
+            f"loss={loss_in_words(self.loss) if is_own(self.loss) else repr(self.loss)}",
+        ]
         numbers = ("l2", "l1", "dropout", "input_noise")
         for name, value in ((name, getattr(self, name)) for name in numbers):
             parts += [f"{name}={list(value) if isinstance(value, tuple) else f'{value:g}'}"] if value else []

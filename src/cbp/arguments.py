@@ -13,8 +13,10 @@ from cbp.functions import (
     LOSSES,
     OUTPUT,
     Named,
+    OwnLoss,
     default_loss,
     has_number,
+    is_own,
     name_of,
     named,
 )
@@ -69,10 +71,18 @@ def output(value: Any, n_outputs: int) -> Named:
     return found
 
 
-def loss(value: Any, output: Named) -> Named:
+def loss(value: Any, output: Named) -> Named | OwnLoss:
     """Return the loss, checked; by default the one that matches the output."""
     if value is None:
         return default_loss(output)
+    if is_own(value):
+        return value
+    if not isinstance(value, (str, tuple, list)):
+        hint = f"; call it: {value.__name__}()" if isinstance(value, type) else ""
+        raise TypeError(
+            f"loss must be a name, or an object with methods loss(a, y) and error(a, y), got "
+            f"{short(value)}{hint}"
+        )
     found = named(value, tuple(LOSSES), LOSSES, "loss")
     name, on, fits = name_of(found), name_of(output), LOSSES[name_of(found)].outputs
     if on not in fits:

@@ -165,6 +165,7 @@ class Setting:
             a = reference.forward(weights, biases, g, self.X[:1].astype(np.float64))[1][-1][0]
             return np.zeros_like(a), a
         X, Y = self.X[:batch], self.Y[:batch]
+        assert isinstance(net.loss_name, (str, tuple))
         _, D_W, D_b, _ = reference.gradient(weights, biases, g, net.loss_name, X, Y)
         D = np.concatenate([D.ravel() for pair in zip(D_W, D_b, strict=True) for D in pair])
         before = net.parameters.astype(np.float64)

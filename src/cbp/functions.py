@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 
@@ -20,6 +20,16 @@ from cbp.scalars import check_precision, real
 
 # A name, or a name and its number where that is not the default.
 Named = str | tuple[str, float]
+
+
+class OwnLoss(Protocol):
+    """A loss that a user computes, for a batch of n examples at once: any object with these two methods."""
+
+    def loss(self, a: Any, y: Any) -> Any:
+        """Return the loss of each example, (n,), for outputs a and targets y, (n, s(L)) each."""
+
+    def error(self, a: Any, y: Any) -> Any:
+        """Return dloss/da, (n, s(L))."""
 
 
 class Number(NamedTuple):
@@ -135,6 +145,18 @@ def default_loss(output: Named) -> str:
 def name_of(named: Named) -> str:
     """Return the name alone, without its number."""
     return named if isinstance(named, str) else named[0]
+
+
+def is_own(loss: Any) -> TypeGuard[OwnLoss]:
+    """Whether a loss is an object of the user's."""
+    return not isinstance(loss, (str, tuple, list, type)) and all(
+        callable(getattr(loss, method, None)) for method in ("loss", "error")
+    )
+
+
+def loss_in_words(loss: Named | OwnLoss) -> str:
+    """Return a loss as text."""
+    return in_words(loss) if isinstance(loss, (str, tuple)) else type(loss).__name__
 
 
 def with_number(named: Named, table: Mapping[str, Activation] | Mapping[str, Loss]) -> tuple[str, float]:

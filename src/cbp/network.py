@@ -24,6 +24,7 @@ from cbp.examples.conversion import Array, convert, numeric
 from cbp.examples.faults import refusal
 from cbp.examples.targets import targets
 from cbp.files import npz
+from cbp.functions import OwnLoss
 from cbp.machine import forks, threads
 from cbp.optimizers.adam import Adam
 from cbp.optimizers.base import Optimizer, OptimizerState
@@ -69,7 +70,11 @@ class Network(Structure):
         "cross_entropy" (sigmoid: binary, for each unit; softmax: categorical), "squared_error", ½ Σ (a − y)²,
         "absolute_error", ("huber", delta), where the default is 1, "log_cosh", ("quantile", level), where it
         is 0.5, or for exp "poisson" and "gamma". The loss of an example is the sum over its outputs. Default:
-        cross_entropy for sigmoid and softmax, poisson for exp, else squared_error.
+        cross_entropy for sigmoid and softmax, poisson for exp, else squared_error. Or any object with methods
+        ``loss(a, y)``, which returns the loss of each of n examples, (n,), and ``error(a, y)``, which returns
+        dloss/da, (n, s(L)), for outputs a and targets y, (n, s(L)) each; y has a 1 in each row where there
+        are labels. They are called once a minibatch, whose outputs are computed a second time in the step:
+        `check_gradient` checks them.
     l2, l1 : float or sequence of float, default 0.0
         λ of the penalties λ/(2m) Σ W² and λ/m Σ |W|, one for all layers of weights or one for each, at least
         0; biases are exempt. m is the number of training examples, or the sum of their weights, whatever the
@@ -418,6 +423,8 @@ class Network(Structure):
         Otherwise return None: the caller must take the longer way, which also says what may be wrong. The
         pass is kept for the next such call.
         """
+        if not isinstance(self.loss_name, (str, tuple)):
+            return None
         if type(X) is not np.ndarray or type(Y) is not np.ndarray or not X.dtype == Y.dtype == self._dtype:
             return None
         m, n = X.shape[0] if X.ndim == 2 else 0, len(self._parameters)
@@ -799,7 +806,12 @@ class Network(Structure):
         npz.save(path, self._architecture, parameters, self.metadata, self._feature_names)
 
 
-def load(path: str | os.PathLike[str], *, rng: int | np.random.Generator | None = None) -> Network:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    rng: int | np.random.Generator | None = None,
+    loss: OwnLoss | None = None,
+) -> Network:
     """Make a network from a file of `Network.save`.
 
     Parameters
@@ -807,6 +819,9 @@ def load(path: str | os.PathLike[str], *, rng: int | np.random.Generator | None 
     path : path-like
     rng : int or numpy.random.Generator, optional
         Seed or source of shuffling, as in `Network`: a file holds no random state.
+    loss : object, optional
+        The loss of one's own that the network was saved with: a file holds its name alone. Without it, the
+        network can predict, but not compute losses or train.
 
     Raises
     ------
@@ -834,6 +849,8 @@ def load(path: str | os.PathLike[str], *, rng: int | np.random.Generator | None 
                 f"sizes {list(what.sizes)} make {what.n_parameters} parameters, "
                 f"it has shape {parameters.shape}"
             )
+        if loss is not None:
+            what = what.changed(loss=loss)
         network = Network._of(what, rng=rng)
         network.parameters = parameters
         network.metadata = dict(description["metadata"])

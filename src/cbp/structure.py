@@ -13,7 +13,7 @@ from cbp import _core, copies, kernels, layout
 from cbp.architecture import Architecture
 from cbp.examples import frames
 from cbp.examples.conversion import Array, numeric
-from cbp.functions import Named, known
+from cbp.functions import Named, OwnLoss, known
 from cbp.initialization import SCHEMES, Init, draw_weights
 from cbp.layers import Layers
 from cbp.machine import forks
@@ -35,7 +35,7 @@ class Structure:
         *,
         hidden: Named | Sequence[Named] = "sigmoid",
         output: Named = "softmax",
-        loss: Named | None = None,
+        loss: Named | OwnLoss | None = None,
         l2: float | Sequence[float] = 0.0,
         l1: float | Sequence[float] = 0.0,
         bias: bool = True,
@@ -124,8 +124,8 @@ class Structure:
         return self._architecture.output
 
     @property
-    def loss_name(self) -> Named:
-        """Name of the loss; (name, number) where that is not the default."""
+    def loss_name(self) -> Named | OwnLoss:
+        """Name of the loss; (name, number) where that is not the default; or a loss of one's own."""
         return self._architecture.loss
 
     @property

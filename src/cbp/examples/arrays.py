@@ -18,7 +18,7 @@ from cbp.examples.conversion import Array, convert, is_mapped, is_ready, numeric
 from cbp.examples.faults import Limits, limits
 from cbp.examples.frames import Names
 from cbp.examples.targets import targets
-from cbp.functions import Named
+from cbp.functions import Named, OwnLoss
 
 
 def rows(values: Any, n_columns: int, name: str, columns: Names | None = None) -> Array:
@@ -112,6 +112,10 @@ class Examples:
         What the loss asks of Y.
     feature_names : tuple of str, or None
         The names of the columns of X, in their order.
+    own_loss : OwnLoss or None
+        The user's loss, where the network has one: its errors take the place of Y, …
+    losses : array of float64, (m,), or None
+        … and these that of the losses.
     numbers : array, (m,), or None
         Their rows in given_X and given_Y; None: these are all rows.
     """
@@ -127,6 +131,8 @@ class Examples:
     name_Y: str
     limits: Limits
     feature_names: Names | None
+    own_loss: OwnLoss | None = None
+    losses: NDArray[np.float64] | None = None
     numbers: NDArray[Any] | None = None
 
     @property
@@ -186,7 +192,7 @@ def examples(
     n_outputs: int,
     output: Named,
     dtype: np.dtype[Any],
-    loss: Named,
+    loss: Named | OwnLoss,
     feature_names: Names | None = None,
     names: tuple[str, str, str] = ("X", "Y", "sample_weight"),
     missing: bool = False,
@@ -217,6 +223,7 @@ def examples(
         given_Y=given_Y,
         name_X=names[0],
         name_Y=names[1],
-        limits=limits(output, loss, missing),
+        limits=limits(output, loss if isinstance(loss, (str, tuple)) else None, missing),
+        own_loss=None if isinstance(loss, (str, tuple)) else loss,
         feature_names=feature_names,
     )

@@ -50,8 +50,10 @@ class Limits:
 
 
 @cache
-def limits(output: Named, loss: Named, missing: bool = False) -> Limits:
-    """Return the limits of the targets for an output and a loss, as the kernels check them."""
+def limits(output: Named, loss: Named | None, missing: bool = False) -> Limits:
+    """Return the limits of the targets for an output and a loss, as the kernels check them, or none."""
+    if loss is None:
+        return Limits(-np.inf, np.inf, False, False)
     if output == "softmax":
         return Limits(0.0, np.inf, False, True)
     row = LOSSES[name_of(loss)]

@@ -3,9 +3,16 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from cbp.examples.conversion import Array, numeric
+
+
+def one_hot(labels: NDArray[np.int32], n_outputs: int, dtype: DTypeLike) -> Array:
+    """Return labels as rows with a 1 at the label, else 0."""
+    rows = np.zeros((len(labels), n_outputs), dtype)
+    rows[np.arange(len(labels)), labels] = 1
+    return rows
 
 
 def targets(values: Any, m: int, n_outputs: int, softmax: bool, name: str, *, labels: bool = True) -> Array:

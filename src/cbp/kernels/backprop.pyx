@@ -72,6 +72,7 @@ include "finish.pxi"
 include "columns.pxi"
 include "phases.pxi"
 include "loop.pxi"
+include "ahead.pxi"
 include "outside.pxi"
 include "predict.pxi"
 include "probes.pxi"
@@ -109,6 +110,7 @@ table.set_penalties = set_penalties
 table.read_gradient = read_gradient
 table.advance = advance
 table.update = update_outside
+table.outputs_ahead = outputs_ahead
 table.probes.elementwise = elementwise
 table.probes.product = product
 table.probes.multiply = multiply_as

@@ -1,7 +1,7 @@
 # The output error: z(L) of a tile becomes delta(L), and each example's loss is computed.
 #
 # Needs: layouts, math, softmax, losses, data.
-# Gives: activate_rows, output_delta.
+# Gives: activate_rows, output_delta, write_outputs.
 
 cdef inline void activate_rows(
     const Layer* layer, real* z,        # (n_rows, ld_out)

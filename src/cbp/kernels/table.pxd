@@ -297,6 +297,9 @@ ctypedef struct Table:
     # rates: the learning rate of each step of the pass; NULL unless the mode is TRAIN
     void (*advance)(void* state, const Data* data, const Hyperparameters* rule, const double* rates, Cursor* cursor,
                     double budget, int n_threads) noexcept nogil
+    # writes data.outputs of the minibatch that comes next
+    void (*outputs_ahead)(void* state, const Data* data, const Hyperparameters* rule, Cursor* cursor,
+                          int n_threads) noexcept nogil
     # D: a gradient that the caller has computed, (n_parameters,) at rest, which includes the penalty
     void (*update)(void* state, const void* D, const Hyperparameters* rule, double rate, Cursor* cursor,
                    int n_threads) noexcept nogil

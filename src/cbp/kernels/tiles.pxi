@@ -1,7 +1,7 @@
 # A tile: up to plan.tile examples that one thread takes through the layers and back.
 #
 # Needs: layouts, products, one_row, packing, memory, data, faults, output, noise.
-# Gives: accumulate_tile, backward_tile, forward_examples, gather_tile.
+# Gives: accumulate_tile, backward_tile, forward_examples, forward_tile, gather_tile.
 
 cdef void activate_and_drop(const Plan* plan, const Tile* tile, Py_ssize_t l, Py_ssize_t n_rows) noexcept nogil:
     """a(l+1) of a layer of weights whose outputs training drops. What it drops does not fall out of g'."""

@@ -11,6 +11,7 @@ import copy
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from cbp import _core
 from cbp.examples.arrays import Examples
 from cbp.examples.conversion import Array
 from cbp.optimizers.base import Optimizer, OptimizerState
-from cbp.training import passes
+from cbp.training import own_losses, passes
 from cbp.training.record import Epoch
 from cbp.training.state import Place, TrainingState
 from cbp.training.steps import Extent, Steps, at_rest
@@ -87,6 +88,7 @@ class Training:
         self.bound = passes.part_rows(examples)
         self.settings, self.shuffler, self.restorable = settings, shuffler, restorable
         self.keep, self.whole, self.ema, self.seed = keep, whole, ema, seed
+        wants_outputs = wants_outputs or examples.own_loss is not None
         self.outputs = np.zeros((examples.m, engine.n_out), examples.dtype) if wants_outputs else None
         self.penalties, self.n_threads, self.lock = settings()
         self.order = np.arange(examples.m, dtype=np.uint32) if shuffler is not None else None
@@ -118,21 +120,12 @@ class Training:
             if self.ema:  # the pass has the parameters that are trained
                 self.n_threads = min(self.n_threads, self.steps.extent.n_threads)
             self.steps = self.steps_from(self.steps)
-        run, n_threads = self.steps.run, self.n_threads
+        run = self.steps.run
         n_steps = -(-self.examples.m // self.batch)
         self.steps.set_rule(self.optimizer, self.penalties, n_steps, self.whole, self.seed, self.ema)
         try:
             self.begin()
-            self.budget = passes.run_through(
-                run,
-                self.examples,
-                n_threads,
-                order=self.order,
-                outputs=self.outputs,
-                check=self.check,
-                tick=tick,
-                budget=self.budget,
-            )
+            self.go_through(tick)
             if not self.settle():
                 raise FloatingPointError(f"the parameters are no longer finite at step {run.step}")
         except (KeyboardInterrupt, OutOfTime):
@@ -150,6 +143,17 @@ class Training:
         self.epochs_done += 1
         seconds = time.perf_counter() - started
         return Epoch(number, float(run.loss), None, seconds, self.examples.m / seconds)
+
+    def go_through(self, tick: Callable[[int], object]) -> None:
+        """Take all examples through the pass."""
+        run, examples, n_threads = self.steps.run, self.examples, self.n_threads
+        options: dict[str, Any] = {"order": self.order, "check": self.check, "tick": tick}
+        if examples.own_loss is not None and self.outputs is not None:
+            own_losses.run_through(run, examples, n_threads, outputs=self.outputs, **options)
+        else:
+            self.budget = passes.run_through(
+                run, examples, n_threads, outputs=self.outputs, budget=self.budget, **options
+            )
 
     def begin(self) -> None:
         """Take the parameters into the pass; then shuffle, or go to the place where the saved epoch stood."""

@@ -12,6 +12,7 @@ from typing import Any
 from cbp import _core
 from cbp.examples.arrays import Examples
 from cbp.examples.conversion import Array
+from cbp.training import own_losses
 
 SLICE_SECONDS = 0.02
 FIRST_BUDGET = 2e7  # multiply-adds of the first slice: less than a millisecond
@@ -80,6 +81,7 @@ def bind_part(
         offset=start,
         available=stop,
         missing=examples.limits.missing,
+        losses=examples.losses,
     )
 
 
@@ -113,10 +115,7 @@ def run_through(
         before, started = run.position, time.perf_counter()
         run.advance(budget, n_threads)
         seconds = time.perf_counter() - started
-        if run.fault is not None:
-            if run.fault[0] == "LOSS_NOT_FINITE":
-                raise FloatingPointError(f"the loss is no longer finite at step {run.step + 1}")
-            raise examples.refusal(*run.fault)
+        own_losses.refuse_fault(run, examples)
         tick(run.position - before)
         if run.finished:
             return budget
@@ -134,6 +133,7 @@ def loss(
     outputs: Array | None = None,
 ) -> float:
     """Return J of all the examples; write their outputs to `outputs`, if that is given."""
+    examples = own_losses.measured(engine, examples, n_threads)
     run = new_pass(engine, "loss", examples, examples.m, n_threads)
     run.set_rule(penalties)
     run.pack(n_threads)
@@ -150,6 +150,7 @@ def gradient(
     inputs: Array | None,
 ) -> float:
     """Return J of all the examples; write its gradient to D and, if `inputs` is given, dJ/dX to `inputs`."""
+    examples = own_losses.measured(engine, examples, n_threads)
     run = new_pass(engine, "gradient", examples, examples.m, n_threads, inputs=inputs is not None)
     run.set_rule(penalties)
     run.pack(n_threads)
