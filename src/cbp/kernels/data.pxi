@@ -37,14 +37,14 @@ cdef double weight_of(const Data* data, Py_ssize_t first, Py_ssize_t n) noexcept
 cdef inline Rows gather(
     const Data* data, Py_ssize_t first, Py_ssize_t n_rows, Py_ssize_t n,
     real* to, Py_ssize_t ld,            # (n_rows, ld)
-    bint copy,
+    bint copy, bint copied,
 ) noexcept nogil:
     """Return the inputs of n_rows examples: where they are in X, if they are in order there, else copied to `to`;
-    with `copy`, always copied."""
+    with `copy`, always copied. `copied`: the copies are there already."""
     cdef Py_ssize_t i
     if not copy and (data.X_gathered or data.order == NULL):
         return rows_of(example_of(data, first, n), n)
-    for i in range(n_rows):
+    for i in range(0 if copied else n_rows):
         memcpy(to + i * ld, example_of(data, first + i, n), n * sizeof(real))
     return rows_of(to, ld)
 

@@ -152,6 +152,7 @@ cdef void run_small(
     cdef Rows x
     cdef Step step
     cdef Py_ssize_t n_rows
+    cdef bint ahead = is_ahead(run, cursor, 1)
     cdef double m = 0, rate = 0         # those for which `step` was computed
     cdef bint by_time = optimizer_row(rule.optimizer).prepare != NULL or run.average != NULL or run.clips
     cursor.needs_data = False
@@ -164,9 +165,10 @@ cdef void run_small(
         cursor.m = weight_of(data, cursor.first, n_rows)
         if tile.drops:
             tile.key = key_of_step(rule.seed, cursor.updates)
-        x = gather_tile(run, data, &tile, cursor.first, n_rows)
+        x = gather_tile(run, data, &tile, cursor.first, n_rows, ahead)
         # forward and output: z(l), a(l), the losses and delta(L)
-        forward_examples(run, data, &tile, x, cursor.first, n_rows, run.losses, &cursor.fault)
+        forward_examples(run, data, &tile, x, cursor.first, n_rows, ahead, run.losses, &cursor.fault)
+        ahead = False
         if cursor.fault.kind != NONE or not sum_losses(run, n_rows, cursor):
             return
         if cursor.m != 0:

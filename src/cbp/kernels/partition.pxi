@@ -2,9 +2,9 @@
 #
 # Needs: layouts, products.
 # Gives: COLUMNS_AT_ONCE, COLUMNS_BYTES, COLUMNS_FROM, COPY_WORK, GROUP_BYTES, LEAST_GROUP, PIECE_BYTES, ROUND_WORK,
-# SMALL_NETWORK, TILE, UNIT_WORK, by_columns, columns_of, initial_of_round, is_last_round, next_piece, part_of_thread,
-# partials_of, plan_rounds, round_end, round_of_segment, rows_of_round, tile_count, tile_rows, tile_start,
-# useful_threads, whole_part, work_of_round.
+# SMALL_NETWORK, TILE, UNIT_WORK, by_columns, columns_of, initial_of_round, is_ahead, is_last_round, next_piece,
+# part_of_thread, partials_of, plan_rounds, round_end, round_of_segment, rows_of_round, tile_count, tile_rows,
+# tile_start, useful_threads, whole_part, work_of_round.
 #
 # Everything but the number of threads depends on shapes alone, and so do the bits.
 #
@@ -130,6 +130,11 @@ cdef inline Py_ssize_t round_of_segment(const Pass* run, const Cursor* cursor) n
 cdef inline Initial initial_of_round(const Pass* run, const Cursor* cursor) noexcept nogil:
     """What the Delta of a round starts from: the sum of the segment's earlier rounds, if there are any."""
     return ADD if round_of_segment(run, cursor) else ZERO
+
+
+cdef inline bint is_ahead(const Pass* run, const Cursor* cursor, int team) noexcept nogil:
+    """Whether the team's tiles hold z and a of the cursor's minibatch already."""
+    return run.ahead_team == team and run.ahead_first == cursor.first
 
 
 cdef inline Part whole_part(const Layer* layer) noexcept nogil:

@@ -19,6 +19,7 @@ cdef void examples_phase(
     cdef Rows rows
     cdef Py_ssize_t n, start, stop, i, next, at, t, tiles, p
     cdef Fault* fault = &run.reports[me].fault
+    cdef bint ahead = is_ahead(run, cursor, team)
     tile.key = key
     if run.n_partials == 0:
         n = rows_of_round(run, cursor, batch)
@@ -32,8 +33,8 @@ cdef void examples_phase(
                 rows = batch_rows(run, data, cursor.first, cursor.step)
                 rows.at += i * rows.row
             else:
-                rows = gather_tile(run, data, &tile, at, next - i)
-            forward_examples(run, data, &tile, rows, at, next - i, run.losses + i, fault)
+                rows = gather_tile(run, data, &tile, at, next - i, ahead)
+            forward_examples(run, data, &tile, rows, at, next - i, ahead, run.losses + i, fault)
             if run.mode != LOSS:
                 backward_tile(run, i, &tile, rows, next - i, inputs_of(run, data, at), <real> (1 / cursor.m))
         if by_columns(run, team):
@@ -60,8 +61,8 @@ cdef void sum_partial(
         i = start + (stop - start) * t // tiles
         n_rows = start + (stop - start) * (t + 1) // tiles - i
         at = cursor.first + i
-        x = gather_tile(run, data, tile, at, n_rows)
-        forward_examples(run, data, tile, x, at, n_rows, tile.losses, fault)
+        x = gather_tile(run, data, tile, at, n_rows, False)
+        forward_examples(run, data, tile, x, at, n_rows, False, tile.losses, fault)
         for i in range(n_rows):
             run.losses[p] += tile.losses[i]
         if run.mode != LOSS:

@@ -102,10 +102,12 @@ cdef void backward_tile(
 
 
 cdef Rows altered_inputs(
-    const Plan* plan, const Data* data, const Tile* tile, Py_ssize_t n_rows,
+    const Plan* plan, const Data* data, const Tile* tile, Py_ssize_t n_rows, bint ahead,
 ) noexcept nogil:
     """The inputs of the tile's examples, copied, with noise and dropout."""
-    cdef Rows x = gather(data, tile.first, n_rows, plan.layers[0].n_in, tile.x, plan.x_size, True)
+    cdef Rows x = gather(data, tile.first, n_rows, plan.layers[0].n_in, tile.x, plan.x_size, True, ahead)
+    if ahead:
+        return x
     if plan.input_noise > 0:
         add_noise(tile.x, plan.x_size, plan, tile.key, tile.first, n_rows)
     if plan.layers[0].drops:
@@ -114,25 +116,26 @@ cdef Rows altered_inputs(
 
 
 cdef inline Rows gather_tile(
-    const Pass* run, const Data* data, Tile* tile, Py_ssize_t first, Py_ssize_t n_rows,
+    const Pass* run, const Data* data, Tile* tile, Py_ssize_t first, Py_ssize_t n_rows, bint ahead,
 ) noexcept nogil:
-    """The inputs of the tile's examples, which begin with `first`."""
+    """The inputs of the tile's examples, which begin with `first`; `ahead`: the tile holds them already."""
     tile.first = first
     if tile.drops and run.plan.alters_inputs:
-        return altered_inputs(run.plan, data, tile, n_rows)
-    return gather(data, first, n_rows, run.plan.layers[0].n_in, tile.x, run.plan.x_size, False)
+        return altered_inputs(run.plan, data, tile, n_rows, ahead)
+    return gather(data, first, n_rows, run.plan.layers[0].n_in, tile.x, run.plan.x_size, False, ahead)
 
 
 cdef inline void forward_examples(
     const Pass* run, const Data* data, const Tile* tile, Rows x, Py_ssize_t first, Py_ssize_t n_rows,
-    double* losses, Fault* fault,
+    bint ahead, double* losses, Fault* fault,
 ) noexcept nogil:
-    """Examples first to first + n_rows to delta(L) and their losses."""
+    """Examples first to first + n_rows to delta(L) and their losses; `ahead`: the tile holds their z and a already."""
     cdef const Plan* plan = run.plan
     if data.check:
         check_rows(x.at, x.row, n_rows, plan.layers[0].n_in, X_NOT_FINITE, data, first, fault)
         check_targets(plan, data, first, n_rows, fault)
-    forward_tile(plan, tile, x, run.W, n_rows)
+    if not ahead:
+        forward_tile(plan, tile, x, run.W, n_rows)
     output_delta(plan, tile.a + plan.layers[plan.n_layers - 1].a_tile, losses, data, first, n_rows,
                  tile)
 

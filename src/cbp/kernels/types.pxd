@@ -205,6 +205,8 @@ cdef struct Pass:
     double whole                        # of all examples whose J they belong to, the weight; 0: a minibatch's own
     double* penalties                   # (n_strips,), of a strip of a panel
     double* squares                     # (n_strips,), likewise: the sum of (D / most norm)^2; NULL unless D is limited
+    int ahead_team                      # threads whose tiles hold all of a minibatch forward propagated ahead, …
+    Py_ssize_t ahead_first              # … and its first example; 0 threads: none do
     Report* reports                     # (most_threads,)
     Barrier* barrier
     void* memory

@@ -6,6 +6,7 @@ whose gradient is the chain rule, and the object's losses for those of the examp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -61,7 +62,8 @@ def evaluate(loss: OwnLoss | None, a: Array, y: Array) -> tuple[Array, Array]:
     a.setflags(write=False)
     losses = result(loss, "loss", loss.loss(a, y), (len(a),), np.dtype(np.float64))
     errors = result(loss, "error", loss.error(a, y), a.shape, a.dtype)
-    if not np.isfinite(errors).all():
+    # A sum is quick, and not finite if a derivative is not; it may also overflow.
+    if not math.isfinite(errors.sum()) and not np.isfinite(errors).all():
         row, column = np.unravel_index(int((~np.isfinite(errors)).argmax()), errors.shape)
         raise FloatingPointError(
             f"{loss_in_words(loss)}.error must be finite, got {errors[row, column]} for the output "
@@ -79,6 +81,8 @@ def result(loss: OwnLoss, method: str, value: Any, shape: tuple[int, ...], dtype
         raise ValueError(
             f"{loss_in_words(loss)}.{method} must return an array of shape {shape}, got {array.shape}"
         )
+    if array.dtype == dtype and array.flags.c_contiguous:
+        return array
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype)
 
@@ -103,7 +107,7 @@ def run_through(
         rows = batch if order is None else order[batch]
         run.outputs_ahead(outputs, n_threads)
         refuse_fault(run, examples)
-        a, y = outputs[rows].copy(), targets(examples, rows, outputs.shape[1])
+        a, y = outputs[rows], targets(examples, rows, outputs.shape[1])
         losses[rows], errors[rows] = evaluate(examples.own_loss, a, y)
         while run.step == step:  # a long minibatch has several rounds
             run.advance(1.0, n_threads)
