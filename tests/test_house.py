@@ -16,7 +16,7 @@ LONGER = {"network": "what users call, of which three quarters are docstrings"}
 # without a circle.
 ROOMS = {
     "what needs nothing": "examples examples.conversion figures files files.metadata files.whole flops "
-    "machine machine.cgroups machine.forks machine.installation machine.runtimes rng scalars",
+    "machine machine.cgroups machine.forks machine.installation machine.runtimes printing rng scalars",
     "the algorithm in NumPy": "reference reference.functions reference.noise reference.updates",
     "rows: activations, losses, optimisers": "functions optimizers optimizers.adam optimizers.base "
     "optimizers.kin optimizers.scaled optimizers.sgd",
@@ -27,7 +27,7 @@ ROOMS = {
     "training": "training training.epochs training.history training.own_losses training.passes "
     "training.progress training.record training.runs training.state training.steps training.stopping "
     "training.table",
-    "a network": "copies derivatives network scores structure",
+    "a network": "copies derivatives network pictures scores structure",
     "the package": "__init__ benchmark datasets",
     "tables": "tabular tabular.choices tabular.examples tabular.forms tabular.inputs tabular.readers "
     "tabular.targets",

@@ -176,6 +176,35 @@ class Network(Structure):
             network.biases = [theta[:, 0] for theta in matrices]
         return network
 
+    # What the network is
+
+    def summary(self) -> str:
+        """Return a table of the layers, and the loss, penalties, dtype and memory of the parameters.
+
+        It is plain text with lines of at most 80 characters. Of more than 25 layers it has the first and the
+        last ten. A notebook shows the same with a drawing, if the network is the value of a cell.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> print(cbp.Network([784, 128, 10], hidden=("elu", 0.5), l2=0.1, rng=0).summary())
+        layer  units  activation    weights  parameters
+            1    784      inputs
+            2    128    elu(0.5)  784 x 128     100,480
+            3     10     softmax   128 x 10       1,290
+        total                                   101,770
+        loss cross_entropy, l2 0.1, float32, 407,080 bytes of parameters
+        """
+        from cbp import pictures
+
+        return pictures.summary(self._architecture)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a drawing, and the same as `summary`."""
+        from cbp import pictures
+
+        return pictures.notebook(self._architecture)
+
     # Forward
 
     def predict(self, X: ArrayLike, out: Array | None = None) -> Array:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 from cbp.figures import first_to_last, spans_decades
 from cbp.files.whole import write_whole
+from cbp.printing import ROWS_SHOWN, as_html, as_text
 from cbp.training.record import Epoch
-from cbp.training.table import ROWS_SHOWN, any_validated, table
+from cbp.training.table import any_validated, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -166,18 +167,11 @@ class History(Sequence[Epoch]):
         return f"History({', '.join(facts)})"
 
     def __str__(self) -> str:
-        rows = table(self._complete())
-        widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
-        )
+        return as_text(table(self._complete()))
 
     def _repr_html_(self) -> str:
         """Return the table as a notebook shows it."""
-        header, *body = table(self._complete())
-        lines = ["<tr>" + "".join(f"<th>{cell}</th>" for cell in header) + "</tr>"]
-        lines += ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in body]
-        return "<table>\n" + "\n".join(lines) + "\n</table>"
+        return as_html(table(self._complete()))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the loss, and the validation loss where there is one, against the epoch.

@@ -6,14 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from cbp.figures import format_losses, format_seconds
+from cbp.printing import ends, with_dots
 
 if TYPE_CHECKING:
     from cbp.training.record import Epoch
-
-# A longer history prints its first and last rows only: together with the header and the row of dots they
-# fit an ordinary terminal.
-ROWS_SHOWN = 25
-ROWS_AT_EACH_END = 10
 
 
 def any_validated(epochs: Iterable[Epoch]) -> bool:
@@ -23,9 +19,7 @@ def any_validated(epochs: Iterable[Epoch]) -> bool:
 
 def table(epochs: Sequence[Epoch]) -> list[list[str]]:
     """Return the header and the rows to show, as text."""
-    shortened = len(epochs) > ROWS_SHOWN
-    shown = [*epochs[:ROWS_AT_EACH_END], *epochs[-ROWS_AT_EACH_END:]] if shortened else epochs
-
+    shown = ends(epochs)
     columns = [
         ["epoch", *(str(epoch.number) for epoch in shown)],
         ["loss", *format_losses([epoch.loss for epoch in shown])],
@@ -35,7 +29,4 @@ def table(epochs: Sequence[Epoch]) -> list[list[str]]:
     columns.append(["seconds", *format_seconds([epoch.seconds for epoch in shown])])
     columns.append(["examples/s", *(f"{epoch.examples_per_second:,.0f}" for epoch in shown)])
 
-    rows = [list(row) for row in zip(*columns, strict=True)]
-    if shortened:
-        rows.insert(1 + ROWS_AT_EACH_END, ["..."] * len(columns))
-    return rows
+    return with_dots([list(row) for row in zip(*columns, strict=True)], len(epochs))
