@@ -24,7 +24,7 @@ ROOMS = {
     "what users give": "arguments examples.arrays examples.classes examples.faults examples.frames "
     "examples.split examples.targets",
     "what a network is, and where it lies": "architecture files.npz initialization layers layout",
-    "training": "training training.epochs training.history training.own_losses training.passes "
+    "training": "training training.epochs training.history training.hooks training.own_losses training.passes "
     "training.progress training.record training.runs training.state training.steps training.stopping "
     "training.table",
     "a network": "copies derivatives network pictures scores structure",

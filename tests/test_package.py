@@ -55,6 +55,7 @@ def test_exported_names():
         "Nadam",
         "Network",
         "RMSprop",
+        "Step",
         "__version__",
         "datasets",
         "get_num_threads",

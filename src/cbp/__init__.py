@@ -19,6 +19,7 @@ from cbp.training.history import Epoch, History
 if TYPE_CHECKING:
     from cbp.optimizers.kin import AdamW, Nadam
     from cbp.optimizers.scaled import Adagrad, RMSprop
+    from cbp.training.hooks import Step
     from cbp.training.stopping import EarlyStopping
 
     __version__: str
@@ -31,6 +32,7 @@ else:
         "Adagrad": "optimizers.scaled",
         "RMSprop": "optimizers.scaled",
         "EarlyStopping": "training.stopping",
+        "Step": "training.hooks",
     }
 
     def __getattr__(name):
@@ -61,6 +63,7 @@ __all__ = [
     "Nadam",
     "Network",
     "RMSprop",
+    "Step",
     "__version__",
     "datasets",
     "get_num_threads",

@@ -361,6 +361,11 @@ cdef class Pass:
         return self.cursor.loss / self.cursor.weight if self.cursor.weight else 0.0
 
     @property
+    def last_loss(self):
+        """J of the last minibatch, before its step; NaN if its weights are all 0. Only between two minibatches."""
+        return self.cursor.latest / self.cursor.m if self.cursor.m else NAN
+
+    @property
     def fault(self):
         """None, or the fault that was found: (kind, row, column), where the kind is one of FAULTS."""
         cdef t.Fault* fault = &self.cursor.fault

@@ -174,15 +174,15 @@ def seconds(value: Any) -> float:
     return math.inf if value is None else real(value, "max_seconds", least=0, above=True)
 
 
-def callbacks(value: Any) -> tuple[Callable[..., object], ...]:
-    """Return the functions to call after each epoch."""
+def callbacks(value: Any, argument: str) -> tuple[Callable[..., object], ...]:
+    """Return the functions to call after each epoch or step."""
     if not hasattr(value, "__iter__"):
         hint = "; for one callable write [callable]" if callable(value) else ""
-        raise TypeError(f"callbacks must be an iterable of callables, got {type(value).__name__}{hint}")
+        raise TypeError(f"{argument} must be an iterable of callables, got {type(value).__name__}{hint}")
     found = tuple(value)
     for i, callback in enumerate(found):
         if not callable(callback):
-            raise TypeError(f"callbacks[{i}] must be callable, got {type(callback).__name__}")
+            raise TypeError(f"{argument}[{i}] must be callable, got {type(callback).__name__}")
     return found
 
 

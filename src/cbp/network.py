@@ -38,6 +38,7 @@ from cbp.training.state import TrainingState
 from cbp.training.steps import Steps
 
 if TYPE_CHECKING:
+    from cbp.training.hooks import Step
     from cbp.training.stopping import EarlyStopping
 
 # The largest sizes for which loss and gradient take the short way, `_at_once`. It keeps its workspace, which
@@ -509,6 +510,7 @@ class Network(Structure):
         ema: float | None = None,
         l2_per: str = "training_set",
         callbacks: Iterable[Callable[[Epoch], object]] = (),
+        batch_callbacks: Iterable[Callable[[Step], object]] = (),
         progress: bool | None = None,
     ) -> History:
         """Train from the parameters as they are, with fresh optimiser state.
@@ -577,6 +579,12 @@ class Network(Structure):
         callbacks : iterable of callables
             Each is called after an epoch, with its `Epoch`. Training stops when one returns True, and goes on
             after False or None. Anything else is a TypeError; the epoch is in the history by then.
+        batch_callbacks : iterable of callables
+            Each is called after each step, with a `cbp.Step`: number, epoch, loss and learning rate. Answers
+            are those of callbacks. After True training stops within the epoch, which is then not recorded,
+            with the parameters after that step. So it does after an exception, which is raised then. Until
+            the epoch ends the network itself has the parameters from before it, and those that a function
+            sets are overwritten. To call Python after each step may take longer than steps of small networks.
         progress : bool, optional
             Whether to show progress on stderr. Default: in a terminal or notebook, on runs of over 2 s.
 
@@ -600,6 +608,18 @@ class Network(Structure):
         KeyboardInterrupt
             After Ctrl-C. The parameters are those after the last step; `net.history` has the epochs
             completed.
+
+        Examples
+        --------
+        Class 1 is rare, so that its example weighs as much as the three others:
+
+        >>> import cbp
+        >>> net = cbp.Network([1, 1], output="sigmoid", dtype="float64", rng=0)
+        >>> X, Y = [[0], [1], [2], [3]], [0, 0, 0, 1]
+        >>> settings = {"batch_size": None, "optimizer": cbp.SGD(0.5), "class_weight": {1: 3}}
+        >>> history = net.fit(X, Y, **settings, batch_callbacks=[lambda step: step.loss < 0.3])
+        >>> history.stopped, history.losses[-1] < 0.3
+        ('callback', True)
         """
         columns = frames.adopted(X, self._feature_names, "X")
         examples = self._examples(X, Y, sample_weight, columns, missing=missing)
@@ -619,7 +639,12 @@ class Network(Structure):
             watch = watch_of(asked, validated=aside is not None)
         limit = arguments.seconds(max_seconds)
         whole = examples.weight if arguments.l2_per(l2_per) == "training_set" else 0.0
-        called = arguments.callbacks(callbacks)
+        called = arguments.callbacks(callbacks, "callbacks")
+        after_step = None
+        if functions := arguments.callbacks(batch_callbacks, "batch_callbacks"):
+            from cbp.training.hooks import Hooks  # likewise
+
+            after_step = Hooks(functions).stop
         wanted = arguments.optimizer(optimizer, self._dtype)
         validate = None
         if aside is not None:
@@ -636,6 +661,7 @@ class Network(Structure):
                 history,
                 validate=validate,
                 callbacks=called,
+                after_step=after_step,
                 progress=progress,
                 watch=watch,
                 max_seconds=limit,

@@ -66,9 +66,11 @@ cdef inline void complete_batch(
     cdef double part = part_of(run, cursor.m)
     cdef Py_ssize_t i
     if cursor.m != 0:
+        cursor.latest = cursor.batch_loss
         cursor.loss += cursor.batch_loss
         if run.penalised:               # its part of lambda / 2 sum W^2 + lambda_1 sum |W|
             for i in range(run.plan.n_strips):
+                cursor.latest += run.penalties[i] * part
                 cursor.loss += run.penalties[i] * part
         cursor.weight += cursor.m
         cursor.updates += 1

@@ -153,6 +153,7 @@ ctypedef struct Cursor:                 # how far a pass has come; all fields ar
     double m                            # of the current minibatch: its number of examples, or the sum of their weights
     double batch_loss                   # sum of the losses of the examples already processed
     double loss                         # sum of m J over the minibatches completed
+    double latest                       # m J of the last of them
     double weight                       # sum of m over the minibatches completed
     double product                      # Nadam: the product of the momenta so far, …
     int64_t factors                     # … and how many they are

@@ -25,8 +25,20 @@ from cbp.training.state import Place, TrainingState
 from cbp.training.steps import Extent, Steps, at_rest
 
 
-class OutOfTime(Exception):
-    """Training has taken as long as it may."""
+class Stopped(Exception):
+    """Training must stop within an epoch, and keep what the steps so far have changed.
+
+    Parameters
+    ----------
+    reason : str
+        As `History.stopped` has it.
+    error : BaseException, optional
+        What to raise when training has stopped.
+    """
+
+    def __init__(self, reason: str, error: BaseException | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.error = reason, error
 
 
 class Training:
@@ -112,8 +124,16 @@ class Training:
         rest = at_rest(state) or OptimizerState(self.optimizer)
         return Steps(self.engine, rest, self.optimizer, self.examples.dtype, extent)
 
-    def epoch(self, number: int, tick: Callable[[int], object]) -> Epoch:
-        """Train one epoch. The parameters at rest change at its end, or when Ctrl-C cuts it short."""
+    @property
+    def n_steps(self) -> int:
+        """The number of steps of an epoch."""
+        return -(-self.examples.m // self.batch)
+
+    def epoch(self, number: int, tick: Callable[[int], object], *, by_round: bool = False) -> Epoch:
+        """Train one epoch. The parameters at rest change at its end, or when Ctrl-C cuts it short.
+
+        `tick` and `by_round` are those of `passes.run_through`; `tick` may raise `Stopped`.
+        """
         started = time.perf_counter()
         if self.epochs_done > 0:  # a callback may have changed them, or forked the process
             self.penalties, self.n_threads, self.lock = self.settings()
@@ -121,14 +141,14 @@ class Training:
                 self.n_threads = min(self.n_threads, self.steps.extent.n_threads)
             self.steps = self.steps_from(self.steps)
         run = self.steps.run
-        n_steps = -(-self.examples.m // self.batch)
-        self.steps.set_rule(self.optimizer, self.penalties, n_steps, self.whole, self.seed, self.ema)
+        rule = (self.optimizer, self.penalties, self.n_steps, self.whole, self.seed, self.ema)
+        self.steps.set_rule(*rule)
         try:
             self.begin()
-            self.go_through(tick)
+            self.go_through(tick, by_round)
             if not self.settle():
                 raise FloatingPointError(f"the parameters are no longer finite at step {run.step}")
-        except (KeyboardInterrupt, OutOfTime):
+        except (KeyboardInterrupt, Stopped):
             self.failed = not self.settle()
             raise
         except FloatingPointError as error:
@@ -144,7 +164,7 @@ class Training:
         seconds = time.perf_counter() - started
         return Epoch(number, float(run.loss), None, seconds, self.examples.m / seconds)
 
-    def go_through(self, tick: Callable[[int], object]) -> None:
+    def go_through(self, tick: Callable[[int], object], by_round: bool) -> None:
         """Take all examples through the pass."""
         run, examples, n_threads = self.steps.run, self.examples, self.n_threads
         options: dict[str, Any] = {"order": self.order, "check": self.check, "tick": tick}
@@ -152,7 +172,11 @@ class Training:
             own_losses.run_through(run, examples, n_threads, outputs=self.outputs, **options)
         else:
             self.budget = passes.run_through(
-                run, examples, n_threads, outputs=self.outputs, budget=self.budget, **options
+                *(run, examples, n_threads),
+                outputs=self.outputs,
+                budget=self.budget,
+                by_round=by_round,
+                **options,
             )
 
     def begin(self) -> None:

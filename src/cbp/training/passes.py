@@ -15,6 +15,7 @@ from cbp.examples.conversion import Array
 from cbp.training import own_losses
 
 SLICE_SECONDS = 0.02
+ONE_ROUND = 1.0  # multiply-adds: the first round of a slice uses up this budget
 FIRST_BUDGET = 2e7  # multiply-adds of the first slice: less than a millisecond
 SHUFFLE_PART = 1 << 20  # examples shuffled at a time: some milliseconds
 MOST_SHUFFLED = 2**32 - 1  # the numbers of examples are uint32
@@ -96,12 +97,13 @@ def run_through(
     check: bool = True,
     tick: Callable[[int], object] = lambda n: None,
     budget: float = FIRST_BUDGET,
+    by_round: bool = False,
 ) -> float:
     """Take all examples through a packed pass, in slices, and call `tick` with the number in each slice.
 
-    `inputs` and `outputs`, if given, receive dJ/dX and a(L) of the examples, each in its row.
-
-    Return the budget, the multiply-adds of a slice, to start the next pass with.
+    `inputs` and `outputs`, if given, receive dJ/dX and a(L) of the examples, each in its row. With `by_round`
+    a slice is a single round, which is a minibatch, or a part of a long one, so that `tick` is called after
+    every step. Return the budget, the multiply-adds of a slice, to start the next pass with.
 
     Raises
     ------
@@ -113,7 +115,7 @@ def run_through(
     bind_part(run, examples, order, inputs, outputs, check)
     while True:
         before, started = run.position, time.perf_counter()
-        run.advance(budget, n_threads)
+        run.advance(ONE_ROUND if by_round else budget, n_threads)
         seconds = time.perf_counter() - started
         own_losses.refuse_fault(run, examples)
         tick(run.position - before)
@@ -121,7 +123,7 @@ def run_through(
             return budget
         if run.needs_data:
             bind_part(run, examples, order, inputs, outputs, check)
-        else:
+        elif not by_round:
             budget *= min(2.0, max(0.25, SLICE_SECONDS / max(seconds, 1e-6)))
 
 

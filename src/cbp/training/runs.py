@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cbp.scalars import kind
-from cbp.training.epochs import OutOfTime, Training
+from cbp.training.epochs import Stopped, Training
 from cbp.training.history import History
 from cbp.training.progress import Progress
 from cbp.training.record import Epoch
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from cbp.training.stopping import Watch
 
 
-def wants_to_stop(answer: object, number: int) -> bool:
+def wants_to_stop(answer: object, argument: str, number: int) -> bool:
     """Return whether a callback's answer ends the training; refuse one that is neither a bool nor None."""
     if answer is not None and not isinstance(answer, (bool, np.bool_)):
         raise TypeError(
-            f"callbacks[{number}] must return True to stop the training, False or None to go on with it, "
+            f"{argument}[{number}] must return True to stop the training, False or None to go on with it, "
             f"got {kind(answer)}"
         )
     return bool(answer)
@@ -37,15 +37,18 @@ def train(
     *,
     validate: Callable[[], float] | None = None,
     callbacks: Iterable[Callable[[Epoch], object]] = (),
+    after_step: Callable[[Training, int], bool] | None = None,
     progress: bool | None = None,
     watch: Watch | None = None,
     max_seconds: float = math.inf,
 ) -> None:
     """Train for some epochs, each recorded in the history, unless something ends the training before.
 
-    Then the network gets the parameters of the best epoch, if early stopping wants them back.
+    `after_step` is called at least after every step, with the training and the number of the epoch, and
+    returns whether to stop: `Hooks.stop`. At the end the network gets the parameters of the best epoch, if
+    early stopping wants them back.
     """
-    reason = "error"
+    reason, error = "error", None
     try:
         reason = run_epochs(
             training,
@@ -53,10 +56,13 @@ def train(
             history,
             validate=validate,
             callbacks=callbacks,
+            after_step=after_step,
             progress=progress,
             watch=watch,
             end=time.monotonic() + max_seconds,
         )
+    except Stopped as stopped:
+        reason, error = stopped.reason, stopped.error
     except KeyboardInterrupt:
         reason = "interrupted"
         raise
@@ -67,6 +73,11 @@ def train(
         history.end(reason, watch.best if watch else None)
         if watch is not None and watch.parameters is not None and watch.restores_after(reason):
             training.restore(watch.parameters)
+    if error is not None:
+        try:
+            raise error
+        finally:
+            error = None  # else it and this frame would keep each other, and the examples, in memory
 
 
 def run_epochs(
@@ -76,19 +87,25 @@ def run_epochs(
     *,
     validate: Callable[[], float] | None,
     callbacks: Iterable[Callable[[Epoch], object]],
+    after_step: Callable[[Training, int], bool] | None,
     progress: bool | None,
     watch: Watch | None,
     end: float,
 ) -> str:
-    """Train, and return why training has ended."""
+    """Train, and return why training has ended; raise `Stopped` if it has within an epoch."""
     left = 0  # examples of the epoch that are still to come
+    stopping = False  # whether a batch callback has asked for the end
 
     def tick(n: int) -> None:
-        nonlocal left
+        nonlocal left, stopping
         bar.advance(n)
         left -= n
+        if after_step is not None:
+            stopping = after_step(training, number)
+        if left > 0 and stopping:
+            raise Stopped("callback")
         if left > 0 and time.monotonic() >= end:
-            raise OutOfTime
+            raise Stopped("max_seconds")
 
     bar = Progress(progress, epochs=epochs, examples=training.examples.m)
     with bar:
@@ -96,10 +113,7 @@ def run_epochs(
             if time.monotonic() >= end:
                 return "max_seconds"
             left = training.examples.m
-            try:
-                epoch = training.epoch(number, tick)
-            except OutOfTime:
-                return "max_seconds"
+            epoch = training.epoch(number, tick, by_round=after_step is not None)
             try:
                 if validate is not None:
                     epoch = replace(epoch, validation_loss=validate())
@@ -109,7 +123,8 @@ def run_epochs(
                 watch.see(epoch, training.parameters)
             bar.finish_epoch(epoch)
             # A list, so that every callback is called, even after one has returned True.
-            if any([wants_to_stop(callback(epoch), i) for i, callback in enumerate(callbacks)]):  # noqa: C419
+            answers = [wants_to_stop(each(epoch), "callbacks", i) for i, each in enumerate(callbacks)]
+            if stopping or any(answers):
                 return "callback"
             if watch is not None and watch.patience_is_over:
                 return "patience"

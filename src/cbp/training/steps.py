@@ -100,6 +100,10 @@ class Steps:
             self._rates.fill(rate)
         self.run.set_rule(penalties, self._rates, whole, seed=seed, ema=ema, **rule)
 
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of a step of the pass, counted from 1."""
+        return float(self._rates[step - 1])
+
     def serves(self, optimizer: Optimizer, extent: Extent) -> bool:
         """Return whether an epoch may use this pass, and gives the same bits as with a new one."""
         mine = self.extent
