@@ -3,7 +3,10 @@
 import copy
 import gc
 import math
+import os
 import pickle
+import subprocess
+import sys
 import time
 import weakref
 from dataclasses import FrozenInstanceError
@@ -326,3 +329,39 @@ def test_no_epochs_and_no_functions():
     X, Y, _ = data(40)
     assert steps_of(make(), X, Y, epochs=0) == []
     assert make().fit(X, Y, epochs=1, batch_callbacks=iter([])).stopped == "epochs"
+
+
+FORK = """
+import os, signal
+import numpy as np
+import cbp
+from cbp import _core
+
+made = []
+def new_pass(*arguments, **options):
+    made.append(original(*arguments, **options))
+    return made[-1]
+original, _core.Pass = _core.Pass, new_pass
+
+rng = np.random.default_rng(0)
+X, Y = rng.normal(size=(2000, 100)), rng.integers(0, 10, size=2000)
+
+def team():
+    made.clear()
+    net = cbp.Network([100, 200, 10], n_threads=2)
+    net.fit(X, Y, epochs=5, batch_size=200, batch_callbacks=[lambda step: None])
+    return max(run.team for run in made)
+
+found = team()
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    os._exit(17 if team() == found else 1)
+print(found, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_child_of_fork_uses_its_threads():
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[1] == "17"

@@ -210,12 +210,13 @@ cdef class Pass:
 
     cdef void go_on(self, double budget, int n_threads) noexcept nogil:
         cdef AdvanceCall call
-        # The forward pass alone, the least work that any mode does.
+        # The forward pass alone, the least work that any mode does; a round is done however small the budget is.
         cdef double work = <double> (self.data.available - self.cursor.first) * self.engine.n_parameters
+        cdef double least = <double> self.batch * self.engine.n_parameters
         call.table, call.state, call.data, call.rule = self.table, self.state, &self.data, &self.rule
         call.rates = <const double*> self.rates.at
         call.cursor, call.budget, call.n_threads = &self.cursor, budget, n_threads
-        dispatch(advance_here, &call, &call.n_threads, min(budget, work))
+        dispatch(advance_here, &call, &call.n_threads, min(max(budget, least), work))
 
     def evaluate(self, object X, object Y, object gradient, object penalties):
         """Compute J of one batch in a single call, and in mode GRADIENT also its gradient D, laid out as at rest.
