@@ -24,9 +24,9 @@ ROOMS = {
     "what users give": "arguments examples.arrays examples.classes examples.faults examples.frames "
     "examples.split examples.targets",
     "what a network is, and where it lies": "architecture files.npz initialization layers layout",
-    "training": "training training.epochs training.history training.hooks training.own_losses training.passes "
-    "training.progress training.record training.runs training.state training.steps training.stopping "
-    "training.table",
+    "training": "training training.epochs training.history training.hooks training.own_losses "
+    "training.passes training.progress training.record training.runs training.state training.steps "
+    "training.stopping training.table",
     "a network": "copies derivatives network pictures scores structure",
     "the package": "__init__ benchmark datasets",
     "tables": "tabular tabular.choices tabular.examples tabular.forms tabular.inputs tabular.readers "

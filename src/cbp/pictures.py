@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from cbp import printing
 from cbp.architecture import Architecture
-from cbp.functions import in_words, name_of
+from cbp.functions import in_words, loss_in_words, name_of
 
 WIDTH = 80  # characters of a line
 # The drawing, in its own units, which are pixels where there is room.
@@ -39,8 +39,9 @@ def layers_table(what: Architecture) -> list[list[str]]:
 
 def facts(what: Architecture) -> list[str]:
     """Return what the table does not say: loss, penalties, dtype and the memory of the parameters."""
-    found = [f"loss {in_words(what.loss)}"]
-    for name, value in (("l2", what.l2), ("l1", what.l1)):
+    found = [f"loss {loss_in_words(what.loss)}"]
+    for name in ("l2", "l1", "dropout", "input_noise"):
+        value = getattr(what, name)
         if isinstance(value, tuple):
             texts = [f"{each:g}" for each in value]
             shown = printing.ends(texts)
