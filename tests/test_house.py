@@ -23,11 +23,13 @@ ROOMS = {
     "the machine": "kernels machine.threads machine.versions",
     "what users give": "arguments examples.arrays examples.classes examples.faults examples.frames "
     "examples.split examples.targets",
-    "what a network is, and where it lies": "architecture files.npz initialization layers layout",
-    "training": "training training.epochs training.history training.hooks training.own_losses "
-    "training.passes training.progress training.record training.runs training.state training.steps "
-    "training.stopping training.table",
-    "a network": "copies derivatives network pictures scores structure",
+    "what a network is, and where it lies": "architecture files.checkpoint files.npz initialization layers "
+    "layout",
+    "training": "training training.checkpoints training.ends training.epochs training.history "
+    "training.hooks training.own_losses training.passes training.plain training.progress "
+    "training.record training.runs training.state training.steps training.stopping "
+    "training.table",
+    "a network": "copies derivatives network pictures resuming scores structure",
     "the package": "__init__ benchmark datasets",
     "tables": "tabular tabular.choices tabular.examples tabular.forms tabular.inputs tabular.readers "
     "tabular.targets",

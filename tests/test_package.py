@@ -49,6 +49,7 @@ def test_exported_names():
         "AdamW",
         "EarlyStopping",
         "Epoch",
+        "Every",
         "Gradient",
         "History",
         "ModelFileError",
@@ -60,6 +61,7 @@ def test_exported_names():
         "datasets",
         "get_num_threads",
         "load",
+        "resume",
         "set_num_threads",
         "show_versions",
     ]

@@ -19,6 +19,8 @@ from cbp.training.history import Epoch, History
 if TYPE_CHECKING:
     from cbp.optimizers.kin import AdamW, Nadam
     from cbp.optimizers.scaled import Adagrad, RMSprop
+    from cbp.resuming import resume
+    from cbp.training.checkpoints import Every
     from cbp.training.hooks import Step
     from cbp.training.stopping import EarlyStopping
 
@@ -32,6 +34,8 @@ else:
         "Adagrad": "optimizers.scaled",
         "RMSprop": "optimizers.scaled",
         "EarlyStopping": "training.stopping",
+        "Every": "training.checkpoints",
+        "resume": "resuming",
         "Step": "training.hooks",
     }
 
@@ -57,6 +61,7 @@ __all__ = [
     "AdamW",
     "EarlyStopping",
     "Epoch",
+    "Every",
     "Gradient",
     "History",
     "ModelFileError",
@@ -68,6 +73,7 @@ __all__ = [
     "datasets",
     "get_num_threads",
     "load",
+    "resume",
     "set_num_threads",
     "show_versions",
 ]

@@ -38,6 +38,7 @@ from cbp.training.state import TrainingState
 from cbp.training.steps import Steps
 
 if TYPE_CHECKING:
+    from cbp.training.checkpoints import Every
     from cbp.training.hooks import Step
     from cbp.training.stopping import EarlyStopping
 
@@ -511,6 +512,8 @@ class Network(Structure):
         l2_per: str = "training_set",
         callbacks: Iterable[Callable[[Epoch], object]] = (),
         batch_callbacks: Iterable[Callable[[Step], object]] = (),
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: str | Every = "epoch",
         progress: bool | None = None,
     ) -> History:
         """Train from the parameters as they are, with fresh optimiser state.
@@ -585,6 +588,12 @@ class Network(Structure):
             with the parameters after that step. So it does after an exception, which is raised then. Until
             the epoch ends the network itself has the parameters from before it, and those that a function
             sets are overwritten. To call Python after each step may take longer than steps of small networks.
+        checkpoint : path-like, optional
+            File to write the whole state of the training to, so that `cbp.resume` can go on from it to the
+            same bits: before the first step, whenever it is due, and at the end, also after Ctrl-C. It is
+            replaced only by a complete file that is on the disk. X and Y are not in it.
+        checkpoint_every : "epoch" or Every, default "epoch"
+            When: ``cbp.Every(seconds=30)`` or ``cbp.Every(steps=1000)``, for example.
         progress : bool, optional
             Whether to show progress on stderr. Default: in a terminal or notebook, on runs of over 2 s.
 
@@ -622,7 +631,7 @@ class Network(Structure):
         ('callback', True)
         """
         columns = frames.adopted(X, self._feature_names, "X")
-        examples = self._examples(X, Y, sample_weight, columns, missing=missing)
+        given = examples = self._examples(X, Y, sample_weight, columns, missing=missing)
         epochs = scalars.count(epochs, "epochs", least=0)
         aside, rows = self._validation_examples(validation_data, columns, missing), None
         if validation_fraction is not None:
@@ -637,24 +646,70 @@ class Network(Structure):
             from cbp.training.stopping import watch_of
 
             watch = watch_of(asked, validated=aside is not None)
-        limit = arguments.seconds(max_seconds)
-        whole = examples.weight if arguments.l2_per(l2_per) == "training_set" else 0.0
+        limit, average = arguments.seconds(max_seconds), arguments.ema(ema, self._dtype)
+        per, wanted = arguments.l2_per(l2_per), arguments.optimizer(optimizer, self._dtype) or Adam()
+        saver = None
+        if checkpoint is not None:
+            from cbp.training.checkpoints import Saver  # likewise
+
+            settings = {
+                "epochs": epochs,
+                "batch_size": batch_size,
+                "optimizer": wanted,
+                "shuffle": shuffle,
+                "class_weight": class_weight,
+                "missing": missing,
+                "early_stopping": watch.rule if watch else None,
+                "ema": ema,
+                "l2_per": l2_per,
+                "checkpoint_every": checkpoint_every,
+            }
+            saver = Saver(self, checkpoint, settings, given, aside if validation_fraction is None else None)
+        history = History(validation_rows=rows)
+        return self._fit(
+            *(examples, aside, history, wanted, batch_size, shuffle),
+            epochs=epochs,
+            whole=examples.weight if per == "training_set" else 0.0,
+            ema=average,
+            callbacks=callbacks,
+            batch_callbacks=batch_callbacks,
+            progress=progress,
+            watch=watch,
+            saver=saver,
+            max_seconds=limit,
+        )
+
+    def _fit(
+        self,
+        examples: Examples,
+        aside: Examples | None,
+        history: History,
+        optimizer: Optimizer,
+        batch_size: int | None,
+        shuffle: bool,
+        *,
+        epochs: int,
+        whole: float,
+        ema: float,
+        callbacks: Iterable[Callable[[Epoch], object]],
+        batch_callbacks: Iterable[Callable[[Step], object]],
+        state: TrainingState | None = None,
+        **options: Any,
+    ) -> History:
+        """Train on what `fit` has checked, or go on from a state; `options` are those of `runs.train`."""
         called = arguments.callbacks(callbacks, "callbacks")
         after_step = None
         if functions := arguments.callbacks(batch_callbacks, "batch_callbacks"):
-            from cbp.training.hooks import Hooks  # likewise
+            from cbp.training.hooks import Hooks
 
             after_step = Hooks(functions).stop
-        wanted = arguments.optimizer(optimizer, self._dtype)
         validate = None
         if aside is not None:
             validate = partial(self._data_loss, aside)
             validate()  # a fault in the data is found before the training, not after its first epoch
-        average = arguments.ema(ema, self._dtype)
-        with self._training(
-            examples, wanted, batch_size, shuffle, going_on=False, whole=whole, ema=average
-        ) as trainer:
-            history = self.history = History(validation_rows=rows)
+        how: dict[str, Any] = {"going_on": False, "whole": whole, "ema": ema, "state": state}
+        with self._training(examples, optimizer, batch_size, shuffle, **how) as trainer:
+            self.history = history
             train(
                 trainer,
                 epochs,
@@ -662,9 +717,7 @@ class Network(Structure):
                 validate=validate,
                 callbacks=called,
                 after_step=after_step,
-                progress=progress,
-                watch=watch,
-                max_seconds=limit,
+                **options,
             )
         return history
 
@@ -761,6 +814,7 @@ class Network(Structure):
         On leaving, the network keeps the optimiser's state that `Training.close` returns.
         """
         size = None if batch_size is None else scalars.count(batch_size, "batch_size", least=1)
+        what = self._architecture
         lock = self._locks.setdefault(forks.depth, threading.Lock())
         if not lock.acquire(blocking=False):
             raise RuntimeError("this network is being trained already, by another call of fit or partial_fit")
@@ -780,7 +834,7 @@ class Network(Structure):
                 restorable=going_on,
                 whole=whole,
                 ema=ema,
-                seed=int(self._shuffler.integers(1 << 63)) if self._architecture.is_random else 0,
+                seed=0 if state is not None or not what.is_random else int(self._shuffler.integers(1 << 63)),
             )
             try:
                 yield trainer

@@ -45,11 +45,16 @@ def divide(examples: Examples, fraction: Any, rng: np.random.Generator) -> tuple
         )
     classes = classes_of(examples)
     groups = np.zeros(examples.m, np.int64) if classes is None else classes
-    to_train, to_validate = map(np.sort, set_aside(groups, n_aside, spawn(rng)))
-    if len(to_validate) == 0:
+    rows = np.sort(set_aside(groups, n_aside, spawn(rng))[1])
+    if len(rows) == 0:
         raise ValueError("validation_fraction needs a class with at least two examples, every class has one")
-    stay, aside = examples.take(to_train), examples.take(to_validate)
+    stay, aside = apart(examples, rows)
     if not stay.weight or not aside.weight:
         which = "set aside" if stay.weight else "that stay to train on"
         raise ValueError(f"sample_weight must not be zero for all examples {which} by validation_fraction")
-    return stay, aside, to_validate
+    return stay, aside, rows
+
+
+def apart(examples: Examples, rows: Numbers) -> tuple[Examples, Examples]:
+    """Return the examples that are not in these rows, and those that are, in order."""
+    return examples.take(np.delete(np.arange(examples.m), rows)), examples.take(rows)

@@ -20,25 +20,10 @@ from cbp.examples.arrays import Examples
 from cbp.examples.conversion import Array
 from cbp.optimizers.base import Optimizer, OptimizerState
 from cbp.training import own_losses, passes
+from cbp.training.ends import Stopped, remedy
 from cbp.training.record import Epoch
 from cbp.training.state import Place, TrainingState
 from cbp.training.steps import Extent, Steps, at_rest
-
-
-class Stopped(Exception):
-    """Training must stop within an epoch, and keep what the steps so far have changed.
-
-    Parameters
-    ----------
-    reason : str
-        As `History.stopped` has it.
-    error : BaseException, optional
-        What to raise when training has stopped.
-    """
-
-    def __init__(self, reason: str, error: BaseException | None = None) -> None:
-        super().__init__(reason)
-        self.reason, self.error = reason, error
 
 
 class Training:
@@ -105,6 +90,7 @@ class Training:
         self.penalties, self.n_threads, self.lock = settings()
         self.order = np.arange(examples.m, dtype=np.uint32) if shuffler is not None else None
         self.epochs_before = 0  # epochs that the saved training had completed
+        self.taken: TrainingState | None = None  # what the training began with
         self.place: Place | None = None  # where the first epoch goes on, if a training was saved within it
         if isinstance(state, TrainingState):
             self.take_up(state)
@@ -115,6 +101,9 @@ class Training:
         self.budget = passes.FIRST_BUDGET
         self.epochs_done = 0
         self.under_way = False
+        self.started = 0.0  # when the epoch began, or would have begun without a break
+        self.keeps_cut = False
+        self.cut: TrainingState | None = None  # if `keeps_cut`, the state where an epoch was cut short
 
     def steps_from(self, state: OptimizerState | Steps) -> Steps:
         """Return the steps that hold the state, if they fit this training; else new ones with this state."""
@@ -129,12 +118,19 @@ class Training:
         """The number of steps of an epoch."""
         return -(-self.examples.m // self.batch)
 
+    @property
+    def steps_done(self) -> int:
+        """The number of steps since the training began, those before it was saved among them."""
+        before = (self.epochs_before + self.epochs_done) * self.n_steps
+        return before + (self.steps.run.step if self.under_way else 0)
+
     def epoch(self, number: int, tick: Callable[[int], object], *, by_round: bool = False) -> Epoch:
         """Train one epoch. The parameters at rest change at its end, or when Ctrl-C cuts it short.
 
         `tick` and `by_round` are those of `passes.run_through`; `tick` may raise `Stopped`.
         """
-        started = time.perf_counter()
+        before = 0.0 if self.place is None or self.taken is None else self.taken.seconds
+        self.started = time.perf_counter() - before
         if self.epochs_done > 0:  # a callback may have changed them, or forked the process
             self.penalties, self.n_threads, self.lock = self.settings()
             if self.ema:  # the pass has the parameters that are trained
@@ -149,6 +145,7 @@ class Training:
             if not self.settle():
                 raise FloatingPointError(f"the parameters are no longer finite at step {run.step}")
         except (KeyboardInterrupt, Stopped):
+            self.cut = self.state() if self.keeps_cut and self.under_way else None
             self.failed = not self.settle()
             raise
         except FloatingPointError as error:
@@ -161,7 +158,7 @@ class Training:
             raise
         self.check = False  # every example has been checked
         self.epochs_done += 1
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - self.started
         return Epoch(number, float(run.loss), None, seconds, self.examples.m / seconds)
 
     def go_through(self, tick: Callable[[int], object], by_round: bool) -> None:
@@ -215,6 +212,8 @@ class Training:
         """
         if self.failed:
             return None
+        if self.taken is not None and not self.under_way and not self.epochs_done:
+            return self.taken
         parameters, state, place = self.parameters, None, self.place
         if self.under_way or (self.ema and self.epochs_done):
             found = self.steps.place()
@@ -231,6 +230,8 @@ class Training:
             batch=self.batch,
             epochs=self.epochs_before + self.epochs_done,
             seed=self.seed,
+            seconds=time.perf_counter() - self.started if place is not None else 0.0,
+            outputs=None if place is None or self.outputs is None else self.outputs.copy(),
             order=None if self.order is None else self.order.copy(),
             generator=None if self.shuffler is None else copy.deepcopy(self.shuffler.bit_generator.state),
         )
@@ -256,6 +257,9 @@ class Training:
                 self.shuffler.bit_generator.state = copy.deepcopy(state.generator)
         self.order = None if state.order is None else state.order.copy()
         self.place, self.epochs_before, self.seed = state.place, state.epochs, state.seed
+        self.taken = state
+        if self.outputs is not None and state.outputs is not None:
+            self.outputs[:] = state.outputs
 
     @property
     def undone(self) -> bool:
@@ -278,11 +282,3 @@ class Training:
             return before if self.undone else None
         # Only partial_fit can go on with the steps. After fit, a copy of the state takes less memory.
         return self.settled() if self.restorable else self.settled().at_rest()
-
-
-def remedy(optimizer: Optimizer, penalties: Array) -> str:
-    """Return what to try after divergence, in words."""
-    l1, l2 = penalties.max(axis=1).tolist()
-    tries = {"a learning_rate": float(optimizer.learning_rate), "an l2": l2, "an l1": l1}
-    smaller = [f"{name} below {value:g}, " for name, value in tries.items() if value > 0]
-    return f"try {''.join(smaller)}{'or ' if smaller else ''}X and Y scaled to a range of about 1"

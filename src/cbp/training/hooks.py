@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cbp.training.epochs import Stopped, Training
+from cbp.training.ends import Stopped
+from cbp.training.epochs import Training
 from cbp.training.runs import wants_to_stop
 
 
@@ -66,7 +67,7 @@ class Hooks:
             With the error of a function that failed, or whose answer is neither a bool nor None.
         """
         run = training.steps.run
-        number = training.epochs_done * training.n_steps + run.step
+        number = training.steps_done
         if number == self.number:  # within a long minibatch
             return False
         self.number = number

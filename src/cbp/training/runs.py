@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cbp.scalars import kind
-from cbp.training.epochs import Stopped, Training
+from cbp.training.ends import Stopped
+from cbp.training.epochs import Training
 from cbp.training.history import History
 from cbp.training.progress import Progress
 from cbp.training.record import Epoch
 
 if TYPE_CHECKING:
+    from cbp.training.checkpoints import Saver
     from cbp.training.stopping import Watch
 
 
@@ -40,9 +42,10 @@ def train(
     after_step: Callable[[Training, int], bool] | None = None,
     progress: bool | None = None,
     watch: Watch | None = None,
+    saver: Saver | None = None,
     max_seconds: float = math.inf,
 ) -> None:
-    """Train for some epochs, each recorded in the history, unless something ends the training before.
+    """Train until there are `epochs` epochs, each recorded in the history, or something ends the training.
 
     `after_step` is called at least after every step, with the training and the number of the epoch, and
     returns whether to stop: `Hooks.stop`. At the end the network gets the parameters of the best epoch, if
@@ -50,6 +53,8 @@ def train(
     """
     reason, error = "error", None
     try:
+        if saver is not None:
+            saver.begin(training, history, watch)
         reason = run_epochs(
             training,
             epochs,
@@ -59,6 +64,7 @@ def train(
             after_step=after_step,
             progress=progress,
             watch=watch,
+            saver=saver,
             end=time.monotonic() + max_seconds,
         )
     except Stopped as stopped:
@@ -73,6 +79,8 @@ def train(
         history.end(reason, watch.best if watch else None)
         if watch is not None and watch.parameters is not None and watch.restores_after(reason):
             training.restore(watch.parameters)
+        if saver is not None:
+            saver.end(reason)
     if error is not None:
         try:
             raise error
@@ -90,6 +98,7 @@ def run_epochs(
     after_step: Callable[[Training, int], bool] | None,
     progress: bool | None,
     watch: Watch | None,
+    saver: Saver | None,
     end: float,
 ) -> str:
     """Train, and return why training has ended; raise `Stopped` if it has within an epoch."""
@@ -102,6 +111,8 @@ def run_epochs(
         left -= n
         if after_step is not None:
             stopping = after_step(training, number)
+        if saver is not None:
+            saver.after_slice()
         if left > 0 and stopping:
             raise Stopped("callback")
         if left > 0 and time.monotonic() >= end:
@@ -109,10 +120,10 @@ def run_epochs(
 
     bar = Progress(progress, epochs=epochs, examples=training.examples.m)
     with bar:
-        for number in range(1, epochs + 1):
+        for number in range(training.epochs_before + 1, epochs + 1):
             if time.monotonic() >= end:
                 return "max_seconds"
-            left = training.examples.m
+            left = training.examples.m - (training.place[0] if training.place else 0)
             epoch = training.epoch(number, tick, by_round=after_step is not None)
             try:
                 if validate is not None:
@@ -124,6 +135,8 @@ def run_epochs(
             bar.finish_epoch(epoch)
             # A list, so that every callback is called, even after one has returned True.
             answers = [wants_to_stop(each(epoch), "callbacks", i) for i, each in enumerate(callbacks)]
+            if saver is not None:
+                saver.after_epoch()
             if stopping or any(answers):
                 return "callback"
             if watch is not None and watch.patience_is_over:

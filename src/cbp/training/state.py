@@ -36,13 +36,20 @@ class TrainingState:
         How far the next epoch has come; None: it has not begun.
     seed : int
         Of dropout and noise.
+    seconds : float
+        What the next epoch has taken so far.
+    outputs : ndarray, (m, s(L)), or None
+        The outputs of its examples so far, where they are wanted.
     order : ndarray of uint32, (m,), or None
         The order of the examples; None where they are not shuffled.
     generator : mapping or None
         The state of the bit generator that the next shuffle draws from.
     """
 
-    __slots__ = ("batch", "epochs", "generator", "optimizer", "order", "parameters", "place", "seed")
+    __slots__ = (
+        "batch", "epochs", "generator", "optimizer", "order", "outputs", "parameters", "place", "seconds",
+        "seed",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -52,9 +59,12 @@ class TrainingState:
         batch: int,
         epochs: int,
         seed: int,
+        seconds: float,
+        outputs: Array | None,
         place: Place | None,
         order: Array | None,
         generator: Mapping[str, Any] | None,
     ) -> None:
         self.parameters, self.optimizer, self.batch, self.epochs = parameters, optimizer, batch, epochs
+        self.seconds, self.outputs = seconds, outputs
         self.seed, self.place, self.order, self.generator = seed, place, order, generator
