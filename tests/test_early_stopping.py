@@ -25,7 +25,7 @@ def make(**options):
 
 def watched(values, rule, monitor="validation_loss"):
     """What a watch makes of epochs with these values: where it stops, and the parameters it keeps."""
-    watch = Watch(rule)
+    watch = Watch(rule, rule.mode == "max")
     for number, value in enumerate(values, 1):
         watch.see(Epoch(number, value, value, 0.1, 1.0), np.array([number]))
         if watch.patience_is_over:
@@ -184,7 +184,7 @@ def test_the_best_comes_back_after_other_ends(how):
         (
             {"early_stopping": True},
             ValueError,
-            "early_stopping monitors the validation loss",
+            "early_stopping monitors 'validation_loss', which is not recorded: give validation_data",
         ),
         (
             {"early_stopping": 5},
@@ -220,9 +220,9 @@ def test_refusals(options, error, message):
         ({"patience": 1.5}, TypeError, "patience must be a whole number, got 1.5"),
         ({"min_delta": -1}, ValueError, "min_delta must be at least 0"),
         (
-            {"monitor": "validation"},
-            ValueError,
-            "one of loss, validation_loss, got 'validation'",
+            {"monitor": 3},
+            TypeError,
+            "monitor must be the name of a loss or a metric, got 3",
         ),
         ({"mode": "less"}, ValueError, "mode must be 'min', 'max' or None, got 'less'"),
         ({"restore_best": 1}, TypeError, "restore_best must be True or False"),

@@ -302,7 +302,7 @@ def test_html_holds_the_same_cells_as_the_table():
     assert cells == [
         line.replace("validation loss", "validation_loss").split() for line in str(history).splitlines()
     ]
-    assert html.startswith("<table>")
+    assert html.startswith("<svg ")
     assert html.endswith("</table>")
     assert "<table>" in History()._repr_html_()
 
@@ -319,16 +319,16 @@ def test_csv_round_trip_keeps_every_bit(tmp_path):
     epoch = Epoch(1, 0.1 + 0.2, 1 / 3, 2.0**-40, 1e22 / 3)
     History([epoch, Epoch(2, math.nan, None, 0.0, math.inf)]).to_csv(path)
     header, first, second = read_csv(path)
-    assert header == ["epoch", "loss", "validation_loss", "seconds", "examples_per_second"]
-    assert Epoch(int(first[0]), *(float(cell) for cell in first[1:])) == epoch
-    assert second == ["2", "nan", "", "0.0", "inf"]
+    assert header == ["epoch", "loss", "validation_loss", "seconds", "examples_per_second", "learning_rate"]
+    assert Epoch(int(first[0]), *(float(cell) for cell in first[1:5])) == epoch
+    assert second == ["2", "nan", "", "0.0", "inf", ""]
 
 
 def test_csv_bytes(tmp_path):
     path = tmp_path / "history.csv"
     make_history(1, validated=False).to_csv(str(path))
     assert path.read_bytes() == (
-        b"epoch,loss,validation_loss,seconds,examples_per_second\n1,0.5,,0.25,4000.0\n"
+        b"epoch,loss,validation_loss,seconds,examples_per_second,learning_rate\n1,0.5,,0.25,4000.0,\n"
     )
 
 
@@ -384,8 +384,57 @@ def test_csv_follows_a_link_and_keeps_a_device(tmp_path):
 def test_pandas_makes_a_frame_of_it():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(make_history(3))
-    assert list(frame.columns) == ["number", "loss", "validation_loss", "seconds", "examples_per_second"]
     assert frame["loss"].tolist() == [0.5, 0.25, 0.125]
+    metric = {"accuracy": 0.5}
+    history = History([Epoch(1, 0.5, None, 1.0, 2.0, metric, 0.1), Epoch(2, 0.25, 0.75, 1.0, 2.0)])
+    frame = history.to_frame()
+    assert frame.index.tolist() == [1, 2]
+    assert frame.index.name == "epoch"
+    assert (
+        list(frame.columns)
+        == list(history.to_dict())[1:]
+        == [*("loss", "validation_loss", "seconds", "examples_per_second", "accuracy", "learning_rate")]
+    )
+    assert frame["accuracy"].isna().tolist() == [False, True]
+
+
+def test_columns_of_metrics():
+    history = History(
+        [
+            Epoch(1, 0.5, None, 1.0, 2.0, {"accuracy": 0.5}, 0.1),
+            Epoch(2, 0.25, 0.75, 1.0, 2.0, {"accuracy": 0.75, "validation_accuracy": 0.625}, 0.05),
+        ]
+    )
+    columns = history.to_dict()
+    assert columns["validation_accuracy"] == [None, 0.625]
+    assert columns["learning_rate"] == [0.1, 0.05]
+    assert "accuracy 0.5 -> 0.75, validation accuracy 0.625" in repr(history)
+    header, first, second = str(history).splitlines()
+    assert header.split("  ")[-2:] != []
+    assert [word in header for word in ("accuracy", "validation accuracy")] == [True, True]
+    assert first.split() == ["1", "0.5000", "-", "0.5000", "-", "1.00", "2"]
+    assert second.split() == ["2", "0.2500", "0.7500", "0.7500", "0.6250", "1.00", "2"]
+
+
+def test_names_of_an_epoch():
+    epoch = Epoch(1, 0.5, None, 1.0, 2.0, {"accuracy": 0.75})
+    assert epoch.names == ("loss", "accuracy")
+    assert (epoch["loss"], epoch["accuracy"]) == (0.5, 0.75)
+    for name in ("validation_loss", "seconds", "r2"):
+        with pytest.raises(KeyError, match=f"'{name}' is not recorded; there are loss, accuracy"):
+            epoch[name]
+    assert hash(epoch) == hash(Epoch(1, 0.5, None, 1.0, 2.0))
+
+
+def test_the_picture_in_notebooks_is_well_formed():
+    from xml.etree import ElementTree
+
+    for history in (make_history(100), make_history(2, validated=False), make_history(1), History()):
+        picture = history._repr_html_().partition("<table>")[0]
+        lines = [] if not picture else ElementTree.fromstring(f"<x>{picture}</x>").findall(".//{*}polyline")
+        assert len(lines) == (0 if len(history) < 2 else 2 if history[0].validation_loss is not None else 1)
+    flat = History([Epoch(1, 0.5, None, 1.0, 2.0), Epoch(2, 0.5, math.nan, 1.0, 2.0)])
+    assert "nan" not in flat._repr_html_().partition("<table>")[0]
 
 
 # --- the plot --------------------------------------------------------------------------------------------
@@ -411,7 +460,11 @@ def test_plot_with_validation():
     assert ax.get_xlabel() == "epoch"
     assert ax.get_ylabel() == "loss"
     assert ax.get_yscale() == "log"
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["loss", "validation loss"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "loss",
+        "validation loss",
+        "best: epoch 10",
+    ]
 
 
 @pytest.mark.usefixtures("pyplot")

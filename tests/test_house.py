@@ -19,17 +19,19 @@ ROOMS = {
     "machine machine.cgroups machine.forks machine.installation machine.runtimes printing rng scalars",
     "the algorithm in NumPy": "reference reference.functions reference.noise reference.updates",
     "rows: activations, losses, optimisers": "functions optimizers optimizers.adam optimizers.base "
-    "optimizers.kin optimizers.scaled optimizers.sgd",
+    "optimizers.kin optimizers.rates optimizers.scaled optimizers.sgd schedules schedules.cycles "
+    "schedules.decays schedules.plateau",
     "the machine": "kernels machine.threads machine.versions",
     "what users give": "arguments examples.arrays examples.classes examples.faults examples.frames "
     "examples.split examples.targets",
     "what a network is, and where it lies": "architecture files.checkpoint files.npz initialization layers "
     "layout",
-    "training": "training training.checkpoints training.ends training.epochs training.history "
-    "training.hooks training.own_losses training.passes training.plain training.progress "
-    "training.record training.runs training.state training.steps training.stopping "
-    "training.table",
-    "a network": "copies derivatives network pictures resuming scores structure",
+    "what is measured": "metrics scores",
+    "training": "training training.checkpoints training.curves training.ends training.epochs "
+    "training.history training.hooks training.measures training.own_losses "
+    "training.passes training.plain training.progress training.rates training.record "
+    "training.runs training.state training.steps training.stopping training.table",
+    "a network": "copies derivatives network pictures resuming structure",
     "the package": "__init__ benchmark datasets",
     "tables": "tabular tabular.choices tabular.examples tabular.forms tabular.inputs tabular.readers "
     "tabular.targets",

@@ -62,6 +62,7 @@ def test_exported_names():
         "get_num_threads",
         "load",
         "resume",
+        "schedules",
         "set_num_threads",
         "show_versions",
     ]

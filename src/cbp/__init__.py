@@ -17,6 +17,7 @@ from cbp.optimizers.sgd import SGD
 from cbp.training.history import Epoch, History
 
 if TYPE_CHECKING:
+    from cbp import schedules
     from cbp.optimizers.kin import AdamW, Nadam
     from cbp.optimizers.scaled import Adagrad, RMSprop
     from cbp.resuming import resume
@@ -36,6 +37,7 @@ else:
         "EarlyStopping": "training.stopping",
         "Every": "training.checkpoints",
         "resume": "resuming",
+        "schedules": "schedules",
         "Step": "training.hooks",
     }
 
@@ -47,6 +49,8 @@ else:
         if name in _LATER:
             from importlib import import_module
 
+            if name == "schedules":
+                return import_module("cbp.schedules")
             return getattr(import_module(f"cbp.{_LATER[name]}"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -74,6 +78,7 @@ __all__ = [
     "get_num_threads",
     "load",
     "resume",
+    "schedules",
     "set_num_threads",
     "show_versions",
 ]

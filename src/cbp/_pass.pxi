@@ -51,7 +51,7 @@ cdef class Pass:
     cdef readonly int n_threads
     cdef int mode
     cdef readonly int n_moments
-    cdef int64_t updates                # the optimiser's steps up to its settled state
+    cdef readonly int64_t updates       # the optimiser's steps up to its settled state
     cdef bint restorable, moving        # moving: from `pack` to a successful `unpack`, when steps may change the state
     cdef int64_t version                # the value of engine.version up to which the packed parameters are known
 

@@ -9,7 +9,6 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +25,8 @@ from cbp.examples.targets import targets
 from cbp.files import npz
 from cbp.functions import OwnLoss
 from cbp.machine import forks, threads
+from cbp.metrics import Metric, recorded
+from cbp.metrics import wanted as wanted_metrics
 from cbp.optimizers.adam import Adam
 from cbp.optimizers.base import Optimizer, OptimizerState
 from cbp.rng import generator, spawn
@@ -33,6 +34,7 @@ from cbp.structure import Structure
 from cbp.training import passes
 from cbp.training.epochs import Training
 from cbp.training.history import Epoch, History
+from cbp.training.measures import Measures
 from cbp.training.runs import train
 from cbp.training.state import TrainingState
 from cbp.training.steps import Steps
@@ -506,6 +508,7 @@ class Network(Structure):
         missing: str = "raise",
         validation_data: tuple[ArrayLike, ...] | None = None,
         validation_fraction: float | None = None,
+        metrics: Iterable[str | Callable[..., float]] = (),
         early_stopping: EarlyStopping | bool = False,
         max_seconds: float | None = None,
         ema: float | None = None,
@@ -563,6 +566,13 @@ class Network(Structure):
             the only example of a class stays. `History.validation_rows` has the numbers of the rows. Both
             parts are copies, so that memory-mapped arrays are read into memory. Each call chooses anew: to go
             on training with the same rows set aside, give them as validation_data.
+        metrics : iterable of str or callables, default ()
+            What to record in `Epoch.metrics` besides the losses: "accuracy", "r2", "mae", "rmse", "auc",
+            "f1", or functions of (Y, outputs, sample_weight), alone or as (name, function). Those of the
+            training examples are of the outputs that the epoch computes anyway, each before the update of its
+            minibatch, with dropout and noise. With validation data there are also "validation_accuracy" and
+            so on. They are weighted as the loss is, and as scikit-learn defines them: "auc" against all
+            others, and "f1", are means over more than two classes. An "auc" without both sides is NaN.
         early_stopping : EarlyStopping or bool, default False
             Whether to stop when the validation loss does not improve any more, and go back to the best
             epoch's parameters. True is ``cbp.EarlyStopping()``; None is False.
@@ -639,13 +649,14 @@ class Network(Structure):
                 raise ValueError("give validation_data or validation_fraction, not both")
             examples, aside, rows = split.divide(examples, validation_fraction, self._shuffler)
         examples = classes.weighted(examples, class_weight, sample_weight, self._sizes[-1], self.output)
+        measured = wanted_metrics(metrics, self.output, given, missing == "ignore")
         watch = None
         asked: object = early_stopping
         if asked is not None and not (isinstance(asked, (bool, np.bool_)) and not asked):
             # Imported only now: its dataclass would add a twentieth to the time of `import cbp`.
             from cbp.training.stopping import watch_of
 
-            watch = watch_of(asked, validated=aside is not None)
+            watch = watch_of(asked, recorded(measured, validated=aside is not None), measured)
         limit, average = arguments.seconds(max_seconds), arguments.ema(ema, self._dtype)
         per, wanted = arguments.l2_per(l2_per), arguments.optimizer(optimizer, self._dtype) or Adam()
         saver = None
@@ -660,6 +671,7 @@ class Network(Structure):
                 "class_weight": class_weight,
                 "missing": missing,
                 "early_stopping": watch.rule if watch else None,
+                "metrics": tuple(metric.name if metric.row else (metric.name,) for metric in measured),
                 "ema": ema,
                 "l2_per": l2_per,
                 "checkpoint_every": checkpoint_every,
@@ -671,6 +683,7 @@ class Network(Structure):
             epochs=epochs,
             whole=examples.weight if per == "training_set" else 0.0,
             ema=average,
+            metrics=measured,
             callbacks=callbacks,
             batch_callbacks=batch_callbacks,
             progress=progress,
@@ -691,6 +704,7 @@ class Network(Structure):
         epochs: int,
         whole: float,
         ema: float,
+        metrics: Sequence[Metric],
         callbacks: Iterable[Callable[[Epoch], object]],
         batch_callbacks: Iterable[Callable[[Step], object]],
         state: TrainingState | None = None,
@@ -703,18 +717,28 @@ class Network(Structure):
             from cbp.training.hooks import Hooks
 
             after_step = Hooks(functions).stop
-        validate = None
-        if aside is not None:
-            validate = partial(self._data_loss, aside)
-            validate()  # a fault in the data is found before the training, not after its first epoch
-        how: dict[str, Any] = {"going_on": False, "whole": whole, "ema": ema, "state": state}
-        with self._training(examples, optimizer, batch_size, shuffle, **how) as trainer:
+        measures = Measures(
+            self._engine, examples, aside, metrics, self.output == "softmax", self._thread_count
+        )
+        measures.validate()  # a fault in the data is found before the training, not after its first epoch
+        with self._training(
+            *(examples, optimizer, batch_size, shuffle),
+            going_on=False,
+            whole=whole,
+            ema=ema,
+            epochs=epochs,
+            state=state,
+            wants_outputs=bool(metrics),
+        ) as trainer:
             self.history = history
+            if trainer.rates is not None:
+                names = recorded(metrics, validated=aside is not None)
+                trainer.rates.watch(names, metrics, state.plateau if state else None)
             train(
                 trainer,
                 epochs,
                 history,
-                validate=validate,
+                measures=measures,
                 callbacks=called,
                 after_step=after_step,
                 **options,
@@ -786,6 +810,8 @@ class Network(Structure):
                     f"n_examples must be at least the {examples.weight:g} that are given, got {n_examples!r}"
                 )
         with self._training(examples, wanted, batch_size, shuffle, going_on=True, whole=whole) as trainer:
+            if type(trainer.optimizer.learning_rate).__name__ == "Plateau":
+                raise ValueError("Plateau is for fit: partial_fit has one epoch, and nothing to compare with")
             trainer.epoch(1, lambda n: None)
         return self
 
@@ -807,7 +833,9 @@ class Network(Structure):
         going_on: bool,
         whole: float = 0.0,
         ema: float = 0.0,
+        epochs: int | None = None,
         state: TrainingState | None = None,
+        wants_outputs: bool = False,
     ) -> Iterator[Training]:
         """Enter a training, of which a network can be in one at a time: fresh, going on, or from `state`.
 
@@ -834,6 +862,8 @@ class Network(Structure):
                 restorable=going_on,
                 whole=whole,
                 ema=ema,
+                epochs=epochs,
+                wants_outputs=wants_outputs,
                 seed=0 if state is not None or not what.is_random else int(self._shuffler.integers(1 << 63)),
             )
             try:
@@ -857,10 +887,6 @@ class Network(Structure):
         X, Y, sample_weight = arguments.validation_data(data)
         names = ("X of validation_data", "Y of validation_data", "sample_weight of validation_data")
         return self._examples(X, Y, sample_weight, columns, names, missing)
-
-    def _data_loss(self, examples: Examples) -> float:
-        """Compute the loss of examples, without the penalty."""
-        return passes.loss(self._engine, examples, self._thread_count(), None)
 
     def _examples(
         self,

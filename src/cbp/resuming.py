@@ -12,10 +12,12 @@ from numpy.typing import ArrayLike
 from cbp import arguments
 from cbp.architecture import Architecture
 from cbp.examples import classes, split
+from cbp.examples.arrays import Examples
 from cbp.examples.conversion import Array
 from cbp.files import checkpoint
 from cbp.files.npz import ModelFileError
 from cbp.functions import OwnLoss
+from cbp.metrics import Metric, is_maximized, wanted
 from cbp.network import Network
 from cbp.optimizers.base import OptimizerState
 from cbp.training.checkpoints import COMPLETE, Saver, digest
@@ -35,6 +37,7 @@ def resume(
     sample_weight: ArrayLike | None = None,
     *,
     validation_data: tuple[ArrayLike, ...] | None = None,
+    metrics: Iterable[str | Callable[..., float]] | None = None,
     loss: OwnLoss | None = None,
     max_seconds: float | None = None,
     callbacks: Iterable[Callable[[Epoch], object]] = (),
@@ -57,6 +60,8 @@ def resume(
         As `fit` was given them. Others are refused, by their shapes and the values of up to 256 rows.
     validation_data : tuple, optional
         As `fit` was given it.
+    metrics : iterable, optional
+        As `fit` was given it, if there were functions among them.
     loss : object, optional
         The network's loss, if it is one of your own.
     max_seconds, callbacks, batch_callbacks, progress
@@ -104,12 +109,18 @@ def resume(
         raise ModelFileError(f"{os.fspath(path)} holds no whole checkpoint: {error}") from None
     if description["stopped"] in COMPLETE:
         return network
-    settings, history, watch, state = run
+    settings, history, state = run
     columns = network.feature_names
     given = examples = network._examples(X, Y, sample_weight, columns, missing=settings["missing"])
     aside = network._validation_examples(validation_data, columns, settings["missing"])
     refuse_others("X, Y and sample_weight", digest(given), description["data"])
     refuse_others("validation_data", digest(aside), description["validation_data"])
+    measured = metrics_again(settings["metrics"], metrics, network, given, settings["missing"])
+    watch = None
+    if (rule := settings["early_stopping"]) is not None:
+        watch = Watch(rule, is_maximized(rule.monitor, rule.mode, measured))
+        watch.waited, watch.parameters = description["waited"], arrays.get("best_parameters")
+        watch.best = epoch_numbered(history, description["best"])
     saver = Saver(network, path, settings, given, aside)
     if history.validation_rows is not None:
         examples, aside = split.apart(examples, history.validation_rows)
@@ -120,6 +131,7 @@ def resume(
         epochs=settings["epochs"],
         whole=examples.weight if settings["l2_per"] == "training_set" else 0.0,
         ema=settings["ema"] or 0.0,
+        metrics=measured,
         callbacks=callbacks,
         batch_callbacks=batch_callbacks,
         state=state,
@@ -131,13 +143,13 @@ def resume(
     return network
 
 
-Run = tuple[dict[str, Any], History, Watch | None, TrainingState]
+Run = tuple[dict[str, Any], History, TrainingState]
 
 
 def restored(
     description: dict[str, Any], arrays: dict[str, Array], loss: OwnLoss | None, n_threads: int | None
 ) -> tuple[Network, Run]:
-    """Return the network of a checkpoint, and its settings, history, watch and state."""
+    """Return the network of a checkpoint, and its settings, history and state."""
     what = Architecture.from_dict(description["architecture"])
     if loss is not None:
         what = what.changed(loss=loss)
@@ -150,20 +162,34 @@ def restored(
     if not all(isinstance(epoch, Epoch) for epoch in epochs):
         raise TypeError("its history has other things than epochs")
     history = History(epochs, validation_rows=arrays.get("validation_rows"))
-    watch = None
-    if settings["early_stopping"] is not None:
-        watch = Watch(settings["early_stopping"])
-        watch.waited, watch.parameters = description["waited"], arrays.get("best_parameters")
-        best = description["best"]
-        watch.best = None if best is None else next(epoch for epoch in history if epoch.number == best)
     if description["stopped"] is not None:
-        history.end(description["stopped"], watch.best if watch else None)
+        history.end(description["stopped"], epoch_numbered(history, description["best"]))
     network.history = history
     state = state_of(description["state"], arrays, settings["optimizer"])
     rest = state.optimizer
     moments = {name: rest.moments[name] for name in rest.optimizer.moments}
     network._state = OptimizerState(rest.optimizer, rest.updates, moments)
-    return network, (settings, history, watch, state)
+    return network, (settings, history, state)
+
+
+def epoch_numbered(history: History, number: int | None) -> Epoch | None:
+    """Return the epoch of a number, or None."""
+    return None if number is None else next(epoch for epoch in history if epoch.number == number)
+
+
+def metrics_again(
+    saved: Iterable[Any], given: Any, network: Network, examples: Examples, missing: str
+) -> tuple[Metric, ...]:
+    """Return the metrics of the training; a name alone in a tuple is that of a function."""
+    names = [each for each in saved if isinstance(each, str)]
+    measured = wanted(names if given is None else given, network.output, examples, missing == "ignore")
+    found = [each.name for each in measured]
+    asked = [each if isinstance(each, str) else each[0] for each in saved]
+    if lacking := [name for name in asked if name not in found]:
+        raise ValueError(
+            f"metrics must be given again, since a file holds no functions: {', '.join(lacking)}"
+        )
+    return measured
 
 
 def state_of(values: Any, arrays: dict[str, Array], optimizer: Any) -> TrainingState:
@@ -180,6 +206,7 @@ def state_of(values: Any, arrays: dict[str, Array], optimizer: Any) -> TrainingS
         place=found["place"],
         seed=found["seed"],
         seconds=found["seconds"],
+        plateau=found["plateau"],
         outputs=arrays.get("outputs"),
         order=arrays.get("order"),
         generator=found["generator"],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from cbp.optimizers import rates
 from cbp.optimizers.base import Optimizer
+from cbp.optimizers.rates import Schedule
 from cbp.scalars import check_precision
 
 
@@ -46,7 +49,7 @@ class Adam(Optimizer):
 
     kernel: ClassVar[str] = "adam"
 
-    learning_rate: float = 1e-3
+    learning_rate: float | Schedule | Callable[[int], float] = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
@@ -68,6 +71,6 @@ class Adam(Optimizer):
 
 def check_first_rate(optimizer: Optimizer, beta1: float, dtype: np.dtype[Any]) -> None:
     """Refuse a learning rate that the bias correction of the first step, the largest, makes 0 or infinite."""
-    if optimizer.learning_rate > 0:
-        first = float(optimizer.learning_rate) / (1 - float(beta1))
+    if largest := rates.largest(optimizer.learning_rate):
+        first = float(largest) / (1 - float(beta1))
         check_precision(first, "learning_rate / (1 - beta1)", dtype)

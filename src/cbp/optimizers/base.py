@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cbp.optimizers import rates
+from cbp.optimizers.rates import Schedule
 from cbp.scalars import check_precision, count, flag, kind, non_negative
 
 # Hyper-parameters that must be at least 0 and less than 1.
@@ -29,7 +31,7 @@ class Optimizer:
     __slots__: tuple[str, ...] = ()
 
     kernel: ClassVar[str]  # the name of the optimiser in the kernels
-    learning_rate: float
+    learning_rate: float | Schedule | Callable[[int], float]
     clip_norm: float | None
     clip_value: float | None
     accumulate: int
@@ -64,6 +66,9 @@ class Optimizer:
             if name in FLAGS:
                 flag(value, name)
                 continue
+            if name == "learning_rate":
+                rates.learning_rate(value)
+                continue
             number = non_negative(value, name, got=kind, **({"below": 1} if name in SHARES else {}))
             if name in ("epsilon", *LIMITS) and number == 0:
                 raise ValueError(f"{name} must be above 0, got 0")
@@ -71,8 +76,8 @@ class Optimizer:
 
     def check_precision(self, dtype: np.dtype[Any]) -> None:
         """Refuse numbers that become 0, 1 or infinite in this dtype."""
-        for name, value in self.rule().items():
-            if name not in FLAGS:
+        for name, value in {**self.rule(), "learning_rate": rates.largest(self.learning_rate)}.items():
+            if name not in FLAGS and value is not None:
                 may_be_0 = name not in ("epsilon", *LIMITS)
                 check_precision(value, name, dtype, below_1=name in SHARES, may_be_0=may_be_0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from cbp.optimizers.adam import check_first_rate
 from cbp.optimizers.base import Optimizer
+from cbp.optimizers.rates import Schedule
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -41,7 +43,7 @@ class AdamW(Optimizer):
 
     kernel: ClassVar[str] = "adamw"
 
-    learning_rate: float = 1e-3
+    learning_rate: float | Schedule | Callable[[int], float] = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
@@ -95,7 +97,7 @@ class Nadam(Optimizer):
 
     kernel: ClassVar[str] = "nadam"
 
-    learning_rate: float = 2e-3
+    learning_rate: float | Schedule | Callable[[int], float] = 2e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8

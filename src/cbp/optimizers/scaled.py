@@ -1,9 +1,13 @@
 """Optimisers whose steps are divided by the size of past gradients: RMSprop and Adagrad."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from cbp.optimizers.base import Optimizer
+from cbp.optimizers.rates import Schedule
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -44,7 +48,7 @@ class RMSprop(Optimizer):
 
     kernel: ClassVar[str] = "rmsprop"
 
-    learning_rate: float = 0.01
+    learning_rate: float | Schedule | Callable[[int], float] = 0.01
     decay: float = 0.99
     epsilon: float = 1e-8
     momentum: float = 0.0
@@ -90,7 +94,7 @@ class Adagrad(Optimizer):
 
     kernel: ClassVar[str] = "adagrad"
 
-    learning_rate: float = 0.01
+    learning_rate: float | Schedule | Callable[[int], float] = 0.01
     epsilon: float = 1e-10
     _: KW_ONLY
     clip_norm: float | None = None

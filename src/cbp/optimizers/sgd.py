@@ -1,9 +1,13 @@
 """Stochastic gradient descent."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from cbp.optimizers.base import Optimizer
+from cbp.optimizers.rates import Schedule
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -16,8 +20,10 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.1
-        η, at least 0.
+    learning_rate : float, schedule or function, default 0.1
+        η, at least 0: a number, one of `cbp.schedules`, or a function that takes the number of the step, from
+        0 on, and returns the rate of that step. Steps are counted from the beginning of `fit`, and further in
+        `partial_fit`.
     momentum : float, default 0.0
         μ, from 0 to less than 1.
     nesterov : bool, default False
@@ -47,7 +53,7 @@ class SGD(Optimizer):
 
     kernel: ClassVar[str] = "sgd"
 
-    learning_rate: float = 0.1
+    learning_rate: float | Schedule | Callable[[int], float] = 0.1
     momentum: float = 0.0
     nesterov: bool = False
     _: KW_ONLY

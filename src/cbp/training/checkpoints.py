@@ -187,6 +187,7 @@ class Saver:
                     "place": state.place,
                     "seed": state.seed,
                     "seconds": state.seconds,
+                    "plateau": state.plateau,
                     "generator": state.generator,
                 },
                 "the state of the training",

@@ -19,8 +19,10 @@ from cbp import _core
 from cbp.examples.arrays import Examples
 from cbp.examples.conversion import Array
 from cbp.optimizers.base import Optimizer, OptimizerState
+from cbp.optimizers.rates import Schedule
 from cbp.training import own_losses, passes
 from cbp.training.ends import Stopped, remedy
+from cbp.training.rates import Rates
 from cbp.training.record import Epoch
 from cbp.training.state import Place, TrainingState
 from cbp.training.steps import Extent, Steps, at_rest
@@ -51,6 +53,8 @@ class Training:
         As in `Extent`.
     whole : float
         The weight of all examples that the penalties belong to; 0: each minibatch has penalties of its own.
+    epochs : int, optional
+        Epochs of the whole training, where they are known, for schedules of the learning rate.
     ema : float, default 0.0
         Decay rate of the moving average of the parameters, which the parameters at rest then are; 0: none.
     seed : int, default 0
@@ -74,6 +78,7 @@ class Training:
         shuffler: np.random.Generator | None,
         restorable: bool,
         whole: float,
+        epochs: int | None = None,
         ema: float = 0.0,
         seed: int = 0,
         wants_outputs: bool = False,
@@ -96,6 +101,10 @@ class Training:
             self.take_up(state)
             state = state.optimizer
         self.steps = self.steps_from(state)
+        self.rates: Rates | None = None
+        if isinstance(optimizer.learning_rate, Schedule) or callable(optimizer.learning_rate):
+            before = self.steps.run.updates if restorable else 0
+            self.rates = Rates(optimizer, self.n_steps, epochs, before)
         self.failed = False
         self.check = True
         self.budget = passes.FIRST_BUDGET
@@ -137,7 +146,10 @@ class Training:
                 self.n_threads = min(self.n_threads, self.steps.extent.n_threads)
             self.steps = self.steps_from(self.steps)
         run = self.steps.run
-        rule = (self.optimizer, self.penalties, self.n_steps, self.whole, self.seed, self.ema)
+        rates = None
+        if self.rates is not None:
+            rates = self.rates.of_epoch(self.epochs_before + self.epochs_done)
+        rule = (self.optimizer, self.penalties, self.n_steps, self.whole, self.seed, self.ema, rates)
         self.steps.set_rule(*rule)
         try:
             self.begin()
@@ -159,7 +171,8 @@ class Training:
         self.check = False  # every example has been checked
         self.epochs_done += 1
         seconds = time.perf_counter() - self.started
-        return Epoch(number, float(run.loss), None, seconds, self.examples.m / seconds)
+        rate = self.steps.learning_rate(self.n_steps)
+        return Epoch(number, float(run.loss), None, seconds, self.examples.m / seconds, learning_rate=rate)
 
     def go_through(self, tick: Callable[[int], object], by_round: bool) -> None:
         """Take all examples through the pass."""
@@ -230,6 +243,7 @@ class Training:
             batch=self.batch,
             epochs=self.epochs_before + self.epochs_done,
             seed=self.seed,
+            plateau=self.rates.plateau.state if self.rates and self.rates.plateau else None,
             seconds=time.perf_counter() - self.started if place is not None else 0.0,
             outputs=None if place is None or self.outputs is None else self.outputs.copy(),
             order=None if self.order is None else self.order.copy(),

@@ -7,17 +7,17 @@ import io
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, overload
 
-from cbp.figures import first_to_last, spans_decades
+from cbp.figures import first_to_last
 from cbp.files.whole import write_whole
-from cbp.printing import ROWS_SHOWN, as_html, as_text
+from cbp.printing import as_html, as_text
 from cbp.training.record import Epoch
-from cbp.training.table import any_validated, table
+from cbp.training.table import any_validated, metric_names, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from pandas import DataFrame
 
     from cbp.examples.conversion import Array
 
@@ -160,6 +160,9 @@ class History(Sequence[Epoch]):
             validated = [epoch.validation_loss for epoch in epochs if epoch.validation_loss is not None]
             if validated:
                 facts.append("validation loss " + first_to_last(validated))
+            for name in metric_names(epochs):
+                values = [epoch.metrics[name] for epoch in epochs if name in epoch.metrics]
+                facts.append(f"{name.replace('_', ' ')} {first_to_last(values)}")
             seconds = math.fsum(epoch.seconds for epoch in epochs)
             facts.append(f"{seconds:.3g} s" if seconds < 1000 else f"{seconds:,.0f} s")
         if self._stopped in ("patience", "max_seconds"):
@@ -170,67 +173,77 @@ class History(Sequence[Epoch]):
         return as_text(table(self._complete()))
 
     def _repr_html_(self) -> str:
-        """Return the table as a notebook shows it."""
-        return as_html(table(self._complete()))
+        """Return the curves of the losses and the table, as a notebook shows them."""
+        from cbp.training.curves import svg
+
+        epochs = self._complete()
+        return svg(epochs) + as_html(table(epochs))
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the loss, and the validation loss where there is one, against the epoch.
+        """Draw the losses against the epoch, and below them the metrics, and a learning rate that changes.
 
-        The loss axis is logarithmic where the losses are positive and span a factor of ten or more.
+        An axis is logarithmic where its values are positive and span a factor of ten or more. The best epoch
+        is marked where early stopping found it, or there is a validation loss.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw. By default ``matplotlib.pyplot`` makes a new figure, which a notebook shows at
-            once; elsewhere call ``matplotlib.pyplot.show()``, or ``.figure.savefig(path)`` of the result.
+            Where to draw the losses, with the metrics on an axis at the right. By default
+            ``matplotlib.pyplot`` makes a new figure, which a notebook shows at once; elsewhere call
+            ``matplotlib.pyplot.show()``, or ``.figure.savefig(path)`` of the result.
 
         Returns
         -------
         matplotlib.axes.Axes
-            The axes drawn on.
+            The axes of the losses.
 
         Raises
         ------
         ImportError
             If matplotlib is not installed.
         """
-        try:
-            from matplotlib.ticker import MaxNLocator
-
-            if ax is None:
-                from matplotlib import pyplot
-
-                ax = pyplot.subplots()[1]
-        except ImportError as error:
-            raise ImportError("History.plot needs matplotlib: pip install 'cython-backprop[plot]'") from error
+        from cbp.training.curves import plot
 
         epochs = self._complete()
-        curves = {"loss": [(epoch.number, epoch.loss) for epoch in epochs]}
-        if any_validated(epochs):
-            # Epochs without validation are left out, so that the line continues across the gap.
-            curves["validation loss"] = [
-                (epoch.number, epoch.validation_loss) for epoch in epochs if epoch.validation_loss is not None
-            ]
-        for label, points in curves.items():
-            # Short curves have markers, because a line through a single point is invisible.
-            marker = "o" if len(points) <= ROWS_SHOWN else ""
-            numbers, losses = [number for number, _ in points], [loss for _, loss in points]
-            ax.plot(numbers, losses, label=label, marker=marker, markersize=3)
+        return plot(epochs, self.best if self._best or any_validated(epochs) else None, ax)
 
-        if spans_decades([loss for points in curves.values() for _, loss in points]):
-            ax.set_yscale("log")
-        ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-        ax.set_xlabel("epoch")
-        ax.set_ylabel("loss")
-        if len(curves) > 1:
-            ax.legend()
-        return ax
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return a list for each column of the history; a value that an epoch lacks is None.
+
+        The columns are epoch, loss, validation_loss, seconds, examples_per_second, the metrics, and
+        learning_rate.
+
+        Examples
+        --------
+        >>> history = History([Epoch(1, 0.75, None, 0.5, 2000.0, metrics={"accuracy": 0.5})])
+        >>> history.to_dict()["accuracy"]
+        [0.5]
+        """
+        epochs = self._complete()
+        columns: dict[str, list[Any]] = {"epoch": [epoch.number for epoch in epochs]}
+        columns |= {name: [getattr(epoch, name) for epoch in epochs] for name in CSV_HEADER[1:]}
+        columns |= {name: [epoch.metrics.get(name) for epoch in epochs] for name in metric_names(epochs)}
+        return columns | {"learning_rate": [epoch.learning_rate for epoch in epochs]}
+
+    def to_frame(self) -> DataFrame:
+        """Return the history as a pandas data frame: the columns of `to_dict`, the epochs as its index.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("History.to_frame needs pandas: pip install pandas") from error
+        return pandas.DataFrame(self.to_dict()).set_index("epoch")
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the epochs to a CSV file, every number in full precision.
 
-        The header is ``epoch,loss,validation_loss,seconds,examples_per_second``; a missing validation loss is
-        an empty field. A file of that name is replaced, and kept as it was if writing fails.
+        The columns are those of `to_dict`, and a missing value is an empty field. A file of that name is
+        replaced, and kept as it was if writing fails.
 
         Parameters
         ----------
@@ -244,6 +257,7 @@ class History(Sequence[Epoch]):
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(CSV_HEADER)
-        writer.writerows(astuple(epoch) for epoch in self)
+        columns = self.to_dict()
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
         write_whole(path, text.getvalue().encode())

@@ -254,11 +254,11 @@ class Lines:
 
 
 def losses_of(epoch: Epoch) -> list[str]:
-    """Return the losses of an epoch, named."""
+    """Return the losses and metrics of an epoch, named."""
     losses = [f"loss {epoch.loss:.4g}"]
     if epoch.validation_loss is not None:
         losses.append(f"validation {epoch.validation_loss:.4g}")
-    return losses
+    return losses + [f"{name.replace('_', ' ')} {value:.4g}" for name, value in epoch.metrics.items()]
 
 
 def choose_display(run: Run, stream: TextIO) -> Display:

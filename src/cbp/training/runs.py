@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from cbp.training.record import Epoch
 
 if TYPE_CHECKING:
     from cbp.training.checkpoints import Saver
+    from cbp.training.measures import Measures
     from cbp.training.stopping import Watch
 
 
@@ -37,7 +37,7 @@ def train(
     epochs: int,
     history: History,
     *,
-    validate: Callable[[], float] | None = None,
+    measures: Measures | None = None,
     callbacks: Iterable[Callable[[Epoch], object]] = (),
     after_step: Callable[[Training, int], bool] | None = None,
     progress: bool | None = None,
@@ -59,7 +59,7 @@ def train(
             training,
             epochs,
             history,
-            validate=validate,
+            measures=measures,
             callbacks=callbacks,
             after_step=after_step,
             progress=progress,
@@ -93,7 +93,7 @@ def run_epochs(
     epochs: int,
     history: History,
     *,
-    validate: Callable[[], float] | None,
+    measures: Measures | None,
     callbacks: Iterable[Callable[[Epoch], object]],
     after_step: Callable[[Training, int], bool] | None,
     progress: bool | None,
@@ -126,12 +126,14 @@ def run_epochs(
             left = training.examples.m - (training.place[0] if training.place else 0)
             epoch = training.epoch(number, tick, by_round=after_step is not None)
             try:
-                if validate is not None:
-                    epoch = replace(epoch, validation_loss=validate())
+                if measures is not None:
+                    epoch = measures.completed(epoch, training.outputs)
             finally:  # the epoch counts, even if Ctrl-C cuts its validation short
                 history.append(epoch)
             if watch is not None:
                 watch.see(epoch, training.parameters)
+            if training.rates is not None and training.rates.plateau is not None:
+                training.rates.plateau.see(epoch[training.rates.plateau.monitor])
             bar.finish_epoch(epoch)
             # A list, so that every callback is called, even after one has returned True.
             answers = [wants_to_stop(each(epoch), "callbacks", i) for i, each in enumerate(callbacks)]

@@ -36,6 +36,8 @@ class TrainingState:
         How far the next epoch has come; None: it has not begun.
     seed : int
         Of dropout and noise.
+    plateau : tuple or None
+        What a `Plateau` has seen.
     seconds : float
         What the next epoch has taken so far.
     outputs : ndarray, (m, s(L)), or None
@@ -47,8 +49,8 @@ class TrainingState:
     """
 
     __slots__ = (
-        "batch", "epochs", "generator", "optimizer", "order", "outputs", "parameters", "place", "seconds",
-        "seed",
+        "batch", "epochs", "generator", "optimizer", "order", "outputs", "parameters", "place", "plateau",
+        "seconds", "seed",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +61,7 @@ class TrainingState:
         batch: int,
         epochs: int,
         seed: int,
+        plateau: tuple[float, float, int, int] | None,
         seconds: float,
         outputs: Array | None,
         place: Place | None,
@@ -66,5 +69,5 @@ class TrainingState:
         generator: Mapping[str, Any] | None,
     ) -> None:
         self.parameters, self.optimizer, self.batch, self.epochs = parameters, optimizer, batch, epochs
-        self.seconds, self.outputs = seconds, outputs
+        self.plateau, self.seconds, self.outputs = plateau, seconds, outputs
         self.seed, self.place, self.order, self.generator = seed, place, order, generator

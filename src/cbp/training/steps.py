@@ -58,6 +58,7 @@ class Steps:
         self._n_parameters, self._dtype = engine.n_parameters, dtype
         self._process = forks.depth
         self._rates = np.empty(0)
+        self._rate: float | None = None  # all of them, if they are equal
         # The last that `set_rule` was given.
         self._rule: tuple[Optimizer, Array | None, tuple[int, float, int]] | None = None
         self.run = _core.Pass(
@@ -83,21 +84,25 @@ class Steps:
         whole: float = 0.0,
         seed: int = 0,
         ema: float = 0.0,
+        rates: Array | None = None,
     ) -> None:
         """Set hyper-parameters, penalties and the learning rate of each step, for a pass of n_steps steps.
 
         `whole` is the weight of all examples that the penalties belong to, or 0, as in `Pass.set_rule`.
-        `seed` is that of dropout and noise, `ema` the decay rate of the moving average.
+        `seed` is that of dropout and noise, `ema` the decay rate of the moving average; `rates`, (n_steps,),
+        are the learning rates, where that of the optimizer is not a number.
         """
         last, numbers = self._rule, (n_steps, whole, seed)
-        if last is not None and last[0] is optimizer and last[1] is penalties and last[2] == numbers:
+        same = last is not None and last[0] is optimizer and last[1] is penalties and last[2] == numbers
+        if same and rates is None:
             return
         self._rule = optimizer, penalties, numbers
         rule = optimizer.rule()
         rate = rule.pop("learning_rate")
-        if len(self._rates) < n_steps or self._rates[0] != rate:
-            self._rates = np.empty(n_steps)
-            self._rates.fill(rate)
+        if rates is not None:
+            self._rates, self._rate = rates, None
+        elif len(self._rates) < n_steps or self._rate != rate:
+            self._rates, self._rate = np.full(n_steps, float(rate)), rate
         self.run.set_rule(penalties, self._rates, whole, seed=seed, ema=ema, **rule)
 
     def learning_rate(self, step: int) -> float:

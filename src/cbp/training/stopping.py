@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,8 @@ import numpy as np
 
 from cbp import scalars
 from cbp.examples.conversion import Array, short
+from cbp.metrics import Metric, is_maximized
 from cbp.training.record import Epoch
-
-MONITORED = ("loss", "validation_loss")
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,13 @@ class EarlyStopping:
     patience : int, default 10
         Epochs without an improvement after which training stops, at least 1.
     min_delta : float, default 0.0
-        The loss must be lower than the best by more than this to count as an improvement.
-    monitor : {"validation_loss", "loss"}, default "validation_loss"
-        What should improve. "validation_loss" needs ``validation_data`` or ``validation_fraction`` of `fit`.
+        The value must be better than the best by more than this to count as an improvement.
+    monitor : str, default "validation_loss"
+        What should improve: "loss", "validation_loss", or a metric that `fit` records, such as "accuracy" or
+        "validation_accuracy". Those of validation need ``validation_data`` or ``validation_fraction``.
     mode : {"min", "max"}, optional
-        Whether less or more is better. Default: less of a loss.
+        Whether less or more is better. Default: less of a loss, and what is right for the metrics of cbp; it
+        must be given for a function of your own.
     restore_best : bool, default True
         Whether the network gets the parameters of the best epoch at the end; else it keeps the last ones. The
         optimiser's state stays that of the last epoch. Nothing is restored after a FloatingPointError, or an
@@ -70,8 +72,8 @@ class EarlyStopping:
     def __post_init__(self) -> None:
         scalars.count(self.patience, "patience", least=1)
         scalars.non_negative(self.min_delta, "min_delta")
-        if self.monitor not in MONITORED:
-            raise ValueError(f"monitor must be one of {', '.join(MONITORED)}, got {short(self.monitor)}")
+        if not isinstance(self.monitor, str):
+            raise TypeError(f"monitor must be the name of a loss or a metric, got {short(self.monitor)}")
         if self.mode not in (None, "min", "max"):
             raise ValueError(f"mode must be 'min', 'max' or None, got {short(self.mode)}")
         scalars.flag(self.restore_best, "restore_best")
@@ -85,20 +87,21 @@ class Watch:
     Parameters
     ----------
     rule : EarlyStopping
+    maximize : bool
+        Whether more of what it monitors is better.
     """
 
-    def __init__(self, rule: EarlyStopping) -> None:
+    def __init__(self, rule: EarlyStopping, maximize: bool) -> None:
         self.rule = rule
         self.best: Epoch | None = None
         self.parameters: Array | None = None  # of the best epoch
         self.waited = 0  # epochs since the best
         # Less is better for a value times this.
-        self._sign = -1.0 if rule.mode == "max" else 1.0
+        self._sign = -1.0 if maximize else 1.0
 
     def value(self, epoch: Epoch) -> float:
         """Return the quantity to minimise."""
-        found: float = getattr(epoch, self.rule.monitor)
-        return self._sign * found
+        return self._sign * epoch[self.rule.monitor]
 
     def see(self, epoch: Epoch, parameters: Array) -> None:
         """Take notice of an epoch, and of the parameters after it."""
@@ -126,17 +129,26 @@ class Watch:
         return self.waited >= self.rule.patience
 
 
-def watch_of(value: Any, *, validated: bool) -> Watch:
-    """Return the watch over the epochs of a training, which is validated or not, for what `fit` was given."""
+def watch_of(value: Any, names: Sequence[str], metrics: Sequence[Metric]) -> Watch:
+    """Return the watch over the epochs of a training, for what `fit` was given.
+
+    `names` are those of what each epoch records, `metrics` the metrics among it.
+    """
     rule = EarlyStopping() if isinstance(value, (bool, np.bool_)) and value else value
     if not isinstance(rule, EarlyStopping):
         hint = "; call it: cbp.EarlyStopping()" if value is EarlyStopping else ""
         raise TypeError(
             f"early_stopping must be a cbp.EarlyStopping, True or False, got {short(value)}{hint}"
         )
-    if rule.monitor == "validation_loss" and not validated:
-        raise ValueError(
-            "early_stopping monitors the validation loss, and there is none: give validation_data or "
-            "validation_fraction, or cbp.EarlyStopping(monitor='loss')"
-        )
-    return Watch(rule)
+    refuse_unrecorded(rule.monitor, names, "early_stopping")
+    return Watch(rule, is_maximized(rule.monitor, rule.mode, metrics))
+
+
+def refuse_unrecorded(monitor: str, names: Sequence[str], what: str) -> None:
+    """Refuse to monitor what no epoch records."""
+    if monitor in names:
+        return
+    hint = f"there are {', '.join(names)}"
+    if monitor.startswith("validation_") and not any(name.startswith("validation_") for name in names):
+        hint = "give validation_data or validation_fraction, or monitor 'loss'"
+    raise ValueError(f"{what} monitors {monitor!r}, which is not recorded: {hint}")

@@ -17,6 +17,11 @@ def any_validated(epochs: Iterable[Epoch]) -> bool:
     return any(epoch.validation_loss is not None for epoch in epochs)
 
 
+def metric_names(epochs: Iterable[Epoch]) -> list[str]:
+    """Return the names of the metrics that any epoch has, in their order."""
+    return list(dict.fromkeys(name for epoch in epochs for name in epoch.metrics))
+
+
 def table(epochs: Sequence[Epoch]) -> list[list[str]]:
     """Return the header and the rows to show, as text."""
     shown = ends(epochs)
@@ -26,6 +31,9 @@ def table(epochs: Sequence[Epoch]) -> list[list[str]]:
     ]
     if any_validated(epochs):
         columns.append(["validation loss", *format_losses([epoch.validation_loss for epoch in shown])])
+    for name in metric_names(epochs):
+        values = [epoch.metrics.get(name) for epoch in shown]
+        columns.append([name.replace("_", " "), *format_losses(values)])
     columns.append(["seconds", *format_seconds([epoch.seconds for epoch in shown])])
     columns.append(["examples/s", *(f"{epoch.examples_per_second:,.0f}" for epoch in shown)])
 
