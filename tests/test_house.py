@@ -30,8 +30,9 @@ ROOMS = {
     "training": "training training.checkpoints training.curves training.ends training.epochs "
     "training.history training.hooks training.measures training.own_losses "
     "training.passes training.plain training.progress training.rates training.record "
-    "training.runs training.state training.steps training.stopping training.table",
-    "a network": "copies derivatives network pictures resuming structure",
+    "training.runs training.saving training.state training.steps training.stopping training.stream "
+    "training.table",
+    "a network": "copies derivatives network pictures range_test resuming structure",
     "the package": "__init__ benchmark datasets",
     "tables": "tabular tabular.choices tabular.examples tabular.forms tabular.inputs tabular.readers "
     "tabular.targets",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cbp import schedules
     from cbp.optimizers.kin import AdamW, Nadam
     from cbp.optimizers.scaled import Adagrad, RMSprop
+    from cbp.range_test import RangeTest, find_learning_rate
     from cbp.resuming import resume
     from cbp.training.checkpoints import Every
     from cbp.training.hooks import Step
@@ -36,6 +37,8 @@ else:
         "RMSprop": "optimizers.scaled",
         "EarlyStopping": "training.stopping",
         "Every": "training.checkpoints",
+        "RangeTest": "range_test",
+        "find_learning_rate": "range_test",
         "resume": "resuming",
         "schedules": "schedules",
         "Step": "training.hooks",
@@ -72,9 +75,11 @@ __all__ = [
     "Nadam",
     "Network",
     "RMSprop",
+    "RangeTest",
     "Step",
     "__version__",
     "datasets",
+    "find_learning_rate",
     "get_num_threads",
     "load",
     "resume",

@@ -196,6 +196,25 @@ def validation_data(value: Any) -> tuple[Any, Any, Any]:
     return value[0], value[1], value[2] if len(value) == 3 else None
 
 
+def batch(value: Any, number: int) -> tuple[Any, Any, Any]:
+    """Return X, Y and the weights of a batch, where None stands for no weights."""
+    if not isinstance(value, (tuple, list)) or len(value) not in (2, 3):
+        entries = f" of length {len(value)}" if isinstance(value, (tuple, list)) else ""
+        raise TypeError(
+            f"batches must give (X, Y) or (X, Y, sample_weight), got {type(value).__name__}{entries} "
+            f"as batch {number}"
+        )
+    return value[0], value[1], value[2] if len(value) == 3 else None
+
+
+def batches(value: Any) -> Any:
+    """Return the iterable of batches."""
+    if not hasattr(value, "__iter__"):
+        hint = "; call it" if callable(value) else ""
+        raise TypeError(f"batches must be an iterable of (X, Y), got {type(value).__name__}{hint}")
+    return value
+
+
 def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Refuse an array that the kernels cannot write their result to."""
     if not isinstance(out, np.ndarray):

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +43,8 @@ from cbp.training.steps import Steps
 if TYPE_CHECKING:
     from cbp.training.checkpoints import Every
     from cbp.training.hooks import Step
-    from cbp.training.stopping import EarlyStopping
+    from cbp.training.stopping import EarlyStopping, Watch
+    from cbp.training.stream import Reader
 
 # The largest sizes for which loss and gradient take the short way, `_at_once`. It keeps its workspace, which
 # is small for these sizes.
@@ -650,13 +652,7 @@ class Network(Structure):
             examples, aside, rows = split.divide(examples, validation_fraction, self._shuffler)
         examples = classes.weighted(examples, class_weight, sample_weight, self._sizes[-1], self.output)
         measured = wanted_metrics(metrics, self.output, given, missing == "ignore")
-        watch = None
-        asked: object = early_stopping
-        if asked is not None and not (isinstance(asked, (bool, np.bool_)) and not asked):
-            # Imported only now: its dataclass would add a twentieth to the time of `import cbp`.
-            from cbp.training.stopping import watch_of
-
-            watch = watch_of(asked, recorded(measured, validated=aside is not None), measured)
+        watch = self._watch(early_stopping, recorded(measured, validated=aside is not None), measured)
         limit, average = arguments.seconds(max_seconds), arguments.ema(ema, self._dtype)
         per, wanted = arguments.l2_per(l2_per), arguments.optimizer(optimizer, self._dtype) or Adam()
         saver = None
@@ -692,9 +688,125 @@ class Network(Structure):
             max_seconds=limit,
         )
 
+    def fit_batches(
+        self,
+        batches: Iterable[tuple[ArrayLike, ...]],
+        *,
+        epochs: int = 1,
+        steps_per_epoch: int | None = None,
+        optimizer: Optimizer | None = None,
+        n_examples: float | None = None,
+        missing: str = "raise",
+        validation_data: tuple[ArrayLike, ...] | None = None,
+        metrics: Iterable[str | Callable[..., float]] = (),
+        early_stopping: EarlyStopping | bool = False,
+        max_seconds: float | None = None,
+        ema: float | None = None,
+        callbacks: Iterable[Callable[[Epoch], object]] = (),
+        batch_callbacks: Iterable[Callable[[Step], object]] = (),
+        progress: bool | None = None,
+    ) -> History:
+        """Train on minibatches of your own, with fresh optimiser state.
+
+        The next batch is read, in a thread of its own, while the core works on the present one. Arguments
+        that are not named here are those of `fit`.
+
+        Parameters
+        ----------
+        batches : iterable of (X, Y) or (X, Y, sample_weight)
+            Minibatches of any size, each as X and Y of `fit`. A step is made for each, or with ``accumulate``
+            of the optimizer for as many joined. A generator can be read once; an endless one needs
+            steps_per_epoch. The memory is that of a few batches.
+        epochs : int, default 1
+            Times to go through all batches, or through steps_per_epoch of them.
+        steps_per_epoch : int, optional
+            Steps of an epoch, at least 1. Where `batches` ends before, it is read from its beginning again.
+            Default: all batches.
+        n_examples : float, optional
+            m in the penalties, as for `partial_fit`. Default: the examples of the minibatch.
+        metrics : iterable, default ()
+            As for `fit`, but of the validation data alone.
+
+        Returns
+        -------
+        History
+            As of `fit`; it is also `net.history`.
+
+        Raises
+        ------
+        TypeError, ValueError, FloatingPointError, RuntimeError, KeyboardInterrupt
+            As `fit` does, and whatever `batches` raises. After an error within an epoch, the parameters are
+            those of the last epoch.
+
+        Notes
+        -----
+        If all batches have the size of the first, or less, the parameters have the same bits as after `fit`
+        on the same examples in the same order with ``l2_per="batch"``.
+
+        Examples
+        --------
+        >>> import cbp, numpy as np
+        >>> def batches(rng=np.random.default_rng(0)):
+        ...     while True:
+        ...         X = rng.uniform(-1, 1, (32, 2))
+        ...         yield X, X.prod(axis=1)
+        >>> net = cbp.Network([2, 16, 1], hidden="tanh", output="identity", rng=0)
+        >>> history = net.fit_batches(batches(), epochs=2, steps_per_epoch=500, optimizer=cbp.Adam(0.01))
+        >>> history.losses[1] < 0.01
+        True
+        """
+        from cbp.training.stream import Reader
+
+        columns, epochs = self._feature_names, scalars.count(epochs, "epochs", least=0)
+        steps = scalars.count_or_none(steps_per_epoch, "steps_per_epoch")
+        wanted = arguments.optimizer(optimizer, self._dtype) or Adam()
+        aside = self._validation_examples(validation_data, columns, missing)
+        measured: tuple[Metric, ...] = ()
+        if aside is not None:
+            measured = wanted_metrics(metrics, self.output, aside, missing == "ignore")
+        elif tuple(metrics):
+            raise ValueError("metrics of fit_batches are of validation_data, and there is none")
+        of_batches = {each.name for each in measured}
+        named = [name for name in recorded(measured, validated=aside is not None) if name not in of_batches]
+        reader = Reader(
+            arguments.batches(batches), partial(self._batch, columns, missing), steps, wanted.accumulate
+        )
+        return self._fit(
+            *(reader, aside, History(), wanted, None, False),
+            epochs=epochs,
+            whole=0.0 if n_examples is None else scalars.real(n_examples, "n_examples", least=0, above=True),
+            ema=arguments.ema(ema, self._dtype),
+            metrics=measured,
+            callbacks=callbacks,
+            batch_callbacks=batch_callbacks,
+            progress=progress,
+            watch=self._watch(early_stopping, named, measured),
+            max_seconds=arguments.seconds(max_seconds),
+        )
+
+    def _batch(
+        self, columns: frames.Names | None, missing: str, given: Sequence[Any], number: int
+    ) -> Examples:
+        """Check and convert batches of `fit_batches`, of which the first has this number, and join them."""
+        found = []
+        for i, batch in enumerate(given, start=number):
+            X, Y, w = arguments.batch(batch, i)
+            names = (f"X of batch {i}", f"Y of batch {i}", f"sample_weight of batch {i}")
+            found.append(self._examples(X, Y, w, columns, names, missing))
+        return found[0] if len(found) == 1 else arrays.joined(found)
+
+    def _watch(self, asked: object, names: Sequence[str], metrics: Sequence[Metric]) -> Watch | None:
+        """Return the watch for `early_stopping`, given the names of what an epoch records."""
+        if asked is None or (isinstance(asked, (bool, np.bool_)) and not asked):
+            return None
+        # Imported only now: its dataclass would add a twentieth to the time of `import cbp`.
+        from cbp.training.stopping import watch_of
+
+        return watch_of(asked, names, metrics)
+
     def _fit(
         self,
-        examples: Examples,
+        examples: Examples | Reader,
         aside: Examples | None,
         history: History,
         optimizer: Optimizer,
@@ -825,7 +937,7 @@ class Network(Structure):
     @contextmanager
     def _training(
         self,
-        examples: Examples,
+        examples: Examples | Reader,
         wanted: Optimizer | None,
         batch_size: int | None,
         shuffle: bool,
@@ -849,28 +961,29 @@ class Network(Structure):
         try:
             fresh = self._state_for(wanted) if going_on else OptimizerState(wanted or Adam())
             rest = fresh if state is None else state.optimizer
-            trainer = Training(
-                self._engine,
-                self._parameters,
-                examples,
-                state or fresh,
-                wanted or rest.optimizer,
-                batch_size=size,
-                settings=lambda: (self._penalties, self._thread_count(), self._rest_lock()),
-                keep=self._set_state,
-                shuffler=self._shuffler if shuffle else None,
-                restorable=going_on,
-                whole=whole,
-                ema=ema,
-                epochs=epochs,
-                wants_outputs=wants_outputs,
-                seed=0 if state is not None or not what.is_random else int(self._shuffler.integers(1 << 63)),
-            )
+            start: tuple[Any, ...] = (state or fresh, wanted or rest.optimizer)
+            how: dict[str, Any] = {
+                "settings": lambda: (self._penalties, self._thread_count(), self._rest_lock()),
+                "keep": self._set_state,
+                "restorable": going_on,
+                "whole": whole,
+                "ema": ema,
+                "epochs": epochs,
+                "seed": 0 if state or not what.is_random else int(self._shuffler.integers(1 << 63)),
+            }
+            if isinstance(examples, Examples):
+                how |= {"batch_size": size, "shuffler": self._shuffler if shuffle else None}
+                data = (self._engine, self._parameters, examples)
+                trainer = Training(*data, *start, wants_outputs=wants_outputs, **how)
+            else:
+                from cbp.training.stream import Stream
+
+                trainer = Stream(examples, self._engine, self._parameters, *start, **how)
             try:
                 yield trainer
             finally:
                 if not trainer.undone:  # if undone, the names stay as they were, like the parameters
-                    self._feature_names = examples.feature_names
+                    self._feature_names = trainer.examples.feature_names
                 self._set_state(trainer.close(self._state))
         finally:
             lock.release()

@@ -7,6 +7,7 @@ while they read the data; `Examples.refusal` makes the error for what they have 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -227,3 +228,17 @@ def examples(
         own_loss=None if isinstance(loss, (str, tuple)) else loss,
         feature_names=feature_names,
     )
+
+
+def joined(parts: Sequence[Examples]) -> Examples:
+    """Return the examples of several batches, one after the other."""
+    first = parts[0]
+    forms = {(part.labels is None, part.weights is None) for part in parts}
+    if len(forms) > 1:
+        names = ", ".join(part.name_X for part in parts)
+        raise ValueError(f"batches that are joined must be alike, in labels and weights: {names}")
+    found: dict[str, Any] = {}
+    for name in ("X", "Y", "labels", "weights", "given_X", "given_Y"):
+        if getattr(first, name) is not None:
+            found[name] = np.concatenate([getattr(part, name) for part in parts])
+    return replace(first, **found)

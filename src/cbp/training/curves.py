@@ -53,43 +53,53 @@ def plot(epochs: Sequence[Epoch], best: Epoch | None, ax: Axes | None) -> Axes:
             from matplotlib import pyplot
 
             shown = [curves for curves in panels if curves]
-            sizes = {"height_ratios": [2, *[1] * (len(shown) - 1)], "hspace": 0.1}
+            sizes = {"height_ratios": [2, *[1] * (len(shown) - 1)]}
             size = (6.4, 4.8 + 1.2 * (len(shown) - 1))
-            figure, grid = pyplot.subplots(
-                len(shown), sharex=True, squeeze=False, gridspec_kw=sizes, figsize=size
-            )
-            axes = list(grid[:, 0])
-            figure.align_ylabels(axes)
+            how = {"sharex": True, "squeeze": False, "gridspec_kw": sizes, "figsize": size}
+            axes = list(pyplot.subplots(len(shown), layout="constrained", **how)[1][:, 0])
         else:
             shown, axes = panels[:1], [ax]
     except ImportError as error:
         raise ImportError("History.plot needs matplotlib: pip install 'cython-backprop[plot]'") from error
     for curves, panel in zip(shown, axes, strict=True):
-        draw(panel, curves, best, "loss" if curves is panels[0] else "metric" if len(curves) > 1 else "")
+        draw(panel, curves, "loss" if curves is panels[0] else "metric")
+        if curves is not panels[1] and spans_decades([y for points in curves.values() for _, y in points]):
+            panel.set_yscale("log")
+    if best is not None:
+        mark(axes[0], panels[0], best)
     axes[-1].set_xlabel("epoch")
     axes[-1].xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     if ax is not None and panels[1]:
         beside = ax.twinx()
-        beside.set_prop_cycle(color=["C2", "C3", "C4", "C5", "C6", "C7"])
-        draw(beside, panels[1], None, "metric" if len(panels[1]) > 1 else "")
+        draw(beside, panels[1], "metric", first_color=2)
+        beside.legend(loc="center right")
     return axes[0]
 
 
-def draw(ax: Axes, curves: Curves, best: Epoch | None, label: str) -> None:
-    """Draw curves into axes, and mark the best epoch."""
+def draw(ax: Axes, curves: Curves, label: str, first_color: int = 0) -> None:
+    """Draw curves into axes. A validation metric is dashed, in the colour of the same training metric."""
+    colors: dict[str, str] = {}
     for name, points in curves.items():
-        # Short curves have markers, because a line through a single point is invisible.
-        marker = "o" if len(points) <= ROWS_SHOWN else ""
-        ax.plot([n for n, _ in points], [y for _, y in points], label=name, marker=marker, markersize=3)
-    if best is not None:
-        marked = [y for points in curves.values() for n, y in points if n == best.number]
-        style = {"facecolors": "none", "edgecolors": "black", "zorder": 3, "s": 40}
-        ax.scatter([best.number] * len(marked), marked, label=f"best: epoch {best.number}", **style)
-    if spans_decades([value for points in curves.values() for _, value in points]):
-        ax.set_yscale("log")
-    ax.set_ylabel(label or next(iter(curves)))
-    if len(curves) + (best is not None) > 1:
+        base = name.removeprefix("validation ") if label == "metric" else name
+        style = {
+            "color": colors.setdefault(base, f"C{first_color + len(colors)}"),
+            "linestyle": "-" if base == name else "--",
+            # Short curves have markers, because a line through a single point is invisible.
+            "marker": "o" if len(points) <= ROWS_SHOWN else "",
+            "markersize": 3,
+        }
+        ax.plot([n for n, _ in points], [y for _, y in points], label=name, **style)
+    ax.set_ylabel(label if len(curves) > 1 else next(iter(curves)))
+    if len(curves) > 1:
         ax.legend()
+
+
+def mark(ax: Axes, curves: Curves, best: Epoch) -> None:
+    """Mark the best epoch on the curves of the losses."""
+    marked = [y for points in curves.values() for n, y in points if n == best.number]
+    style = {"facecolors": "none", "edgecolors": "black", "zorder": 3, "s": 40}
+    ax.scatter([best.number] * len(marked), marked, label=f"best: epoch {best.number}", **style)
+    ax.legend()
 
 
 def svg(epochs: Sequence[Epoch]) -> str:

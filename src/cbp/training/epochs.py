@@ -7,7 +7,6 @@ parameters of the last good epoch.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -20,7 +19,7 @@ from cbp.examples.arrays import Examples
 from cbp.examples.conversion import Array
 from cbp.optimizers.base import Optimizer, OptimizerState
 from cbp.optimizers.rates import Schedule
-from cbp.training import own_losses, passes
+from cbp.training import own_losses, passes, saving
 from cbp.training.ends import Stopped, remedy
 from cbp.training.rates import Rates
 from cbp.training.record import Epoch
@@ -98,7 +97,7 @@ class Training:
         self.taken: TrainingState | None = None  # what the training began with
         self.place: Place | None = None  # where the first epoch goes on, if a training was saved within it
         if isinstance(state, TrainingState):
-            self.take_up(state)
+            saving.take_up(self, state)
             state = state.optimizer
         self.steps = self.steps_from(state)
         self.rates: Rates | None = None
@@ -109,6 +108,7 @@ class Training:
         self.check = True
         self.budget = passes.FIRST_BUDGET
         self.epochs_done = 0
+        self.seen = examples.m  # examples of the epoch
         self.under_way = False
         self.started = 0.0  # when the epoch began, or would have begun without a break
         self.keeps_cut = False
@@ -128,6 +128,11 @@ class Training:
         return -(-self.examples.m // self.batch)
 
     @property
+    def size(self) -> float:
+        """The number of examples of an epoch."""
+        return self.examples.m
+
+    @property
     def steps_done(self) -> int:
         """The number of steps since the training began, those before it was saved among them."""
         before = (self.epochs_before + self.epochs_done) * self.n_steps
@@ -145,17 +150,12 @@ class Training:
             if self.ema:  # the pass has the parameters that are trained
                 self.n_threads = min(self.n_threads, self.steps.extent.n_threads)
             self.steps = self.steps_from(self.steps)
-        run = self.steps.run
-        rates = None
-        if self.rates is not None:
-            rates = self.rates.of_epoch(self.epochs_before + self.epochs_done)
-        rule = (self.optimizer, self.penalties, self.n_steps, self.whole, self.seed, self.ema, rates)
-        self.steps.set_rule(*rule)
+        self.set_rule(self.n_steps)
         try:
             self.begin()
             self.go_through(tick, by_round)
             if not self.settle():
-                raise FloatingPointError(f"the parameters are no longer finite at step {run.step}")
+                raise FloatingPointError(f"the parameters are no longer finite at step {self.steps.run.step}")
         except (KeyboardInterrupt, Stopped):
             self.cut = self.state() if self.keeps_cut and self.under_way else None
             self.failed = not self.settle()
@@ -171,8 +171,18 @@ class Training:
         self.check = False  # every example has been checked
         self.epochs_done += 1
         seconds = time.perf_counter() - self.started
-        rate = self.steps.learning_rate(self.n_steps)
-        return Epoch(number, float(run.loss), None, seconds, self.examples.m / seconds, learning_rate=rate)
+        run = self.steps.run
+        rate = self.steps.learning_rate(run.step)
+        return Epoch(number, float(run.loss), None, seconds, self.seen / seconds, learning_rate=rate)
+
+    def set_rule(self, n_steps: int) -> None:
+        """Give the steps all that they need to know for n_steps steps of the epoch."""
+        rates, epoch = None, self.epochs_before + self.epochs_done
+        if self.rates is not None:
+            first = self.steps_done - (self.steps.run.step if self.under_way else 0)
+            rates = self.rates.of_steps(first, n_steps, epoch)
+        rule = (self.penalties, n_steps, self.whole, self.seed, self.ema, rates)
+        self.steps.set_rule(self.optimizer, *rule)
 
     def go_through(self, tick: Callable[[int], object], by_round: bool) -> None:
         """Take all examples through the pass."""
@@ -223,57 +233,7 @@ class Training:
 
         Only the thread that trains may call this: between epochs, or from `tick` within one.
         """
-        if self.failed:
-            return None
-        if self.taken is not None and not self.under_way and not self.epochs_done:
-            return self.taken
-        parameters, state, place = self.parameters, None, self.place
-        if self.under_way or (self.ema and self.epochs_done):
-            found = self.steps.place()
-            if found is not None:
-                parameters, state, place = found if self.under_way else (*found[:2], None)
-        else:
-            parameters, state = self.parameters.copy(), self.steps.at_rest()
-        if state is None:
-            return None
-        return TrainingState(
-            parameters,
-            state,
-            place=place,
-            batch=self.batch,
-            epochs=self.epochs_before + self.epochs_done,
-            seed=self.seed,
-            plateau=self.rates.plateau.state if self.rates and self.rates.plateau else None,
-            seconds=time.perf_counter() - self.started if place is not None else 0.0,
-            outputs=None if place is None or self.outputs is None else self.outputs.copy(),
-            order=None if self.order is None else self.order.copy(),
-            generator=None if self.shuffler is None else copy.deepcopy(self.shuffler.bit_generator.state),
-        )
-
-    def take_up(self, state: TrainingState) -> None:
-        """Begin with the saved state of another training.
-
-        Raises
-        ------
-        ValueError
-            If that training had other numbers of parameters, examples or examples a minibatch.
-        """
-        m = self.examples.m if self.order is not None else None
-        mine = (len(self.parameters), self.batch, m)
-        its = (len(state.parameters), state.batch, None if state.order is None else len(state.order))
-        if mine != its:
-            words = "parameters, batch and shuffled examples"
-            raise ValueError(f"the training state is of {its} {words}, this training of {mine}")
-        with self.lock:
-            self.parameters[:] = state.parameters
-            self.engine.note_write()
-            if self.shuffler is not None and state.generator is not None:
-                self.shuffler.bit_generator.state = copy.deepcopy(state.generator)
-        self.order = None if state.order is None else state.order.copy()
-        self.place, self.epochs_before, self.seed = state.place, state.epochs, state.seed
-        self.taken = state
-        if self.outputs is not None and state.outputs is not None:
-            self.outputs[:] = state.outputs
+        return saving.state_of(self)
 
     @property
     def undone(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class Measures:
     ----------
     engine : Engine
     examples : Examples
-        Those trained on.
+        Those trained on; not used where the training keeps no outputs.
     aside : Examples or None
         Those to validate on.
     wanted : sequence of Metric
@@ -35,7 +36,7 @@ class Measures:
     def __init__(
         self,
         engine: _core.Engine,
-        examples: Examples,
+        examples: Any,
         aside: Examples | None,
         wanted: Sequence[Metric],
         exclusive: bool,

@@ -96,14 +96,19 @@ def run_through(
     outputs: Array,
     check: bool,
     tick: Callable[[int], object],
+    base: int = 0,
 ) -> None:
-    """Do as `passes.run_through`, a minibatch at a time: its outputs, the user's loss, the step."""
+    """Do as `passes.run_through`, a minibatch at a time: its outputs, the user's loss, the step.
+
+    `base` is the number of the first example.
+    """
     errors, losses = np.zeros_like(outputs), np.zeros(examples.m)
     X = convert(examples.X, examples.dtype)
-    run.bind(X, errors, None, examples.weights, order, examples.m, losses=losses, check=check)
+    stop = base + examples.m
+    run.bind(X, errors, None, examples.weights, order, stop, losses=losses, check=check, base=base)
     while not run.finished:
         first, step = run.position, run.step
-        batch = slice(first, min(first + run.batch, examples.m))
+        batch = slice(first - base, min(first - base + run.batch, examples.m))
         rows = batch if order is None else order[batch]
         run.outputs_ahead(outputs, n_threads)
         refuse_fault(run, examples)

@@ -11,11 +11,12 @@ from typing import Any
 
 from cbp import _core
 from cbp.examples.arrays import Examples
-from cbp.examples.conversion import Array
+from cbp.examples.conversion import Array, convert
 from cbp.training import own_losses
 
 SLICE_SECONDS = 0.02
 ONE_ROUND = 1.0  # multiply-adds: the first round of a slice uses up this budget
+SLICE_WORK = 1e9  # multiply-adds: some 20 ms
 FIRST_BUDGET = 2e7  # multiply-adds of the first slice: less than a millisecond
 SHUFFLE_PART = 1 << 20  # examples shuffled at a time: some milliseconds
 MOST_SHUFFLED = 2**32 - 1  # the numbers of examples are uint32
@@ -84,6 +85,30 @@ def bind_part(
         missing=examples.limits.missing,
         losses=examples.losses,
     )
+
+
+def bind_batch(run: _core.Pass, examples: Examples, first: int) -> None:
+    """Bind a minibatch whose first example has this number, and that has arrays of its own."""
+    run.bind(
+        examples.part(examples.X, slice(None)) if examples.X_by_parts else examples.X,
+        examples.part(examples.Y, slice(None))
+        if examples.Y is not None and examples.Y_by_parts
+        else examples.Y,
+        examples.labels,
+        examples.weights,
+        None,
+        first + examples.m,
+        base=first,
+        missing=examples.limits.missing,
+        losses=examples.losses,
+    )
+
+
+def advance_to(run: _core.Pass, examples: Examples, stop: int, n_threads: int) -> None:
+    """Take the pass to an example, in slices, so that Ctrl-C takes effect between them."""
+    while run.position < stop:
+        run.advance(SLICE_WORK, n_threads)
+        own_losses.refuse_fault(run, examples)
 
 
 def run_through(

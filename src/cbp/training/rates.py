@@ -55,8 +55,10 @@ class Rates:
         if seen is not None:
             self.plateau.state = seen
 
-    def of_epoch(self, number: int) -> Array:
-        """Return the rates of the steps of epoch 0, 1, …, float64, (n_steps,).
+    def of_steps(self, first: int, n_steps: int, epoch: int) -> Array:
+        """Return the rates of n_steps steps of an epoch, float64, (n_steps,).
+
+        `first` is the number of the first step in the training, and `epoch` that of the epoch, both from 0.
 
         Raises
         ------
@@ -64,19 +66,20 @@ class Rates:
             If a rate is not a number, or not at least 0 and finite.
         """
         if self.plateau is not None:
-            return np.full(self.n_steps, self.plateau.rate)
-        t = self.before + number * self.n_steps + np.arange(self.n_steps)
+            return np.full(n_steps, self.plateau.rate)
+        t = self.before + first + np.arange(n_steps)
         if not isinstance(self.rate, Schedule):
             return np.array([checked(self.rate(step), step) for step in t.tolist()])
         if self.rate.unit == "epoch":
-            found = np.full(self.n_steps, self.rate.at(t[:1] // self.n_steps, self.epochs)[0])
+            number = np.array([self.before // self.n_steps + epoch])
+            found = np.full(n_steps, self.rate.at(number, self.epochs)[0])
         else:
             whole = None if self.epochs is None else self.before + self.epochs * self.n_steps
             found = self.rate.at(t, whole)
         good = np.isfinite(found) & (found >= 0)
         if not good.all():
-            first = int(good.argmin())
-            checked(float(found[first]), int(t[first]))
+            bad = int(good.argmin())
+            checked(float(found[bad]), int(t[bad]))
         return found
 
 

@@ -102,7 +102,7 @@ def run_epochs(
     end: float,
 ) -> str:
     """Train, and return why training has ended; raise `Stopped` if it has within an epoch."""
-    left = 0  # examples of the epoch that are still to come
+    left = 0.0  # examples of the epoch that are still to come
     stopping = False  # whether a batch callback has asked for the end
 
     def tick(n: int) -> None:
@@ -118,12 +118,14 @@ def run_epochs(
         if left > 0 and time.monotonic() >= end:
             raise Stopped("max_seconds")
 
-    bar = Progress(progress, epochs=epochs, examples=training.examples.m)
+    bar = Progress(
+        progress, epochs=epochs, examples=int(training.size) if math.isfinite(training.size) else 0
+    )
     with bar:
         for number in range(training.epochs_before + 1, epochs + 1):
             if time.monotonic() >= end:
                 return "max_seconds"
-            left = training.examples.m - (training.place[0] if training.place else 0)
+            left = training.size - (training.place[0] if training.place else 0)
             epoch = training.epoch(number, tick, by_round=after_step is not None)
             try:
                 if measures is not None:

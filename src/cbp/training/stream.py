@@ -1,0 +1,218 @@
+"""Training on minibatches that the user makes, one after the other."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from cbp.examples.arrays import Examples
+from cbp.training import own_losses, passes
+from cbp.training.epochs import Training
+from cbp.training.steps import Steps
+
+STEPS_AT_FIRST = 1024  # for which there are learning rates where the steps of an epoch are not known
+
+
+class Reader:
+    """Reads the user's batches, and converts them, one ahead of the training, in a thread of its own.
+
+    Parameters
+    ----------
+    batches : iterable
+        Of what `convert` takes.
+    convert : callable
+        Makes `Examples` of a batch and its number.
+    steps : int or None
+        Batches of an epoch; None: all there are.
+    joined : int
+        Batches that are joined into one.
+    """
+
+    def __init__(
+        self,
+        batches: Iterable[Any],
+        convert: Callable[[list[Any], int], Examples],
+        steps: int | None,
+        joined: int,
+    ) -> None:
+        self.batches, self.convert, self.steps, self.joined = batches, convert, steps, joined
+        self.source = iter(batches)
+        self.number = 0  # of batches read
+        self.first: Examples | None = None  # read before the training, which needs its size
+
+    def peek(self) -> Examples:
+        """Return the first batch, which the first epoch begins with."""
+        self.first = next(self.examples(), None)
+        if self.first is None:
+            raise ValueError("batches must have at least one batch, got none")
+        return self.first
+
+    def examples(self) -> Iterator[Examples]:
+        """Yield what is read until the source ends."""
+        while True:
+            found, number = list(itertools.islice(self.source, self.joined)), self.number
+            if not found:
+                return
+            self.number += len(found)
+            yield self.convert(found, number)
+
+    def epoch(self, number: int) -> Iterator[Examples]:
+        """Yield the batches of an epoch, counted from 0.
+
+        Raises
+        ------
+        ValueError
+            If there are too few.
+        """
+        n = 0
+        if self.first is not None:
+            first, self.first, n = self.first, None, 1
+            yield first
+        elif self.steps is None:
+            self.source = iter(self.batches)
+        again = False
+        while self.steps is None or n < self.steps:
+            before = n
+            for each in ahead(self.examples(), None if self.steps is None else self.steps - n):
+                yield each
+                n += 1
+            if self.steps is None or n >= self.steps:
+                break
+            if n == before and again:
+                raise ValueError(
+                    f"batches has ended after {self.number} batches, within epoch {number + 1}: give an "
+                    f"iterable that can be read again, or fewer epochs or steps_per_epoch"
+                )
+            self.source, again = iter(self.batches), True  # of a sequence, from its beginning on
+        if n == 0:
+            raise ValueError(
+                f"batches has nothing for epoch {number + 1}: a generator can be read once; give an "
+                f"iterable that can be read again, or steps_per_epoch"
+            )
+
+
+def ahead(source: Iterator[Examples], most: int | None) -> Iterator[Examples]:
+    """Yield at most so many of a source, of which the next one is read in another thread meanwhile."""
+    ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=1)
+    wanted = threading.Semaphore(2)
+    stopped = threading.Event()
+
+    def read() -> None:
+        try:
+            for _ in range(most) if most is not None else iter(int, 1):
+                wanted.acquire()
+                if stopped.is_set():
+                    return
+                ready.put(("batch", next(source)))
+        except StopIteration:
+            ready.put(("end", None))
+        except BaseException as error:  # of any kind: it is raised where the batch is wanted
+            ready.put(("error", error))
+        else:
+            ready.put(("end", None))
+
+    reader = threading.Thread(target=read, name="cbp batches", daemon=True)
+    reader.start()
+    try:
+        while True:
+            kind, value = ready.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            yield value
+            wanted.release()
+    finally:
+        stopped.set()
+        wanted.release(2)
+
+
+class Stream(Training):
+    """Epochs of training on batches that are read.
+
+    Parameters
+    ----------
+    reader : Reader
+    *arguments, **options
+        As for `Training`, without examples, batch_size and shuffler.
+    """
+
+    def __init__(self, reader: Reader, engine: Any, parameters: Any, *arguments: Any, **options: Any) -> None:
+        self.reader, self.steps_before = reader, 0
+        super().__init__(
+            engine, parameters, reader.peek(), *arguments, batch_size=None, shuffler=None, **options
+        )
+        self.outputs = None  # each step of a user's loss has its own
+        if self.rates is not None and reader.steps is None:
+            self.rates.epochs = None  # the number of steps is not known
+
+    @property
+    def n_steps(self) -> int:
+        """The number of steps of an epoch, or of those that there are rates for."""
+        return self.reader.steps or STEPS_AT_FIRST
+
+    @property
+    def size(self) -> float:
+        """The number of examples of an epoch, as far as it is known."""
+        return self.reader.steps * self.batch if self.reader.steps else math.inf
+
+    @property
+    def steps_done(self) -> int:
+        """The number of steps since the training began."""
+        return self.steps_before + (self.steps.run.step if self.under_way else 0)
+
+    def go_through(self, tick: Callable[[int], object], by_round: bool) -> None:
+        """Take the batches of an epoch through the pass."""
+        self.seen, n_rates = 0, self.n_steps
+        for examples in self.reader.epoch(self.epochs_done):
+            if examples.m > self.batch:
+                self.grow(examples.m)
+            run = self.steps.run
+            if run.step >= n_rates:
+                n_rates *= 2
+                self.set_rule(n_rates)
+            self.step(examples)
+            self.seen += examples.m
+            tick(examples.m)
+        self.steps_before += self.steps.run.step
+
+    def step(self, examples: Examples) -> None:
+        """Make the step of one batch."""
+        run, first = self.steps.run, self.steps.run.position
+        if examples.own_loss is not None:
+            outputs = np.empty((examples.m, self.engine.n_out), examples.dtype)
+            own_losses.run_through(
+                *(run, examples, self.n_threads),
+                order=None,
+                outputs=outputs,
+                check=True,
+                tick=lambda n: None,
+                base=first,
+            )
+            return
+        passes.bind_batch(run, examples, first)
+        passes.advance_to(run, examples, first + examples.m, self.n_threads)
+
+    def grow(self, m: int) -> None:
+        """Go on with a pass for larger batches."""
+        found = self.steps.place()
+        assert found is not None
+        parameters, state, place = found
+        self.batch = self.bound = m
+        with self.lock:
+            rest = self.parameters.copy()
+            self.parameters[:] = parameters
+            extent = self.steps.extent._replace(batch=m, bound=m)
+            self.steps = Steps(self.engine, state, self.optimizer, self.examples.dtype, extent)
+            self.engine.note_write()
+            self.steps.run.pack(self.n_threads)
+            self.parameters[:] = rest  # of the last epoch, which others see
+            self.engine.note_write()
+        self.steps.run.write_place(*place)
+        self.set_rule(max(self.n_steps, place[1] + STEPS_AT_FIRST))
