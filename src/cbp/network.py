@@ -708,8 +708,9 @@ class Network(Structure):
     ) -> History:
         """Train on minibatches of your own, with fresh optimiser state.
 
-        The next batch is read, in a thread of its own, while the core works on the present one. Arguments
-        that are not named here are those of `fit`.
+        Where batches take longer than a tenth of a millisecond to make, the next one is made, in a thread of
+        its own, while the core works on the present one. Arguments that are not named here are those of
+        `fit`.
 
         Parameters
         ----------

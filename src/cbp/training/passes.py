@@ -90,10 +90,8 @@ def bind_part(
 def bind_batch(run: _core.Pass, examples: Examples, first: int) -> None:
     """Bind a minibatch whose first example has this number, and that has arrays of its own."""
     run.bind(
-        examples.part(examples.X, slice(None)) if examples.X_by_parts else examples.X,
-        examples.part(examples.Y, slice(None))
-        if examples.Y is not None and examples.Y_by_parts
-        else examples.Y,
+        convert(examples.X, examples.dtype),
+        None if examples.Y is None else convert(examples.Y, examples.dtype),
         examples.labels,
         examples.weights,
         None,

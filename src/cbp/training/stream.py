@@ -6,6 +6,7 @@ import itertools
 import math
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -16,11 +17,12 @@ from cbp.training import own_losses, passes
 from cbp.training.epochs import Training
 from cbp.training.steps import Steps
 
+QUICK = 1e-4  # seconds to read a batch, below which it is read where it is wanted
 STEPS_AT_FIRST = 1024  # for which there are learning rates where the steps of an epoch are not known
 
 
 class Reader:
-    """Reads the user's batches, and converts them, one ahead of the training, in a thread of its own.
+    """Reads the user's batches, and converts them.
 
     Parameters
     ----------
@@ -98,39 +100,56 @@ class Reader:
 
 
 def ahead(source: Iterator[Examples], most: int | None) -> Iterator[Examples]:
+    """Yield at most so many of a source; from the first one on that is not read at once, one ahead.
+
+    To hand a batch from thread to thread takes longer than to read one from an array.
+    """
+    n, quick = 0, True
+    while quick and (most is None or n < most):
+        started = time.perf_counter()
+        examples = next(source, None)
+        quick = time.perf_counter() - started < QUICK
+        if examples is None:
+            return
+        n += 1
+        yield examples
+    yield from in_thread(source, None if most is None else most - n)
+
+
+def in_thread(source: Iterator[Examples], most: int | None) -> Iterator[Examples]:
     """Yield at most so many of a source, of which the next one is read in another thread meanwhile."""
-    ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=1)
-    wanted = threading.Semaphore(2)
-    stopped = threading.Event()
+    ready: queue.SimpleQueue[tuple[Examples | None, BaseException | None]] = queue.SimpleQueue()
+    wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()  # False: no more
 
     def read() -> None:
+        error = None
         try:
-            for _ in range(most) if most is not None else iter(int, 1):
-                wanted.acquire()
-                if stopped.is_set():
-                    return
-                ready.put(("batch", next(source)))
+            while wanted.get():
+                ready.put((next(source), None))
+            return
         except StopIteration:
-            ready.put(("end", None))
-        except BaseException as error:  # of any kind: it is raised where the batch is wanted
-            ready.put(("error", error))
-        else:
-            ready.put(("end", None))
+            pass
+        except BaseException as found:  # of any kind: it is raised where the batch is wanted
+            error = found
+        ready.put((None, error))
 
-    reader = threading.Thread(target=read, name="cbp batches", daemon=True)
-    reader.start()
+    threading.Thread(target=read, name="cbp batches", daemon=True).start()
+    n = 0
     try:
-        while True:
-            kind, value = ready.get()
-            if kind == "end":
+        while most is None or n < most:
+            if n == 0:
+                wanted.put(True)
+            if most is None or n + 1 < most:
+                wanted.put(True)
+            examples, error = ready.get()
+            if error is not None:
+                raise error
+            if examples is None:
                 return
-            if kind == "error":
-                raise value
-            yield value
-            wanted.release()
+            yield examples
+            n += 1
     finally:
-        stopped.set()
-        wanted.release(2)
+        wanted.put(False)
 
 
 class Stream(Training):
