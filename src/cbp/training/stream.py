@@ -17,8 +17,9 @@ from cbp.training import own_losses, passes
 from cbp.training.epochs import Training
 from cbp.training.steps import Steps
 
-QUICK = 1e-4  # seconds to read a batch, below which it is read where it is wanted
-STEPS_AT_FIRST = 1024  # for which there are learning rates where the steps of an epoch are not known
+QUICK = 1e-4  # seconds to read a batch, up to which it is read where it is wanted …
+SLOW = 3  # … unless as many in a row take longer
+STEPS_AT_FIRST = 1024  # of an epoch, for which there are learning rates; twice as many when they are used up
 
 
 class Reader:
@@ -100,17 +101,17 @@ class Reader:
 
 
 def ahead(source: Iterator[Examples], most: int | None) -> Iterator[Examples]:
-    """Yield at most so many of a source; from the first one on that is not read at once, one ahead.
+    """Yield at most so many of a source; once SLOW in a row have not been read at once, one ahead.
 
     To hand a batch from thread to thread takes longer than to read one from an array.
     """
-    n, quick = 0, True
-    while quick and (most is None or n < most):
+    n = slow = 0
+    while slow < SLOW and (most is None or n < most):
         started = time.perf_counter()
         examples = next(source, None)
-        quick = time.perf_counter() - started < QUICK
         if examples is None:
             return
+        slow = slow + 1 if time.perf_counter() - started > QUICK else 0
         n += 1
         yield examples
     yield from in_thread(source, None if most is None else most - n)
@@ -186,9 +187,13 @@ class Stream(Training):
         """The number of steps since the training began."""
         return self.steps_before + (self.steps.run.step if self.under_way else 0)
 
+    def set_rule(self, n_steps: int) -> None:
+        """Give the steps all that they need to know, at first for a part of an epoch that may be endless."""
+        super().set_rule(n_steps if self.under_way else min(n_steps, STEPS_AT_FIRST))
+
     def go_through(self, tick: Callable[[int], object], by_round: bool) -> None:
         """Take the batches of an epoch through the pass."""
-        self.seen, n_rates = 0, self.n_steps
+        self.seen, n_rates = 0, min(self.n_steps, STEPS_AT_FIRST)
         for examples in self.reader.epoch(self.epochs_done):
             if examples.m > self.batch:
                 self.grow(examples.m)
