@@ -157,7 +157,7 @@ def restored(
     network._shuffler = generator(from_plain(description["generator"]))
     network.parameters = arrays["at_rest"]
     network.metadata, network.feature_names = description["metadata"], description["feature_names"]
-    settings = from_plain(description["settings"])
+    settings = {name: from_plain(value) for name, value in description["settings"].items()}
     epochs = [from_plain(epoch) for epoch in description["history"]]
     if not all(isinstance(epoch, Epoch) for epoch in epochs):
         raise TypeError("its history has other things than epochs")

@@ -42,12 +42,19 @@ def targets(values: Any, m: int, n_outputs: int, softmax: bool, name: str, *, la
 
 def class_labels(array: Array, n_classes: int, name: str, meaning: str) -> NDArray[np.int32]:
     """Return class labels 0 … n_classes - 1; `meaning` says why the array was taken for labels."""
-    refuse_others(array, array, n_classes, name, meaning)
+    if not within(array, n_classes):
+        refuse_others(array, array, n_classes, name, meaning)
     # Always a copy: kernels use labels as offsets in memory, and the caller may write into the array.
     with np.errstate(invalid="ignore"):
         copied = np.array(array, dtype=np.int32, order="C")
-    refuse_others(copied, array, n_classes, name, meaning)
+    if not within(copied, n_classes):
+        refuse_others(copied, array, n_classes, name, meaning)
     return copied
+
+
+def within(array: Array, n_classes: int) -> bool:
+    """Whether an array of whole numbers holds labels alone; this is quicker than to look for others."""
+    return array.dtype.kind in "iu" and len(array) > 0 and bool(array.min() >= 0 and array.max() < n_classes)
 
 
 def refuse_others(found: Array, given: Array, n_classes: int, name: str, meaning: str) -> None:

@@ -23,7 +23,7 @@ cdef void outputs_share(
         x = gather_tile(run, data, &tile, at, n_rows, False)
         if data.check:
             check_rows(x.at, x.row, n_rows, run.plan.layers[0].n_in, X_NOT_FINITE, data, at, &run.reports[me].fault)
-        forward_tile(run.plan, &tile, x, run.W, n_rows)
+        forward_tile_apart(run.plan, &tile, x, run.W, n_rows)
         write_outputs(run.plan, tile.a + last.a_tile, data, at, n_rows, &tile)
 
 

@@ -169,7 +169,7 @@ cdef void run_small(
             tile.key = key_of_step(rule.seed, cursor.updates)
         x = gather_tile(run, data, &tile, cursor.first, n_rows, ahead)
         # forward and output: z(l), a(l), the losses and delta(L)
-        forward_examples(run, data, &tile, x, cursor.first, n_rows, ahead, run.losses, &cursor.fault)
+        forward_examples(True, run, data, &tile, x, cursor.first, n_rows, ahead, run.losses, &cursor.fault)
         ahead = False
         if cursor.fault.kind != NONE or not sum_losses(run, n_rows, cursor):
             return

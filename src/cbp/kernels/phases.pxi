@@ -34,7 +34,7 @@ cdef void examples_phase(
                 rows.at += i * rows.row
             else:
                 rows = gather_tile(run, data, &tile, at, next - i, ahead)
-            forward_examples(run, data, &tile, rows, at, next - i, ahead, run.losses + i, fault)
+            forward_examples(False, run, data, &tile, rows, at, next - i, ahead, run.losses + i, fault)
             if run.mode != LOSS:
                 backward_tile(run, i, &tile, rows, next - i, inputs_of(run, data, at), <real> (1 / cursor.m))
         if by_columns(run, team):
@@ -62,7 +62,7 @@ cdef void sum_partial(
         n_rows = start + (stop - start) * (t + 1) // tiles - i
         at = cursor.first + i
         x = gather_tile(run, data, tile, at, n_rows, False)
-        forward_examples(run, data, tile, x, at, n_rows, False, tile.losses, fault)
+        forward_examples(False, run, data, tile, x, at, n_rows, False, tile.losses, fault)
         for i in range(n_rows):
             run.losses[p] += tile.losses[i]
         if run.mode != LOSS:

@@ -1,7 +1,7 @@
 # A tile: up to plan.tile examples that one thread takes through the layers and back.
 #
 # Needs: layouts, products, one_row, packing, memory, data, faults, output, noise.
-# Gives: accumulate_tile, backward_tile, forward_examples, forward_tile, gather_tile.
+# Gives: accumulate_tile, backward_tile, forward_examples, forward_tile_apart, gather_tile.
 
 cdef void activate_and_drop(const Plan* plan, const Tile* tile, Py_ssize_t l, Py_ssize_t n_rows) noexcept nogil:
     """a(l+1) of a layer of weights whose outputs training drops. What it drops does not fall out of g'."""
@@ -41,6 +41,13 @@ cdef inline void forward_tile(
         elif l < plan.n_layers - 1:
             layer.activation.activate(a + layer.a_tile, z.at, n_rows * layer.ld_out, layer.number)
         inputs = rows_of(a + layer.a_tile, layer.ld_out)
+
+
+cdef void forward_tile_apart(
+    const Plan* plan, const Tile* tile, Rows x, const real* W, Py_ssize_t n_rows,
+) noexcept nogil:
+    """`forward_tile`, for callers to which a call is nothing beside their work: in all of them it would be large."""
+    forward_tile(plan, tile, x, W, n_rows)
 
 
 cdef inline Panels recur(
@@ -126,7 +133,7 @@ cdef inline Rows gather_tile(
 
 
 cdef inline void forward_examples(
-    const Pass* run, const Data* data, const Tile* tile, Rows x, Py_ssize_t first, Py_ssize_t n_rows,
+    const bint tiny, const Pass* run, const Data* data, const Tile* tile, Rows x, Py_ssize_t first, Py_ssize_t n_rows,
     bint ahead, double* losses, Fault* fault,
 ) noexcept nogil:
     """Examples first to first + n_rows to delta(L) and their losses; `ahead`: the tile holds their z and a already."""
@@ -134,8 +141,10 @@ cdef inline void forward_examples(
     if data.check:
         check_rows(x.at, x.row, n_rows, plan.layers[0].n_in, X_NOT_FINITE, data, first, fault)
         check_targets(plan, data, first, n_rows, fault)
-    if not ahead:
+    if tiny and not ahead:
         forward_tile(plan, tile, x, run.W, n_rows)
+    elif not ahead:
+        forward_tile_apart(plan, tile, x, run.W, n_rows)
     output_delta(plan, tile.a + plan.layers[plan.n_layers - 1].a_tile, losses, data, first, n_rows,
                  tile)
 

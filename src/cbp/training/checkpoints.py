@@ -125,7 +125,9 @@ class Saver:
             "architecture": network._architecture.to_dict(),
             "metadata": network.metadata,
             "feature_names": network.feature_names,
-            "settings": to_plain(settings, "the arguments of a fit with a checkpoint"),
+            "settings": {
+                name: to_plain(value, f"{name}, for a checkpoint,") for name, value in settings.items()
+            },
             "data": digest(examples),
             "validation_data": digest(aside),
         }

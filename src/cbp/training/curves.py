@@ -53,9 +53,9 @@ def plot(epochs: Sequence[Epoch], best: Epoch | None, ax: Axes | None) -> Axes:
             from matplotlib import pyplot
 
             shown = [curves for curves in panels if curves]
-            sizes = {"height_ratios": [2, *[1] * (len(shown) - 1)]}
+            sizes: dict[str, Any] = {"height_ratios": [2, *[1] * (len(shown) - 1)]}
             size = (6.4, 4.8 + 1.2 * (len(shown) - 1))
-            how = {"sharex": True, "squeeze": False, "gridspec_kw": sizes, "figsize": size}
+            how: dict[str, Any] = {"sharex": True, "squeeze": False, "gridspec_kw": sizes, "figsize": size}
             axes = list(pyplot.subplots(len(shown), layout="constrained", **how)[1][:, 0])
         else:
             shown, axes = panels[:1], [ax]
@@ -73,7 +73,8 @@ def plot(epochs: Sequence[Epoch], best: Epoch | None, ax: Axes | None) -> Axes:
         beside = ax.twinx()
         draw(beside, panels[1], "metric", first_color=2)
         beside.legend(loc="center right")
-    return axes[0]
+    first: Axes = axes[0]
+    return first
 
 
 def draw(ax: Axes, curves: Curves, label: str, first_color: int = 0) -> None:
@@ -81,7 +82,7 @@ def draw(ax: Axes, curves: Curves, label: str, first_color: int = 0) -> None:
     colors: dict[str, str] = {}
     for name, points in curves.items():
         base = name.removeprefix("validation ") if label == "metric" else name
-        style = {
+        style: dict[str, Any] = {
             "color": colors.setdefault(base, f"C{first_color + len(colors)}"),
             "linestyle": "-" if base == name else "--",
             # Short curves have markers, because a line through a single point is invisible.
@@ -97,7 +98,7 @@ def draw(ax: Axes, curves: Curves, label: str, first_color: int = 0) -> None:
 def mark(ax: Axes, curves: Curves, best: Epoch) -> None:
     """Mark the best epoch on the curves of the losses."""
     marked = [y for points in curves.values() for n, y in points if n == best.number]
-    style = {"facecolors": "none", "edgecolors": "black", "zorder": 3, "s": 40}
+    style: dict[str, Any] = {"facecolors": "none", "edgecolors": "black", "zorder": 3, "s": 40}
     ax.scatter([best.number] * len(marked), marked, label=f"best: epoch {best.number}", **style)
     ax.legend()
 

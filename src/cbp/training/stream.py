@@ -239,4 +239,4 @@ class Stream(Training):
             self.parameters[:] = rest  # of the last epoch, which others see
             self.engine.note_write()
         self.steps.run.write_place(*place)
-        self.set_rule(max(self.n_steps, place[1] + STEPS_AT_FIRST))
+        self.set_rule(place[1] + STEPS_AT_FIRST)
