@@ -263,6 +263,41 @@ def test_more_steps_than_rates_at_first(monkeypatch):
     assert [step.learning_rate for step in seen] == schedule.rates(20).tolist()
 
 
+@pytest.mark.parametrize("seconds", [0, 0.001])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_source_may_reuse_its_memory(accumulate, seconds):
+    X, Y = data(160)
+    X = X.astype("f4")
+
+    def batches():
+        x, y = np.empty((16, 5), "f4"), np.empty(16, np.int32)
+        for start in range(0, 160, 16):
+            x[:], y[:] = X[start : start + 16], Y[start : start + 16]
+            time.sleep(seconds)
+            yield x, y
+
+    nets = [make() for _ in range(2)]
+    optimizer = cbp.SGD(0.1, accumulate=accumulate)
+    nets[0].fit_batches(cut((X, Y), 16), optimizer=optimizer)
+    nets[1].fit_batches(batches(), optimizer=optimizer)
+    assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
+
+
+def test_names_of_columns_of_the_first_batch():
+    pandas = pytest.importorskip("pandas")
+    X, Y = data(64)
+    frames = [pandas.DataFrame(X[i : i + 16], columns=list("abcde")) for i in range(0, 64, 16)]
+    frames[1:] = [frame[list("edcba")] for frame in frames[1:]]
+    labels = [Y[i : i + 16] for i in range(0, 64, 16)]
+    nets = [make() for _ in range(2)]
+    held_out = (pandas.DataFrame(X, columns=list("abcde"))[list("badce")], Y)
+    history = nets[0].fit_batches(list(zip(frames, labels, strict=True)), validation_data=held_out)
+    other = nets[1].fit_batches(cut((X, Y), 16), validation_data=(X, Y))
+    assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
+    assert history.validation_losses == other.validation_losses
+    assert nets[0].feature_names == tuple("abcde")
+
+
 def test_names_of_columns():
     pandas = pytest.importorskip("pandas")
     X, Y = data()

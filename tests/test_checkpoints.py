@@ -385,3 +385,28 @@ def test_the_file_holds_text_and_numbers(tmp_path):
     assert {"parameters", "at_rest", "order", "moment mean", "moment square"} < names
     assert description["settings"]["epochs"] == 1
     assert description["stopped"] == "epochs"
+
+
+def test_names_of_columns_come_back(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    X, Y = data()
+    frame = pandas.DataFrame(X, columns=list("abcde"))
+    path = tmp_path / "net"
+    cut_after(make(), 7, frame, Y, epochs=3, checkpoint=path)
+    resumed = cbp.resume(path, frame[list("edcba")], Y)
+    assert resumed.feature_names == tuple("abcde")
+    straight = make()
+    straight.fit(frame, Y, epochs=3)
+    assert facts(resumed) == facts(straight)
+
+
+def test_arguments_of_resume(tmp_path):
+    X, Y = data()
+    path = tmp_path / "net"
+    make().fit(X, Y, epochs=1, checkpoint=path)
+    with pytest.raises(ValueError, match="n_threads must be at least 1"):
+        cbp.resume(path, X, Y, n_threads=0)
+    with pytest.raises(TypeError, match="loss must be an object with methods"):
+        cbp.resume(path, X, Y, loss="huber")
+    with pytest.raises(TypeError, match="checkpoint_every must be 'epoch'"):
+        make().fit(X, Y, checkpoint_every=3)

@@ -254,6 +254,8 @@ REFUSED = [
     ({"metrics": ["r2"]}, ValueError, "'r2' does not fit .*; accuracy, auc, f1 do"),
     ({"metrics": ["f1", "f1"]}, ValueError, "'f1', which is taken"),
     ({"metrics": [("loss", constant)]}, ValueError, "'loss', which is taken"),
+    ({"metrics": [("seconds", constant)]}, ValueError, "'seconds', which is taken"),
+    ({"metrics": [("validation_x", constant)]}, ValueError, "'validation_x', which is taken"),
     (
         {"early_stopping": cbp.EarlyStopping(monitor="accuracy")},
         ValueError,

@@ -107,3 +107,12 @@ def test_refusals():
         sigmoid.fit(X, holes, missing="ignore")
     with pytest.raises(ValueError, match="is for outputs other than softmax"):
         make([4, 7, 3], "softmax", "cross_entropy").fit(X, Y, missing="ignore")
+
+
+def test_a_loss_of_ones_own_is_refused():
+    class Own:
+        loss = error = staticmethod(lambda a, y: a)
+
+    X, Y, _ = data([4, 7, 3], 50)
+    with pytest.raises(ValueError, match="missing='ignore' is for losses of cbp"):
+        make([4, 7, 3], "identity", Own()).fit(X, Y, missing="ignore")

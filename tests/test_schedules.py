@@ -249,7 +249,7 @@ def test_partial_fit_goes_on_in_the_schedule():
         rate = float(schedule.rates(15)[t])
         nets[1].partial_fit(X[rows], Y[rows], batch_size=16, shuffle=False, optimizer=cbp.Adam(rate))
     assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
-    with pytest.raises(ValueError, match="T_max of Cosine must be given for partial_fit"):
+    with pytest.raises(ValueError, match="T_max of Cosine must be given where the length .* for partial_fit"):
         nets[0].partial_fit(X, Y, optimizer=cbp.Adam(Cosine(0.1)))
     with pytest.raises(ValueError, match="Plateau is for fit"):
         nets[0].partial_fit(X, Y, optimizer=cbp.Adam(Plateau(0.1)))

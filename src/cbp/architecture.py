@@ -40,7 +40,7 @@ class LostLoss:
         """Refuse."""
         raise RuntimeError(
             f"the network was saved with the loss {self.name}, which its file does not hold: "
-            f"give it to cbp.load(path, loss=...)"
+            f"give it as cbp.load(path, loss=...), or cbp.resume(..., loss=...)"
         )
 
     error = loss

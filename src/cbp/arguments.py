@@ -144,12 +144,14 @@ def optimizer(value: Any, dtype: np.dtype[Any]) -> Optimizer | None:
     return value
 
 
-def missing(value: Any, output: Named) -> bool:
+def missing(value: Any, output: Named, loss: Named | OwnLoss) -> bool:
     """Return whether targets that are NaN are missing, and not faults."""
     if not isinstance(value, str) or value not in ("raise", "ignore"):
         raise ValueError(f"missing must be 'raise' or 'ignore', got {short(value)}")
     if value == "ignore" and output == "softmax":
         raise ValueError("missing='ignore' is for outputs other than softmax, whose targets belong together")
+    if value == "ignore" and is_own(loss):
+        raise ValueError("missing='ignore' is for losses of cbp, not for one of your own")
     return value == "ignore"
 
 

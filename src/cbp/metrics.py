@@ -20,6 +20,9 @@ from cbp.examples.conversion import Array, short
 from cbp.functions import Named
 from cbp.scalars import kind
 
+# The names of the other columns of a history.
+RESERVED = ("epoch", "loss", "validation_loss", "seconds", "examples_per_second", "learning_rate")
+
 
 class Row(NamedTuple):
     """A named metric.
@@ -142,7 +145,8 @@ def wanted(
             )
         if each.row is not None and may_be_missing:
             raise ValueError(f"metrics[{i}] {each.name!r} needs all targets, and missing is 'ignore'")
-        if each.name in ("loss", *[other.name for other in found[:i]]):
+        taken = (*RESERVED, *[other.name for other in found[:i]])
+        if not each.name or each.name in taken or each.name.startswith("validation_"):
             raise ValueError(f"metrics[{i}] has the name {each.name!r}, which is taken")
     return found
 

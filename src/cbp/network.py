@@ -656,9 +656,11 @@ class Network(Structure):
         limit, average = arguments.seconds(max_seconds), arguments.ema(ema, self._dtype)
         per, wanted = arguments.l2_per(l2_per), arguments.optimizer(optimizer, self._dtype) or Adam()
         saver = None
-        if checkpoint is not None:
-            from cbp.training.checkpoints import Saver  # likewise
+        if checkpoint is not None or checkpoint_every != "epoch":
+            from cbp.training.checkpoints import Saver, interval  # likewise
 
+            interval(checkpoint_every)
+        if checkpoint is not None:
             settings = {
                 "epochs": epochs,
                 "batch_size": batch_size,
@@ -758,10 +760,12 @@ class Network(Structure):
         """
         from cbp.training.stream import Reader
 
-        columns, epochs = self._feature_names, scalars.count(epochs, "epochs", least=0)
+        epochs = scalars.count(epochs, "epochs", least=0)
         steps = scalars.count_or_none(steps_per_epoch, "steps_per_epoch")
         wanted = arguments.optimizer(optimizer, self._dtype) or Adam()
-        aside = self._validation_examples(validation_data, columns, missing)
+        convert = partial(self._batch, missing)
+        reader = Reader(arguments.batches(batches), convert, steps, wanted.accumulate)
+        aside = self._validation_examples(validation_data, reader.peek().feature_names, missing)
         measured: tuple[Metric, ...] = ()
         if aside is not None:
             measured = wanted_metrics(metrics, self.output, aside, missing == "ignore")
@@ -769,9 +773,6 @@ class Network(Structure):
             raise ValueError("metrics of fit_batches are of validation_data, and there is none")
         of_batches = {each.name for each in measured}
         named = [name for name in recorded(measured, validated=aside is not None) if name not in of_batches]
-        reader = Reader(
-            arguments.batches(batches), partial(self._batch, columns, missing), steps, wanted.accumulate
-        )
         return self._fit(
             *(reader, aside, History(), wanted, None, False),
             epochs=epochs,
@@ -785,16 +786,12 @@ class Network(Structure):
             max_seconds=arguments.seconds(max_seconds),
         )
 
-    def _batch(
-        self, columns: frames.Names | None, missing: str, given: Sequence[Any], number: int
-    ) -> Examples:
-        """Check and convert batches of `fit_batches`, of which the first has this number, and join them."""
-        found = []
-        for i, batch in enumerate(given, start=number):
-            X, Y, w = arguments.batch(batch, i)
-            names = (f"X of batch {i}", f"Y of batch {i}", f"sample_weight of batch {i}")
-            found.append(self._examples(X, Y, w, columns, names, missing))
-        return found[0] if len(found) == 1 else arrays.joined(found)
+    def _batch(self, missing: str, batch: Any, i: int, columns: frames.Names | None) -> Examples:
+        """Check and convert batch i of `fit_batches`; `columns` are the names of those before it."""
+        X, Y, w = arguments.batch(batch, i)
+        names = (f"X of batch {i}", f"Y of batch {i}", f"sample_weight of batch {i}")
+        columns = columns or self._feature_names or frames.names_of(X, names[0])
+        return self._examples(X, Y, w, columns, names, missing)
 
     def _watch(self, asked: object, names: Sequence[str], metrics: Sequence[Metric]) -> Watch | None:
         """Return the watch for `early_stopping`, given the names of what an epoch records."""
@@ -1023,7 +1020,7 @@ class Network(Structure):
             loss=self.loss_name,
             feature_names=columns,
             names=names,
-            missing=arguments.missing(missing, self.output),
+            missing=arguments.missing(missing, self.output, self.loss_name),
         )
 
     def _thread_count(self) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cbp import scalars
+from cbp import arguments, scalars
 from cbp.examples.conversion import Array
 from cbp.network import Network
 from cbp.optimizers.adam import Adam
@@ -131,7 +131,9 @@ def find_learning_rate(
     last = scalars.real(end, "end", least=first, above=True)
     count = scalars.count(n_steps, "n_steps", least=10)
     schedule = Exponential(first, gamma=(last / first) ** (1 / (count - 1)))
-    base: Any = optimizer or Adam()
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a cbp.Network, got {scalars.kind(net)}")
+    base: Any = arguments.optimizer(optimizer, net.dtype) or Adam()
     twin = copy.deepcopy(net)
     steps: list[Step] = []
     best = math.inf

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cbp import arguments
+from cbp import arguments, scalars
 from cbp.architecture import Architecture
 from cbp.examples import classes, split
 from cbp.examples.arrays import Examples
 from cbp.examples.conversion import Array
 from cbp.files import checkpoint
 from cbp.files.npz import ModelFileError
-from cbp.functions import OwnLoss
+from cbp.functions import OwnLoss, is_own
 from cbp.metrics import Metric, is_maximized, wanted
 from cbp.network import Network
 from cbp.optimizers.base import OptimizerState
+from cbp.scalars import kind
 from cbp.training.checkpoints import COMPLETE, Saver, digest
 from cbp.training.history import Epoch, History
 from cbp.training.plain import from_plain
@@ -102,6 +103,9 @@ def resume(
     >>> len(history), len(resumed.history)
     (2, 3)
     """
+    scalars.count_or_none(n_threads, "n_threads")
+    if loss is not None and not is_own(loss):
+        raise TypeError(f"loss must be an object with methods loss and error, or None, got {kind(loss)}")
     description, arrays = checkpoint.read(path)
     try:
         network, run = restored(description, arrays, loss, n_threads)

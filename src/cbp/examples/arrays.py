@@ -167,6 +167,14 @@ class Examples:
             numbers=numbers,
         )
 
+    def copied(self) -> Examples:
+        """Return the examples in memory of their own."""
+        found: dict[str, Any] = {"X": self.X.copy()}
+        for name in ("Y", "weights"):
+            if getattr(self, name) is not None:
+                found[name] = getattr(self, name).copy()
+        return replace(self, **found)
+
     def part(self, array: Array, chosen: Any) -> Array:
         """Return some rows of a memory-mapped array, converted for the kernels."""
         return convert(array[chosen], self.dtype)

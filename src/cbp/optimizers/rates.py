@@ -52,8 +52,8 @@ class Schedule:
         given = getattr(self, name)
         if given is None and whole is None:
             raise ValueError(
-                f"{name} of {type(self).__name__} must be given for partial_fit, which does not know how "
-                f"long the training will be"
+                f"{name} of {type(self).__name__} must be given where the length of the training is not "
+                f"known: for partial_fit, and for fit_batches without steps_per_epoch"
             )
         return int(given or whole or 1)
 

@@ -124,7 +124,7 @@ class Saver:
         self.about = {
             "architecture": network._architecture.to_dict(),
             "metadata": network.metadata,
-            "feature_names": network.feature_names,
+            "feature_names": examples.feature_names,
             "settings": {
                 name: to_plain(value, f"{name}, for a checkpoint,") for name, value in settings.items()
             },

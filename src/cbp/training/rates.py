@@ -35,6 +35,7 @@ class Rates:
     def __init__(self, optimizer: Optimizer, n_steps: int, epochs: int | None, before: int) -> None:
         self.rate: Any = optimizer.learning_rate
         self.n_steps, self.epochs, self.before = n_steps, epochs, before
+        self.counted = True  # n_steps is exact, and not a part of an epoch whose length is unknown
         self.plateau: PlateauWatch | None = None  # of a `Plateau`
 
     def watch(
@@ -74,7 +75,9 @@ class Rates:
             number = np.array([self.before // self.n_steps + epoch])
             found = np.full(n_steps, self.rate.at(number, self.epochs)[0])
         else:
-            whole = None if self.epochs is None else self.before + self.epochs * self.n_steps
+            whole = (
+                None if self.epochs is None or not self.counted else self.before + self.epochs * self.n_steps
+            )
             found = self.rate.at(t, whole)
         good = np.isfinite(found) & (found >= 0)
         if not good.all():

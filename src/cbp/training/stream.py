@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from cbp.examples.arrays import Examples
+from cbp.examples.arrays import Examples, joined
+from cbp.examples.frames import Names
 from cbp.training import own_losses, passes
 from cbp.training.epochs import Training
 from cbp.training.steps import Steps
@@ -30,40 +31,46 @@ class Reader:
     batches : iterable
         Of what `convert` takes.
     convert : callable
-        Makes `Examples` of a batch and its number.
+        Makes `Examples` of a batch, its number, and the names of the columns of those before.
     steps : int or None
         Batches of an epoch; None: all there are.
-    joined : int
+    n_joined : int
         Batches that are joined into one.
     """
 
     def __init__(
         self,
         batches: Iterable[Any],
-        convert: Callable[[list[Any], int], Examples],
+        convert: Callable[[Any, int, Names | None], Examples],
         steps: int | None,
-        joined: int,
+        n_joined: int,
     ) -> None:
-        self.batches, self.convert, self.steps, self.joined = batches, convert, steps, joined
+        self.batches, self.convert, self.steps, self.joined = batches, convert, steps, n_joined
+        self.columns: Names | None = None  # of a data frame that came first
         self.source = iter(batches)
         self.number = 0  # of batches read
         self.first: Examples | None = None  # read before the training, which needs its size
 
     def peek(self) -> Examples:
         """Return the first batch, which the first epoch begins with."""
-        self.first = next(self.examples(), None)
+        if self.first is None:
+            self.first = next(self.examples(), None)
         if self.first is None:
             raise ValueError("batches must have at least one batch, got none")
+        self.columns = self.first.feature_names
         return self.first
 
     def examples(self) -> Iterator[Examples]:
-        """Yield what is read until the source ends."""
+        """Yield what is read until the source ends. What is joined is copied: a source may reuse memory."""
         while True:
-            found, number = list(itertools.islice(self.source, self.joined)), self.number
-            if not found:
+            parts: list[Examples] = []
+            for batch in itertools.islice(self.source, self.joined):
+                part = self.convert(batch, self.number, self.columns)
+                parts.append(part.copied() if self.joined > 1 else part)
+                self.number += 1
+            if not parts:
                 return
-            self.number += len(found)
-            yield self.convert(found, number)
+            yield parts[0] if len(parts) == 1 else joined(parts)
 
     def epoch(self, number: int) -> Iterator[Examples]:
         """Yield the batches of an epoch, counted from 0.
@@ -126,7 +133,7 @@ def in_thread(source: Iterator[Examples], most: int | None) -> Iterator[Examples
         error = None
         try:
             while wanted.get():
-                ready.put((next(source), None))
+                ready.put((next(source).copied(), None))  # the source may reuse its memory
             return
         except StopIteration:
             pass
@@ -170,7 +177,7 @@ class Stream(Training):
         )
         self.outputs = None  # each step of a user's loss has its own
         if self.rates is not None and reader.steps is None:
-            self.rates.epochs = None  # the number of steps is not known
+            self.rates.counted = False
 
     @property
     def n_steps(self) -> int:
