@@ -283,6 +283,22 @@ def test_a_source_may_reuse_its_memory(accumulate, seconds):
     assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
 
 
+def test_a_larger_batch_after_many_steps(monkeypatch):
+    from cbp.training import stream
+
+    monkeypatch.setattr(stream, "STEPS_AT_FIRST", 4)
+    X, Y = data(8)
+    sizes = [2] * 20 + [8] + [2] * 40
+    seen = []
+    schedule = cbp.schedules.Exponential(0.1, gamma=0.9)
+    batches = [(X[:n], Y[:n]) for n in sizes]
+    make().fit_batches(batches, optimizer=cbp.SGD(schedule), batch_callbacks=[seen.append])
+    assert [step.learning_rate for step in seen] == schedule.rates(61).tolist()
+    plateau = cbp.SGD(cbp.schedules.Plateau(0.1, monitor="accuracy"))
+    with pytest.raises(ValueError, match="Plateau monitors 'accuracy', which is not recorded"):
+        make().fit_batches(batches, optimizer=plateau, metrics=["accuracy"], validation_data=(X, Y))
+
+
 def test_names_of_columns_of_the_first_batch():
     pandas = pytest.importorskip("pandas")
     X, Y = data(64)

@@ -410,3 +410,27 @@ def test_arguments_of_resume(tmp_path):
         cbp.resume(path, X, Y, loss="huber")
     with pytest.raises(TypeError, match="checkpoint_every must be 'epoch'"):
         make().fit(X, Y, checkpoint_every=3)
+
+
+def test_stopped_by_a_callback_with_early_stopping(tmp_path):
+    """The best parameters come back at the end; a resumed training goes on from the last ones."""
+    X, Y = data()
+    how = {"epochs": 12, "validation_data": (X[:50], Y[50:100]), "optimizer": cbp.Adam(0.3)}
+    how["early_stopping"] = cbp.EarlyStopping(patience=20, min_delta=1.0)  # the first stays the best
+    straight = make()
+    straight.fit(X, Y, **how)
+    net, path = make(), tmp_path / "net"
+    net.fit(X, Y, checkpoint=path, callbacks=[lambda epoch: epoch.number == 6], **how)
+    assert net.history.best.number < 6
+    resumed = cbp.resume(path, X, Y, validation_data=(X[:50], Y[50:100]))
+    assert facts(resumed) == facts(straight)
+
+
+def test_steps_of_long_minibatches_after_a_break(tmp_path):
+    X, Y = data(6000)
+    net, path = make((5, 300, 3)), tmp_path / "net"
+    net.fit(X, Y, epochs=3, batch_size=None, checkpoint=path, batch_callbacks=[lambda step: step.number == 1])
+    steps = []
+    cbp.resume(path, X, Y, batch_callbacks=[steps.append])
+    assert [step.number for step in steps] == [2, 3]
+    assert all(step.loss > 0 for step in steps)

@@ -172,7 +172,8 @@ cdef class Pass:
 
     def advance(self, double budget, int n_threads):
         """Continue the pass for about `budget` multiply-adds, or until the bound examples end or a fault is found."""
-        if self.mode == t.TRAIN and self.rates.length * self.batch < self.data.m:
+        cdef Py_ssize_t left = self.data.m - self.cursor.first
+        if self.mode == t.TRAIN and (self.rates.length - self.cursor.step) * self.batch < left:
             raise ValueError(f"expected a rate for each step of {self.data.m} examples, got {self.rates.length}")
         with nogil:
             self.go_on(budget, n_threads)

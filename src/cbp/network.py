@@ -24,7 +24,7 @@ from cbp.examples.conversion import Array, convert, numeric
 from cbp.examples.faults import refusal
 from cbp.examples.targets import targets
 from cbp.files import npz
-from cbp.functions import OwnLoss
+from cbp.functions import OwnLoss, is_own
 from cbp.machine import forks, threads
 from cbp.metrics import Metric, recorded
 from cbp.metrics import wanted as wanted_metrics
@@ -843,6 +843,8 @@ class Network(Structure):
             self.history = history
             if trainer.rates is not None:
                 names = recorded(metrics, validated=aside is not None)
+                if not isinstance(examples, Examples):  # of which no outputs are kept
+                    names = tuple(name for name in names if name not in [each.name for each in metrics])
                 trainer.rates.watch(names, metrics, state.plateau if state else None)
             train(
                 trainer,
@@ -1086,6 +1088,8 @@ def load(
     >>> bool((cbp.load(path).parameters == net.parameters).all())
     True
     """
+    if loss is not None and not is_own(loss):
+        raise TypeError(f"loss must be an object with methods loss and error, or None, got {loss!r}")
     description, parameters = npz.read(path)
     try:
         what = Architecture.from_dict(

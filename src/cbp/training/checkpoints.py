@@ -60,7 +60,9 @@ class Every:
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.seconds is None):
-            raise ValueError(f"Every needs steps or seconds, got {'both' if self.steps else 'neither'}")
+            raise ValueError(
+                f"Every needs steps or seconds, got {'neither' if self.steps is None else 'both'}"
+            )
         if self.steps is not None:
             scalars.count(self.steps, "steps", least=1)
         if self.seconds is not None:
@@ -159,11 +161,10 @@ class Saver:
         else:
             self.after_slice()
 
-    def end(self, reason: str) -> None:
-        """Write the last one, unless an error has ended the training."""
-        if reason in ("error", "not_finite"):
-            return
-        self.write(self.training.cut or self.training.state(), reason)
+    def end(self, reason: str, state: TrainingState | None) -> None:
+        """Write the last one, for the state in which the training has ended, unless an error has ended it."""
+        if reason not in ("error", "not_finite"):
+            self.write(state, reason)
 
     def write(self, state: TrainingState | None, reason: str | None) -> None:
         """Write one for a state; do nothing for None, where there is none to take."""

@@ -94,6 +94,7 @@ class Training:
         self.penalties, self.n_threads, self.lock = settings()
         self.order = np.arange(examples.m, dtype=np.uint32) if shuffler is not None else None
         self.epochs_before = 0  # epochs that the saved training had completed
+        self.first_step = 0  # steps made when the training began, or was taken up
         self.taken: TrainingState | None = None  # what the training began with
         self.place: Place | None = None  # where the first epoch goes on, if a training was saved within it
         if isinstance(state, TrainingState):

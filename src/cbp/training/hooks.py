@@ -68,7 +68,7 @@ class Hooks:
         """
         run = training.steps.run
         number = training.steps_done
-        if number == self.number:  # within a long minibatch
+        if number == max(self.number, training.first_step):  # within a long minibatch
             return False
         self.number = number
         step = Step(number, epoch, run.last_loss, training.steps.learning_rate(run.step))

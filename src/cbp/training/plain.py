@@ -69,5 +69,8 @@ def from_plain(value: Any) -> Any:
     module, _, name = value["class"].rpartition(".")
     if module not in MODULES:
         raise ValueError(f"{value['class']} is unknown")
-    found = getattr(import_module(f"cbp.{module}"), name)
-    return found(**{key: from_plain(each) for key, each in value["fields"].items()})
+    found: Any = getattr(import_module(f"cbp.{module}"), name)
+    if not is_dataclass(found) or found.__module__ != f"cbp.{module}":
+        raise ValueError(f"{value['class']} is unknown")
+    make: Any = found
+    return make(**{key: from_plain(each) for key, each in value["fields"].items()})

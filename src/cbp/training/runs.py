@@ -77,10 +77,13 @@ def train(
         raise
     finally:
         history.end(reason, watch.best if watch else None)
+        left = (
+            training.cut or training.state() if saver is not None else None
+        )  # before parameters are restored
         if watch is not None and watch.parameters is not None and watch.restores_after(reason):
             training.restore(watch.parameters)
         if saver is not None:
-            saver.end(reason)
+            saver.end(reason, left)
     if error is not None:
         try:
             raise error

@@ -62,5 +62,6 @@ def take_up(training: Any, state: TrainingState) -> None:
     training.order = None if state.order is None else state.order.copy()
     training.place, training.epochs_before, training.seed = state.place, state.epochs, state.seed
     training.taken = state
+    training.first_step = state.epochs * training.n_steps + (state.place[1] if state.place else 0)
     if training.outputs is not None and state.outputs is not None:
         training.outputs[:] = state.outputs

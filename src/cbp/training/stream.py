@@ -172,6 +172,7 @@ class Stream(Training):
 
     def __init__(self, reader: Reader, engine: Any, parameters: Any, *arguments: Any, **options: Any) -> None:
         self.reader, self.steps_before = reader, 0
+        self.n_rates = 0  # steps of the epoch for which there are learning rates
         super().__init__(
             engine, parameters, reader.peek(), *arguments, batch_size=None, shuffler=None, **options
         )
@@ -200,14 +201,14 @@ class Stream(Training):
 
     def go_through(self, tick: Callable[[int], object], by_round: bool) -> None:
         """Take the batches of an epoch through the pass."""
-        self.seen, n_rates = 0, min(self.n_steps, STEPS_AT_FIRST)
+        self.seen, self.n_rates = 0, min(self.n_steps, STEPS_AT_FIRST)
         for examples in self.reader.epoch(self.epochs_done):
             if examples.m > self.batch:
                 self.grow(examples.m)
             run = self.steps.run
-            if run.step >= n_rates:
-                n_rates *= 2
-                self.set_rule(n_rates)
+            if run.step >= self.n_rates:
+                self.n_rates *= 2
+                self.set_rule(self.n_rates)
             self.step(examples)
             self.seen += examples.m
             tick(examples.m)
@@ -246,4 +247,4 @@ class Stream(Training):
             self.parameters[:] = rest  # of the last epoch, which others see
             self.engine.note_write()
         self.steps.run.write_place(*place)
-        self.set_rule(place[1] + STEPS_AT_FIRST)
+        self.set_rule(self.n_rates)
